@@ -1,0 +1,1 @@
+"""Waterflow: a self-hosted training platform on Airflow and MLflow."""
