@@ -1,0 +1,246 @@
+"""The shell's door: `waterflow`."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table
+
+from waterflow.errors import WaterflowError
+
+if TYPE_CHECKING:
+    from waterflow.config.project import Project
+    from waterflow.records import Registered
+
+app = typer.Typer(
+    help="Run, inspect and operate training pipelines.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+step_app = typer.Typer(help="Run one step on records in JSON files.", no_args_is_help=True)
+app.add_typer(step_app, name="step")
+
+out = Console()
+err = Console(stderr=True)
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, such as strategy=quick")]
+RecordFile = Annotated[Path, typer.Option("--out", help="where the step's record goes")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and every log line.")] = False,
+) -> None:
+    """Set up logging for this process."""
+    logging.basicConfig(
+        level=logging.INFO if debug else logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=err, show_path=False, show_time=debug)],
+        force=True,
+    )
+    for noisy in ("alembic", "mlflow.store.db.utils", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.INFO if debug else logging.ERROR)
+
+
+@app.command()
+def run(
+    pipeline: str,
+    overrides: Overrides = None,
+    start: Annotated[str | None, typer.Option(help="first moment of the window, like 2013-01-01")] = None,
+    end: Annotated[str | None, typer.Option(help="end of the window, not included; now unless given")] = None,
+) -> None:
+    """Prepare, train, evaluate and register PIPELINE in this process, without Airflow."""
+    from waterflow import workflow
+    from waterflow.data.window import window_of
+    from waterflow.records import RunRequest
+
+    conf = {"window_start": start, "window_end": end}
+    window = window_of("manual", None, conf, now=datetime.now(UTC))
+    tools = workflow.open_tools(overrides=overrides or ())
+    request = RunRequest(
+        pipeline=pipeline,
+        origin=workflow.origin_of_shell(),
+        window=window,
+        overrides=tuple(entry for entry in overrides or () if not entry.lstrip("+").startswith("profile")),
+    )
+    print_result(workflow.run_all(request, tools, report=print_progress))
+
+
+@app.command()
+def pipelines() -> None:
+    """List the pipelines of conf/ and validate each of them."""
+    from waterflow.config.compose import compose_pipeline
+    from waterflow.config.outline import pipeline_files, read_outline
+    from waterflow.config.project import find_project
+
+    project = find_project()
+    table = Table("pipeline", "task", "candidates", "strategy", "schedule", "valid", box=None, header_style="bold")
+    problems = []
+    for path in pipeline_files(project.conf):
+        try:
+            outline = read_outline(path)
+            config = compose_pipeline(project, outline.name)
+        except WaterflowError as error:
+            problems.append(str(error))
+            table.add_row(path.stem, "", "", "", "", "[red]no[/red]")
+            continue
+        schedule = outline.schedule.cron if outline.schedule else "–"
+        row = (outline.name, config.task, str(len(config.candidates)), outline.strategy, schedule)
+        table.add_row(*row, "[green]yes[/green]")
+    out.print(table)
+    for problem in problems:
+        err.print(f"[red]error:[/red] {escape(problem)}", soft_wrap=True)
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(pipeline: str) -> None:
+    """Print the registered versions of PIPELINE, newest first, with aliases and metrics on the holdout."""
+    from waterflow import workflow
+    from waterflow.config.compose import compose_pipeline
+
+    tools = workflow.open_tools()
+    metrics = compose_pipeline(tools.project, pipeline).shown_metrics
+    table = Table("version", "aliases", "candidate", *metrics, "decision", box=None, header_style="bold")
+    for version in tools.models.list_versions(pipeline):
+        values = [_rounded(version.tags.get(f"metric.{name}")) for name in metrics]
+        decision = version.tags.get("waterflow.decision", "")
+        candidate = version.tags.get("waterflow.candidate", "–")
+        table.add_row(str(version.version), ", ".join(version.aliases) or "–", candidate, *values, decision)
+    out.print(table)
+
+
+@step_app.command("prepare")
+def step_prepare(pipeline: str, record: RecordFile, overrides: Overrides = None) -> None:
+    """Read, check, split and store the rows of PIPELINE."""
+    from waterflow import workflow
+    from waterflow.records import RunRequest, Window
+
+    tools = workflow.open_tools(overrides=overrides or ())
+    origin = workflow.origin_of_shell().model_copy(update={"runner": "step"})
+    window = Window(end=datetime.now(UTC))
+    request = RunRequest(pipeline=pipeline, origin=origin, window=window, overrides=tuple(overrides or ()))
+    _write_record(record, workflow.prepare(request, tools))
+
+
+@step_app.command("train")
+def step_train(
+    candidate: str,
+    record: RecordFile,
+    prepared: Annotated[Path, typer.Option(help="the record of prepare")],
+) -> None:
+    """Fit one CANDIDATE on the prepared rows."""
+    from waterflow import workflow
+    from waterflow.records import Prepared
+
+    before = Prepared.from_json(_read_record(prepared))
+    _write_record(record, workflow.train(before, candidate, before.origin, workflow.open_tools()))
+
+
+@step_app.command("evaluate")
+def step_evaluate(
+    trained: Annotated[list[Path], typer.Argument(help="the records of train")],
+    record: RecordFile,
+    prepared: Annotated[Path, typer.Option(help="the record of prepare")],
+) -> None:
+    """Compare the trained candidates and judge the winner on the holdout."""
+    from waterflow import workflow
+    from waterflow.records import Prepared, Trained
+
+    survivors = [Trained.from_json(_read_record(path)) for path in trained]
+    _write_record(
+        record, workflow.evaluate(Prepared.from_json(_read_record(prepared)), survivors, workflow.open_tools())
+    )
+
+
+@step_app.command("register")
+def step_register(
+    record: RecordFile,
+    prepared: Annotated[Path, typer.Option(help="the record of prepare")],
+    evaluated: Annotated[Path, typer.Option(help="the record of evaluate")],
+) -> None:
+    """Register the winner and give it the aliases it has earned."""
+    from waterflow import workflow
+    from waterflow.records import Evaluated, Prepared
+
+    before = Prepared.from_json(_read_record(prepared))
+    judged = Evaluated.from_json(_read_record(evaluated))
+    _write_record(record, workflow.register(before, judged, workflow.open_tools()))
+
+
+def print_progress(step: str, text: str) -> None:
+    """Print one line of progress while a run goes on."""
+    colour = "red" if step == "failed" else "cyan"
+    out.print(f"[{colour}]{step:>9}[/{colour}]  {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def print_result(registered: "Registered") -> None:
+    """Print the table that a run ends with: candidates, winner, version, aliases, what to type next."""
+    evaluated = registered.evaluated
+    part = evaluated.winner.scored_on
+    table = Table(
+        "candidate",
+        *registered.shown_metrics,
+        "fit seconds",
+        title=f"\n{registered.model}: candidates on the {part} rows",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        header_style="bold",
+    )
+    for entry in evaluated.ranked:
+        mark = "green" if entry is evaluated.ranked[0] else ""
+        values = [_rounded(entry.metrics.get(name)) for name in registered.shown_metrics]
+        table.add_row(entry.candidate, *values, f"{entry.fit_seconds:.2f}", style=mark)
+    for name in evaluated.missing:
+        table.add_row(name, *["–"] * len(registered.shown_metrics), "failed", style="red")
+    out.print(table)
+    holdout = ", ".join(
+        f"{name} {_rounded(evaluated.holdout_metrics.get(name))}" for name in registered.shown_metrics
+    )
+    out.print(f"\nwinner      [bold]{evaluated.winner.candidate}[/bold]", highlight=False)
+    out.print(f"holdout     {holdout} on {evaluated.holdout_rows} rows", highlight=False, soft_wrap=True)
+    aliases = f"  [green]@{' @'.join(registered.aliases)}[/green]" if registered.aliases else "  (no alias)"
+    out.print(f"registered  [bold]{registered.model}[/bold] version {registered.version}{aliases}", highlight=False)
+    out.print(f"because     {escape(registered.reason)}", highlight=False, soft_wrap=True)
+    out.print("\nnext        [bold]make ui[/bold]                       compare the runs in MLflow", highlight=False)
+    command = f".venv/bin/waterflow show {registered.model}"
+    out.print(f"            [bold]{command:<28}[/bold]  all versions of this model", highlight=False)
+
+
+def main() -> None:
+    """Run the command; an error of ours becomes one line and exit code 1, unless `--debug` asks for more."""
+    try:
+        app()
+    except WaterflowError as error:
+        if "--debug" in sys.argv:
+            raise
+        err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(1)
+
+
+def _rounded(value: float | str | None) -> str:
+    return "–" if value is None else f"{float(value):.4f}"
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise WaterflowError(f"{path}: no record can be read ({error}); give the file that a step wrote") from error
+
+
+def _write_record(path: Path, record: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    out.print(f"wrote {path}", highlight=False)

@@ -1,0 +1,1 @@
+"""Configuration: Hydra composes it, pydantic freezes it, a light reader serves the DAG files."""

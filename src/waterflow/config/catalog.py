@@ -1,0 +1,42 @@
+"""The metrics that a pipeline may name: what each is for, and which way is better."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric by scikit-learn's name for it; `needs_scores` asks for probabilities."""
+
+    name: str
+    task: Task
+    greater_is_better: bool
+    needs_scores: bool = False
+
+    def better(self, value: float, other: float) -> bool:
+        """Say whether `value` is strictly better than `other`."""
+        return value > other if self.greater_is_better else value < other
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", "classification", greater_is_better=True),
+        Metric("balanced_accuracy", "classification", greater_is_better=True),
+        Metric("precision_macro", "classification", greater_is_better=True),
+        Metric("recall_macro", "classification", greater_is_better=True),
+        Metric("f1_macro", "classification", greater_is_better=True),
+        Metric("roc_auc", "classification", greater_is_better=True, needs_scores=True),
+        Metric("log_loss", "classification", greater_is_better=False, needs_scores=True),
+        Metric("mae", "regression", greater_is_better=False),
+        Metric("rmse", "regression", greater_is_better=False),
+        Metric("r2", "regression", greater_is_better=True),
+    )
+}
+
+
+def metrics_of(task: Task) -> list[str]:
+    """Name the metrics of one task, in the order in which they are shown."""
+    return [metric.name for metric in METRICS.values() if metric.task == task]

@@ -1,0 +1,148 @@
+"""From YAML to a validated configuration: Hydra composes, pydantic checks, one error speaks for both."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ValidationError
+
+from waterflow.config.estimators import check_candidate
+from waterflow.config.outline import check_names_once, group_options, pipeline_files, read_outline
+from waterflow.config.profile import Profile
+from waterflow.config.project import Project
+from waterflow.config.schema import PipelineConfig
+from waterflow.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def compose_pipeline(project: Project, pipeline: str, overrides: Sequence[str] = ()) -> PipelineConfig:
+    """Compose and validate one pipeline, with Hydra's overrides such as `strategy=quick`.
+
+    Raises ConfigError naming the path in the YAML, the value found and what is valid.
+    """
+    _find_outline(project, pipeline)
+    composed = _compose(project, [f"pipeline@_global_={pipeline}", *overrides])
+    composed.pop("profile", None)
+    place = f"conf/pipeline/{pipeline}.yaml"
+    config = validate(PipelineConfig, composed | {"name": pipeline}, place)
+    for name, candidate in config.candidates.items():
+        check_candidate(candidate, config.task, f"{place}: candidates.{name}")
+    return config
+
+
+def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:
+    """Compose the profile alone: `embedded`, or what `WATERFLOW_PROFILE` or an override names."""
+    profile_overrides = [override for override in overrides if override.lstrip("+").startswith("profile")]
+    composed = _compose(project, ["~pipeline@_global_", *profile_overrides])
+    return validate(Profile, composed["profile"], "conf/profile")
+
+
+def choose(
+    config: PipelineConfig, project: Project, strategy: str | None, candidates: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Turn a choice of names, as a trigger form sends it, into Hydra overrides.
+
+    Only names that the pipeline lists and strategies that have a file pass; anything else, such as a
+    dotted path, raises ConfigError before Hydra sees it.
+    """
+    overrides: list[str] = []
+    if strategy is not None:
+        options = group_options(project.conf, "strategy")
+        if strategy not in options:
+            raise ConfigError(f"strategy: {strategy!r} is unknown; valid: {', '.join(options)}")
+        overrides.append(f"strategy={strategy}")
+    if candidates is not None:
+        known = tuple(config.candidates)
+        check_names_once(list(candidates), "candidates")
+        for name in candidates:
+            if name not in known:
+                raise ConfigError(f"candidates: {name!r} is none of {config.name}; valid: {', '.join(known)}")
+        if not candidates:
+            raise ConfigError(f"candidates: none chosen; valid: {', '.join(known)}")
+        overrides += [f"~candidates.{name}" for name in known if name not in candidates]
+    return tuple(overrides)
+
+
+def validate(model: type[Model], content: Mapping[str, Any], place: str) -> Model:
+    """Check `content` against a pydantic model; its errors become one ConfigError of one line."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=True)
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ConfigError(f"{place}: {_explain(model, problems[0])}{more}") from error
+
+
+def _find_outline(project: Project, pipeline: str) -> None:
+    names = [path.stem for path in pipeline_files(project.conf)]
+    if pipeline not in names:
+        raise ConfigError(f"pipeline: {pipeline!r} is unknown; valid: {', '.join(names)}; or add conf/pipeline/{pipeline}.yaml")
+    read_outline(project.conf / "pipeline" / f"{pipeline}.yaml")
+
+
+def _compose(project: Project, overrides: Sequence[str]) -> dict[str, Any]:
+    for override in overrides:
+        group, _, chosen = override.partition("=")
+        if group.startswith("model@candidates"):
+            check_names_once([name.strip() for name in chosen.strip("[]").split(",")], override)
+    profile = os.environ.get("WATERFLOW_PROFILE")
+    if profile and not any(override.startswith("profile=") for override in overrides):
+        overrides = [f"profile={profile}", *overrides]
+    OmegaConf.register_new_resolver("waterflow_home", lambda: str(project.home), replace=True)
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(project.conf), version_base="1.3"):
+            composed = hydra_compose("config", overrides=list(overrides))
+        content = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException, OSError) as error:
+        raise ConfigError(f"conf: {_one_line(str(error))}") from error
+    return dict(content)  # type: ignore[arg-type]  # a mapping at the root, by conf/config.yaml
+
+
+def _one_line(text: str) -> str:
+    kept = text.split("\nConfig search path")[0].replace("\n\t", " ")
+    return " ".join(kept.split())
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    """Put one of pydantic's problems into words: path, value, what is valid."""
+    path = [part for part in problem["loc"] if part not in ("csv", "parquet", "package")]
+    place = ".".join(str(part) for part in path)
+    value, kind = problem["input"], problem["type"]
+    if kind == "extra_forbidden":
+        return f"{place}: unknown key; valid: {', '.join(_keys_at(model, problem['loc'][:-1]))}"
+    if kind == "missing":
+        return f"{place}: missing; add it"
+    if kind == "value_error":
+        return f"{place + ': ' if place else ''}{problem['ctx']['error']}"
+    if kind == "union_tag_not_found":
+        return f"{place}.kind: missing; valid: csv, parquet, package"
+    if kind == "union_tag_invalid":
+        return f"{place}.kind: {problem['ctx']['tag']!r} is unknown; valid: {problem['ctx']['expected_tags']}"
+    if kind == "literal_error":
+        return f"{place}: {value!r} is not valid; valid: {problem['ctx']['expected']}"
+    return f"{place}: {value!r} is not valid: {problem['msg']}"
+
+
+def _keys_at(model: Any, path: Sequence[str | int]) -> list[str]:
+    """List the keys that the model at `path` takes, walking through lists, mappings and unions."""
+    models = [model]
+    for part in path:
+        if not isinstance(part, str):
+            continue
+        fields = [found.model_fields[part].annotation for found in models if part in found.model_fields]
+        models = [inner for annotation in fields for inner in _models_in(annotation)] or models
+    return sorted({name for found in models for name in found.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for inner in getattr(annotation, "__args__", ()) for found in _models_in(inner)]

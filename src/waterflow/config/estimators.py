@@ -1,0 +1,66 @@
+"""Finding the estimator behind a dotted path, and saying early why it will not do."""
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+from waterflow.config.catalog import Task
+from waterflow.config.schema import CandidateConfig
+from waterflow.errors import ConfigError
+
+
+def load_estimator(path: str, place: str = "estimator") -> type[Any]:
+    """Import the class named `path`, such as `sklearn.svm.SVC`.
+
+    `place` is where the path stands in the configuration, for the message of a ConfigError.
+    """
+    module_name, _, class_name = path.rpartition(".")
+    if not module_name:
+        raise ConfigError(
+            f"{place}: {path!r} is no dotted path to a class; write it like sklearn.linear_model.Ridge"
+        )
+    try:
+        found = getattr(import_module(module_name), class_name)
+    except ImportError as error:
+        raise ConfigError(f"{place}: {path!r} cannot be imported ({error}); install it or mend the path") from error
+    except AttributeError as error:
+        raise ConfigError(f"{place}: {path!r} does not exist in {module_name}; mend the path") from error
+    if not inspect.isclass(found) or not all(
+        callable(getattr(found, name, None)) for name in ("fit", "predict", "get_params", "set_params")
+    ):
+        raise ConfigError(
+            f"{place}: {path!r} is no estimator; a class with fit, predict, get_params and set_params is needed"
+        )
+    return found
+
+
+def build_estimator(candidate: CandidateConfig, seed: int, place: str) -> Any:
+    """Make the unfitted estimator, seeded where it takes `random_state` and the YAML gives none.
+
+    Raises ConfigError on a parameter that the estimator does not have.
+    """
+    estimator_class = load_estimator(candidate.estimator, f"{place}.estimator")
+    try:
+        estimator = estimator_class(**candidate.params)
+    except TypeError as error:
+        raise ConfigError(f"{place}.params: {error}; valid: {_parameters(estimator_class)}") from error
+    known = estimator.get_params(deep=False)
+    if known.get("random_state", seed) is None:
+        estimator.set_params(random_state=seed)
+    return estimator
+
+
+def check_candidate(candidate: CandidateConfig, task: Task, place: str) -> None:
+    """Refuse a candidate that cannot be made, or that is of the other task; raises ConfigError."""
+    from sklearn.base import is_classifier, is_regressor  # dear to import, and only a run needs it
+
+    estimator = build_estimator(candidate, seed=0, place=place)
+    if task == "classification" and is_regressor(estimator):
+        raise ConfigError(f"{place}.estimator: {candidate.estimator!r} is a regressor; task is classification")
+    if task == "regression" and is_classifier(estimator):
+        raise ConfigError(f"{place}.estimator: {candidate.estimator!r} is a classifier; task is regression")
+
+
+def _parameters(estimator_class: type[Any]) -> str:
+    names = [name for name in inspect.signature(estimator_class).parameters if name not in ("args", "kwargs")]
+    return ", ".join(names) or "none"

@@ -1,0 +1,164 @@
+"""The light reader of `conf/pipeline/*.yaml`, for DAG files: PyYAML and the standard library alone.
+
+An Airflow DAG processor parses every DAG file again and again, so what it needs (names, choices for the
+trigger form, the schedule) is read here without Hydra or pydantic. What stands here is what
+`compose` finds too; a test holds the one against the other.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from waterflow.errors import ConfigError
+
+# The fields of `schema.PipelineConfig` except `name` and `strategy`, plus Hydra's own `defaults`.
+TOP_LEVEL_KEYS = frozenset(
+    "defaults description owner tags schedule dataset target task features drop key group time_column split"
+    " preprocessing candidates metrics gate seed".split()
+)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A cron line with its time zone, and the day from which it counts."""
+
+    cron: str
+    start: date
+    timezone: str
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a DAG shows of a pipeline before anything runs."""
+
+    name: str
+    description: str
+    owner: str
+    tags: tuple[str, ...]
+    strategy: str
+    candidates: tuple[str, ...]
+    schedule: Schedule | None
+    time_column: str | None
+    source: str
+
+
+def pipeline_files(conf: Path) -> list[Path]:
+    """List the pipelines' YAML files in the order of their names."""
+    return sorted((conf / "pipeline").glob("*.yaml"))
+
+
+def group_options(conf: Path, group: str) -> tuple[str, ...]:
+    """Name the choices of a Hydra group, such as `strategy`."""
+    return tuple(sorted(path.stem for path in (conf / group).glob("*.yaml")))
+
+
+def read_outline(path: Path) -> Outline:
+    """Read one pipeline's YAML.
+
+    Raises ConfigError, with file and line, on broken YAML, on a key that stands twice or is unknown, on a
+    strategy or model that has no file, and on a candidate named twice.
+    """
+    place = f"conf/pipeline/{path.name}"
+    conf = path.parent.parent
+    source = path.read_text(encoding="utf-8")
+    content, lines = _load(source, place)
+    _check_keys(lines, place)
+    strategy, models = _read_defaults(content.get("defaults"), f"{place}:{lines.get('defaults', 1)}")
+    where = f"{place}:{lines.get('defaults', 1)}: defaults"
+    _check_known(strategy, group_options(conf, "strategy"), f"{where}: strategy")
+    options = group_options(conf, "model")
+    for model in models:
+        _check_known(model, options, f"{where}: model")
+    inline = content.get("candidates") or {}
+    if not isinstance(inline, dict):
+        raise ConfigError(f"{place}:{lines['candidates']}: candidates: {inline!r} is no mapping of names to estimators")
+    candidates = (*models, *(name for name in inline if name not in models))
+    if not candidates:
+        raise ConfigError(f"{where}: no candidate; add `- /model@candidates: [random_forest]` or a key candidates")
+    return Outline(
+        name=path.stem,
+        description=str(content.get("description") or ""),
+        owner=str(content.get("owner") or "waterflow"),
+        tags=tuple(str(tag) for tag in content.get("tags") or ()),
+        strategy=strategy,
+        candidates=candidates,
+        schedule=_read_schedule(content.get("schedule"), f"{place}:{lines.get('schedule', 1)}: schedule"),
+        time_column=content.get("time_column"),
+        source=source,
+    )
+
+
+def check_names_once(names: list[str], place: str) -> None:
+    """Refuse a list in which a candidate stands twice; Hydra would merge the two in silence."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"{place}: candidate {twice[0]!r} stands twice; each needs a name of its own")
+
+
+def _load(source: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(source)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{place}:1: a mapping of keys is needed, such as `target: species`")
+        lines: dict[str, int] = {}
+        _check_twice(node, place)
+        for key, _ in node.value:
+            lines[str(key.value)] = key.start_mark.line + 1
+        return loader.construct_document(node), lines
+    except yaml.MarkedYAMLError as error:
+        line = (error.problem_mark or error.context_mark).line + 1 if error.problem_mark or error.context_mark else 1
+        raise ConfigError(f"{place}:{line}: this is no YAML: {error.problem or error.context}") from error
+    finally:
+        loader.dispose()
+
+
+def _check_twice(node: Any, place: str) -> None:
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if key.value in seen:
+            raise ConfigError(f"{place}:{line}: {key.value!r} stands twice, first in line {seen[key.value]}; keep one")
+        seen[key.value] = line
+        if isinstance(value, yaml.MappingNode):
+            _check_twice(value, place)
+
+
+def _check_keys(lines: dict[str, int], place: str) -> None:
+    for key, line in lines.items():
+        if key not in TOP_LEVEL_KEYS:
+            near = get_close_matches(key, TOP_LEVEL_KEYS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(sorted(TOP_LEVEL_KEYS))}"
+            raise ConfigError(f"{place}:{line}: unknown key {key!r}; {hint}")
+
+
+def _check_known(name: str, options: tuple[str, ...], place: str) -> None:
+    if name not in options:
+        raise ConfigError(f"{place}: {name!r} is unknown; valid: {', '.join(options)}")
+
+
+def _read_defaults(defaults: Any, place: str) -> tuple[str, list[str]]:
+    if not isinstance(defaults, list):
+        raise ConfigError(f"{place}: defaults: a list is needed, such as `- /strategy: balanced`")
+    entries = {key: value for entry in defaults if isinstance(entry, dict) for key, value in entry.items()}
+    strategy = entries.get("/strategy")
+    if not isinstance(strategy, str):
+        raise ConfigError(f"{place}: defaults: no strategy; add `- /strategy: balanced`")
+    models = entries.get("/model@candidates") or []
+    models = [models] if isinstance(models, str) else [str(model) for model in models]
+    check_names_once(models, f"{place}: defaults: /model@candidates")
+    return strategy, models
+
+
+def _read_schedule(schedule: Any, place: str) -> Schedule | None:
+    if schedule is None:
+        return None
+    if not isinstance(schedule, dict) or not isinstance(schedule.get("cron"), str):
+        raise ConfigError(f"{place}: {schedule!r} is no schedule; write `cron: '0 3 * * 1'` and `start: 2026-01-01` below it")
+    if not isinstance(schedule.get("start"), date):
+        raise ConfigError(f"{place}.start: {schedule.get('start')!r} is no day; write it like 2026-01-01")
+    return Schedule(schedule["cron"], schedule["start"], str(schedule.get("timezone") or "UTC"))

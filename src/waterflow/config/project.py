@@ -1,0 +1,50 @@
+"""Where a project lies: its `conf/`, the folder that relative data paths start from, its scratch."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from waterflow.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Project:
+    """`conf` holds the YAML, `root` is where relative paths start, `home` takes all that is written."""
+
+    conf: Path
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder above `conf/`."""
+        return self.conf.parent
+
+    @property
+    def lock_file(self) -> Path:
+        """The locked requirements that make the environment's digest."""
+        return self.root / "requirements.lock"
+
+
+def find_project(environment: Mapping[str, str] | None = None, start: Path | None = None) -> Project:
+    """Find the project: `WATERFLOW_CONF`, else the nearest `conf/pipeline` at or above `start` (the working
+    directory), else the checkout that this module belongs to. `WATERFLOW_HOME` moves what is written.
+
+    Raises ConfigError when none of these is a folder with pipelines.
+    """
+    environment = os.environ if environment is None else environment
+    named = environment.get("WATERFLOW_CONF")
+    if named:
+        conf = Path(named).resolve()
+        if not (conf / "pipeline").is_dir():
+            raise ConfigError(f"WATERFLOW_CONF: {named!r} has no folder pipeline/; name the folder conf/ of a project")
+    else:
+        here = (start or Path.cwd()).resolve()
+        checkout = Path(__file__).resolve().parents[3]
+        folders = [folder / "conf" for folder in (here, *here.parents, checkout)]
+        found = [folder for folder in folders if (folder / "pipeline").is_dir()]
+        if not found:
+            raise ConfigError(f"no conf/pipeline/ at or above {here}; go to a project or set WATERFLOW_CONF")
+        conf = found[0]
+    home = Path(environment.get("WATERFLOW_HOME") or conf.parent / ".waterflow").resolve()
+    return Project(conf=conf, home=home)

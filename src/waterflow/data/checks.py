@@ -1,0 +1,71 @@
+"""Holding the rows against what the pipeline declares, before anything is split or trained."""
+
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.errors import DataError
+
+
+def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
+    """Refuse rows that cannot be trained on; raises DataError naming the column and what to do.
+
+    Asked for: every declared column, a target without nulls and with something to tell apart, features that
+    are not null throughout, and enough rows for each part of the split.
+    """
+    _check_columns(frame, config)
+    target = frame[config.target]
+    if target.isna().any():
+        raise DataError(
+            f"target: {config.target!r} is null in {int(target.isna().sum())} of {len(frame)} rows; remove or label them"
+        )
+    if target.nunique() < 2:
+        raise DataError(f"target: {config.target!r} is always {target.iloc[0]!r}; there is nothing to learn")
+    if config.task == "regression" and not is_numeric_dtype(target):
+        raise DataError(f"target: {config.target!r} holds {target.dtype}, regression needs numbers; change task or target")
+    if config.task == "classification":
+        _check_classes(target, config)
+    for name in feature_columns(frame, config):
+        if frame[name].isna().all():
+            raise DataError(f"column {name!r} is null in all {len(frame)} rows; add `drop: [{name}]` or mend the data")
+
+
+def feature_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:
+    """Name the columns that a model may see: the declared features, or all but those with another role."""
+    if config.features is not None:
+        return [name for name in config.features if name not in config.drop]
+    roles = {config.target, config.group, config.time_column, *config.key, *config.drop}
+    return [str(name) for name in frame.columns if name not in roles]
+
+
+def _check_columns(frame: pd.DataFrame, config: PipelineConfig) -> None:
+    declared = {
+        "target": (config.target,),
+        "features": config.features or (),
+        "drop": config.drop,
+        "key": config.key,
+        "group": (config.group,) if config.group else (),
+        "time_column": (config.time_column,) if config.time_column else (),
+    }
+    for place, names in declared.items():
+        for name in names:
+            if name not in frame.columns:
+                columns = ", ".join(map(str, frame.columns))
+                raise DataError(f"{place}: {name!r} is no column; the data has {columns}")
+    if config.features is not None and config.target in config.features:
+        raise DataError(f"features: {config.target!r} is the target; a model must not see it")
+    if not feature_columns(frame, config):
+        raise DataError("features: no column is left for the model; take some out of drop or add data")
+
+
+def _check_classes(target: pd.Series, config: PipelineConfig) -> None:
+    counts = target.value_counts()
+    if counts.iloc[-1] < 2:
+        raise DataError(
+            f"target: class {counts.index[-1]!r} of {config.target!r} has one row; "
+            "a class needs two or more, to train on one and judge by another"
+        )
+    if len(counts) > len(target) / 2 and is_numeric_dtype(target):
+        raise DataError(
+            f"target: {config.target!r} has {len(counts)} different values in {len(target)} rows; is task: regression meant?"
+        )

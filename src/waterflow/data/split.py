@@ -1,0 +1,113 @@
+"""Which part a row belongs to: train, validation or test (the holdout)."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.errors import DataError
+from waterflow.records import Part, Share
+
+PARTS: tuple[Part, ...] = ("train", "validation", "test")
+
+
+def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.Series:
+    """Give each row its part, as a categorical Series aligned with `frame`.
+
+    The holdout depends on the data and the pipeline's `split` alone; the strategy's validation rows are
+    taken from outside it. Raises DataError when a part that is needed would hold no row.
+    """
+    validation = config.strategy.validation_fraction or 0.0
+    if config.split.test_fraction + validation >= 1:
+        raise DataError(
+            f"split: test_fraction {config.split.test_fraction} and validation_fraction {validation} leave no row to train on"
+        )
+    match config.split_kind:
+        case "hash":
+            places = hash_fractions(frame, config)
+        case "time":
+            places = _time_fractions(frame[config.time_column])
+        case "stratified":
+            places = _stratified_fractions(frame[config.target], config)
+    parts = np.select(
+        [places < config.split.test_fraction, places < config.split.test_fraction + validation],
+        ["test", "validation"],
+        default="train",
+    )
+    split = pd.Series(pd.Categorical(parts, categories=list(PARTS)), index=frame.index, name="part")
+    _check_parts(split, frame, config)
+    return split
+
+
+def count_shares(split: pd.Series, target: pd.Series | None) -> tuple[Share, ...]:
+    """Count rows by part, and by class where `target` is a class label."""
+    shares = []
+    for part in PARTS:
+        chosen = split == part
+        if chosen.any():
+            by_class = {} if target is None else target[chosen].astype(str).value_counts().sort_index().to_dict()
+            shares.append(Share(part=part, rows=int(chosen.sum()), by_class=by_class))
+    return tuple(shares)
+
+
+def hash_fractions(frame: pd.DataFrame, config: PipelineConfig) -> NDArray[np.float64]:
+    """Place each row in [0, 1) by a hash of its group, its key columns or all its values.
+
+    The place is a function of those values and the split's seed: not of row order, of other rows, or of
+    whether a column of whole numbers was read as integers or floats.
+    """
+    names = [config.group] if config.group else list(config.key or frame.columns)
+    hashes = np.zeros(len(frame), dtype=np.uint64)
+    for name in names:
+        column = pd.util.hash_pandas_object(_stable(frame[name]), index=False).to_numpy()
+        hashes = _mix(hashes ^ column)
+    seed = _mix(np.array([config.split.seed], dtype=np.uint64))
+    return (_mix(hashes ^ seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _stable(column: pd.Series) -> pd.Series:
+    """Bring equal values to equal types, however a file's reader typed them."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
+        return column.astype("float64")
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return pd.to_datetime(column, utc=True).astype("datetime64[ns, UTC]").astype("int64")
+    return column.astype("str")
+
+
+def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Scramble 64-bit integers by the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
+    with np.errstate(over="ignore"):
+        values = values + np.uint64(0x9E3779B97F4A7C15)
+        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def _time_fractions(times: pd.Series) -> NDArray[np.float64]:
+    """Place each row by the share of rows that are later: equal times never fall on two sides."""
+    return (times.rank(method="max", ascending=False).to_numpy() - 1) / len(times)
+
+
+def _stratified_fractions(target: pd.Series, config: PipelineConfig) -> NDArray[np.float64]:
+    """Place rows evenly within each class, in an order drawn from the split's seed."""
+    generator = np.random.default_rng(config.split.seed)
+    places = np.empty(len(target))
+    strata = target if config.task == "classification" else pd.Series("all", index=target.index)
+    for positions in strata.groupby(strata, sort=True, observed=True).indices.values():
+        order = generator.permutation(len(positions))
+        places[positions[order]] = np.arange(len(positions)) / len(positions)
+    return places
+
+
+def _check_parts(split: pd.Series, frame: pd.DataFrame, config: PipelineConfig) -> None:
+    needed: list[Part] = ["train", "test"] + (["validation"] if config.strategy.validation_fraction else [])
+    for part in needed:
+        if not (split == part).any():
+            raise DataError(
+                f"split: no row of {len(frame)} falls into {part!r} under split.kind {config.split_kind!r}; "
+                "give more rows or larger fractions"
+            )
+    if config.task == "classification" and frame.loc[split == "train", config.target].nunique() < 2:
+        raise DataError(f"split: the training rows hold one class of {config.target!r} only; give more rows")

@@ -1,0 +1,40 @@
+"""What Waterflow raises, and what a caller may do about it.
+
+    WaterflowError
+    ├── ConfigError         a setting is wrong: edit the YAML or the override
+    ├── DataError           the rows are wrong: edit the data or its declaration
+    ├── FitError            a candidate, or every candidate, could not be trained
+    ├── StoreError          an object is gone, altered, or the store cannot be written
+    ├── TrackingError       MLflow refused: wrong password, deleted experiment, unknown model
+    └── UnreachableError    a server does not answer: the one kind that is worth a retry
+
+Every message is one line: what is wrong, the value found, what would be valid, what to do next.
+"""
+
+
+class WaterflowError(Exception):
+    """The base of every error that Waterflow raises on purpose."""
+
+
+class ConfigError(WaterflowError):
+    """A configuration value that is missing, unknown or not valid."""
+
+
+class DataError(WaterflowError):
+    """Data that cannot be read, or that cannot be trained on."""
+
+
+class FitError(WaterflowError):
+    """A candidate that could not be fitted, or a run in which none could."""
+
+
+class StoreError(WaterflowError):
+    """An object store that cannot be read or written, or an object that is not what it was."""
+
+
+class TrackingError(WaterflowError):
+    """A request that the tracking server understood and refused."""
+
+
+class UnreachableError(WaterflowError):
+    """A server that does not answer; the same call may work later."""

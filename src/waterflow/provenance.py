@@ -1,0 +1,137 @@
+"""Digests of what a step is made from: its code, the environment, the commit."""
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import packages_distributions
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+SOURCE_ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The commit of the project's checkout; `dirty` is None where git cannot tell."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+def git_state(root: Path, environment: Mapping[str, str] = os.environ) -> GitState:
+    """Ask git for the commit and whether tracked files differ from it.
+
+    Without a checkout, as in an image, the commit comes from `WATERFLOW_GIT_COMMIT`.
+    """
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return GitState(commit, dirty=bool(_git(root, "status", "--porcelain", "--untracked-files=no")))
+    except (OSError, subprocess.CalledProcessError):
+        return GitState(environment.get("WATERFLOW_GIT_COMMIT") or None, dirty=None)
+
+
+def digest_of(content: Any) -> str:
+    """Hash JSON-like content by sha256 over its canonical form, in hexadecimal."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def action_key(step: str, inputs: Mapping[str, Any], code: str, environment: str) -> str:
+    """Name an action by all that decides its outcome; equal keys mean equal work."""
+    return digest_of({"step": step, "inputs": dict(inputs), "code": code, "environment": environment})
+
+
+def environment_digest(lock_file: Path) -> str:
+    """Hash the lock file's bytes, the Python minor version and the platform."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return digest_of([lock_digest(lock_file), version, sys.platform, platform.machine()])
+
+
+def lock_digest(lock_file: Path) -> str:
+    """Hash the lock file's bytes; `no lock file` stands for a project without one."""
+    return hashlib.sha256(lock_file.read_bytes()).hexdigest() if lock_file.is_file() else "no lock file"
+
+
+def code_digest(module: str, root: Path = SOURCE_ROOT) -> str:
+    """Hash the source of a `waterflow` module and all it imports of `waterflow`, imports inside functions too."""
+    files = {name: _module_file(name, root) for name in imported_modules(module, root)}
+    return digest_of({name: path.read_text("utf-8") for name, path in files.items() if path is not None})
+
+
+def user_code(estimator_path: str) -> str:
+    """Hash the module of an estimator that is the user's own; installed packages are the lock file's business."""
+    spec = find_spec(estimator_path.rpartition(".")[0])
+    origin = Path(spec.origin) if spec and spec.origin and spec.has_location else None
+    if origin is None or "site-packages" in origin.parts or origin.suffix != ".py":
+        return ""
+    return hashlib.sha256(origin.read_bytes()).hexdigest()
+
+
+def imported_modules(module: str, root: Path = SOURCE_ROOT) -> list[str]:
+    """List the modules of `waterflow` that `module` reaches by imports, itself included, in order of name."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _module_file(name, root)
+        if name in seen or path is None:
+            continue
+        seen.add(name)
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("waterflow"):
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names if alias.name.startswith("waterflow")]
+    return sorted(seen)
+
+
+def locked_versions(lock_file: Path) -> dict[str, str]:
+    """Read `name==version` of the lock file, as it holds for this Python and platform."""
+    versions: dict[str, str] = {}
+    if not lock_file.is_file():
+        return versions
+    for line in lock_file.read_text("utf-8").splitlines():
+        if "==" in line and line[:1].isalnum():
+            requirement = Requirement(line.removesuffix("\\").strip())
+            if requirement.marker is None or requirement.marker.evaluate():
+                versions[requirement.name] = str(requirement.specifier).removeprefix("==")
+    return versions
+
+
+def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
+    """List, from the lock, what a fitted pipeline needs to be loaded and to predict elsewhere."""
+    versions = locked_versions(lock_file)
+    package = estimator_path.partition(".")[0]
+    needed = ["mlflow", "scikit-learn", "pandas", "numpy", "scipy", "cloudpickle"]
+    if package != "sklearn":
+        needed += _distributions().get(package, [])
+    return [f"{name}=={versions[name]}" for name in needed if name in versions]
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
+def _module_file(name: str, root: Path) -> Path | None:
+    base = root.joinpath(*name.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    # The checkout may belong to another user, as it does when it is mounted into a container.
+    command = ["git", "-c", f"safe.directory={root}", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()

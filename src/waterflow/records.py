@@ -1,0 +1,158 @@
+"""The records that travel between steps, as JSON, through Airflow's XCom or through files.
+
+They are small and frozen. Frames, splits, configurations and models travel as references: a `Blob`
+names an object in the store by the sha256 of its bytes, a model id names a model in MLflow.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Part = Literal["train", "validation", "test"]
+
+
+class Record(BaseModel):
+    """A frozen object that turns into JSON and back without loss."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain JSON types: what XCom and record files hold."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, payload: dict[str, Any]) -> Self:
+        """Read what `to_json` gave; raises pydantic's ValidationError on anything else."""
+        return cls.model_validate(payload)
+
+
+class Window(Record):
+    """The half-open time range `[start, end)` of the rows that a run may see; None is unbounded."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @field_validator("start", "end")
+    @classmethod
+    def _in_utc(cls, moment: datetime | None) -> datetime | None:
+        if moment is None:
+            return None
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+    def __str__(self) -> str:
+        """Show the range the way documentation writes it: `[2013-01-01, 2013-02-01)`."""
+        return f"[{_moment(self.start)}, {_moment(self.end)})"
+
+
+class Blob(Record):
+    """An object in the store: `digest` is the sha256 of its bytes in hexadecimal."""
+
+    key: str
+    digest: str
+    size_bytes: int
+
+
+class Origin(Record):
+    """What started a run; `run_id` is Airflow's DAG run id, or one that the command line made."""
+
+    runner: Literal["airflow", "cli", "step"]
+    run_id: str
+    dag_id: str | None = None
+    try_number: int = 1
+    url: str | None = None
+
+
+class RunRequest(Record):
+    """What a person or a schedule asks for.
+
+    `strategy` and `candidates` replace those of the pipeline's YAML and are names only.
+    `overrides` are Hydra's, from the command line; Airflow never sends any.
+    """
+
+    pipeline: str
+    origin: Origin
+    window: Window | None = None
+    strategy: str | None = None
+    candidates: tuple[str, ...] | None = None
+    overrides: tuple[str, ...] = ()
+
+
+class Share(Record):
+    """How many rows one part of the split holds, for classification by class too."""
+
+    part: Part
+    rows: int
+    by_class: dict[str, int] = Field(default_factory=dict)
+
+
+class Prepared(Record):
+    """What `prepare` made: the rows, their split and the composed configuration, each by digest."""
+
+    pipeline: str
+    origin: Origin
+    action_key: str
+    experiment_id: str
+    parent_run_id: str
+    config: Blob
+    data: Blob
+    split: Blob
+    window: Window | None
+    rows: int
+    shares: tuple[Share, ...]
+    candidates: tuple[str, ...]
+
+
+class Trained(Record):
+    """One fitted candidate: its MLflow run and model, and the scores that selection may look at."""
+
+    candidate: str
+    action_key: str
+    run_id: str
+    model_id: str
+    scored_on: Part
+    metrics: dict[str, float]
+    fit_seconds: float
+
+
+class GateResult(Record):
+    """Whether the winner passed the gate of the pipeline's YAML, and on what numbers."""
+
+    metric: str
+    value: float | None
+    threshold: float
+    rule: Literal["at_least", "at_most"]
+    passed: bool
+    reason: str
+
+
+class Evaluated(Record):
+    """The winner among the survivors, judged on the holdout."""
+
+    winner: Trained
+    ranked: tuple[Trained, ...]
+    missing: tuple[str, ...]
+    main_metric: str
+    exploratory: bool
+    holdout_rows: int
+    holdout_metrics: dict[str, float]
+    gate: GateResult | None
+
+
+class Registered(Record):
+    """The one version that a run registered, with the aliases that it was given."""
+
+    model: str
+    version: int
+    aliases: tuple[str, ...]
+    reason: str
+    evaluated: Evaluated
+    shown_metrics: tuple[str, ...]
+    parent_run_id: str
+    experiment_id: str
+
+
+def _moment(moment: datetime | None) -> str:
+    if moment is None:
+        return "…"
+    return moment.date().isoformat() if moment.time() == moment.min.time() else moment.isoformat()

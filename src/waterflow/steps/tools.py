@@ -1,0 +1,105 @@
+"""What every step works with, and what it reads back of the steps before."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from waterflow.config.profile import Profile
+from waterflow.config.project import Project
+from waterflow.config.schema import PipelineConfig
+from waterflow.data.canonical import read_parquet
+from waterflow.data.checks import feature_columns
+from waterflow.provenance import git_state, lock_digest
+from waterflow.records import Origin, Part, Prepared, Window
+from waterflow.stores.base import ObjectStore, get_file, get_json
+from waterflow.tracking.models import ModelStore
+from waterflow.tracking.runs import RunStore
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The project and the stores behind a run, as `workflow.open_tools` builds them."""
+
+    project: Project
+    profile: Profile
+    store: ObjectStore
+    runs: RunStore
+    models: ModelStore
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One part of the prepared rows: raw feature columns and the target, row by row."""
+
+    features: pd.DataFrame
+    target: pd.Series
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="waterflow-") as name:
+        yield Path(name)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON for people to read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False), "utf-8")
+
+
+def load_config(prepared: Prepared, tools: Tools) -> PipelineConfig:
+    """Read the configuration that `prepare` composed and stored, by its digest."""
+    with scratch_folder() as folder:
+        return PipelineConfig.model_validate(get_json(tools.store, prepared.config, folder))
+
+
+def load_rows(prepared: Prepared, config: PipelineConfig, tools: Tools, parts: tuple[Part, ...]) -> dict[Part, Rows]:
+    """Read the prepared rows by their digest and divide them by their stored parts."""
+    with scratch_folder() as folder:
+        frame = read_parquet(get_file(tools.store, prepared.data, folder / "data.parquet"))
+        split = read_parquet(get_file(tools.store, prepared.split, folder / "split.parquet"))["part"]
+    columns = feature_columns(frame, config)
+    divided = {part: frame[split.to_numpy() == part].reset_index(drop=True) for part in parts}
+    return {part: Rows(rows[columns], rows[config.target]) for part, rows in divided.items()}
+
+
+def origin_tags(origin: Origin, pipeline: str, config: PipelineConfig, tools: Tools) -> dict[str, str]:
+    """Say where a run comes from: Airflow, git, the lock file, the seeds."""
+    git = git_state(tools.project.root)
+    tags = {
+        "waterflow.pipeline": pipeline,
+        "waterflow.strategy": config.strategy.name,
+        "waterflow.runner": origin.runner,
+        "waterflow.dag_id": origin.dag_id,
+        "waterflow.dag_run_id": origin.run_id,
+        "waterflow.try_number": str(origin.try_number),
+        "waterflow.airflow_url": origin.url,
+        "waterflow.git_commit": git.commit,
+        "waterflow.git_dirty": None if git.dirty is None else str(git.dirty).lower(),
+        "waterflow.lock_digest": lock_digest(tools.project.lock_file),
+        "waterflow.seed": str(config.seed),
+        "waterflow.split_seed": str(config.split.seed),
+    }
+    return {name: value for name, value in tags.items() if value is not None}
+
+
+def window_tags(window: Window | None) -> dict[str, str]:
+    """Say the window of a run, each end only where it is bounded."""
+    ends = {"start": window.start, "end": window.end} if window else {}
+    return {f"waterflow.window_{name}": moment.isoformat() for name, moment in ends.items() if moment}
+
+
+def lineage_tags(prepared: Prepared) -> dict[str, str]:
+    """Say from which rows, configuration and window a result comes."""
+    return {
+        "waterflow.data_digest": prepared.data.digest,
+        "waterflow.config_digest": prepared.config.digest,
+        **window_tags(prepared.window),
+    }

@@ -1,0 +1,72 @@
+"""What an object store is, and the content addresses that lie on top of it.
+
+A blob lives under `blobs/<first two hex digits>/<sha256>`. It is written once and never overwritten, and
+its bytes are held against its name each time they are read.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+from waterflow.errors import StoreError
+from waterflow.records import Blob
+
+
+class ObjectStore(Protocol):
+    """Bytes by key. Keys are `/`-separated; `tests/unit/stores/test_contract.py` holds each backend to this."""
+
+    @property
+    def uri(self) -> str:
+        """The address of the store, for messages and lineage: `file://…` or `s3://…`."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Say whether an object is there; raises UnreachableError when that cannot be known."""
+        ...
+
+    def upload(self, key: str, path: Path) -> None:
+        """Store the file's bytes under `key`; an object of that key that is already there stays as it is."""
+        ...
+
+    def download(self, key: str, path: Path) -> None:
+        """Write the object's bytes to `path`; raises StoreError when there is no such object."""
+        ...
+
+
+def put_file(store: ObjectStore, path: Path) -> Blob:
+    """Store a file under the sha256 of its bytes."""
+    digest = sha256_of(path)
+    key = f"blobs/{digest[:2]}/{digest}"
+    store.upload(key, path)
+    return Blob(key=key, digest=digest, size_bytes=path.stat().st_size)
+
+
+def get_file(store: ObjectStore, blob: Blob, path: Path) -> Path:
+    """Fetch a blob into `path`; raises StoreError when it is gone or its bytes are not what they were."""
+    store.download(blob.key, path)
+    found = sha256_of(path)
+    if found != blob.digest:
+        raise StoreError(
+            f"{store.uri}/{blob.key}: its bytes have the sha256 {found[:12]}…, not {blob.digest[:12]}…; "
+            "the object was altered or cut short: restore it from a backup, or start a new run"
+        )
+    return path
+
+
+def put_json(store: ObjectStore, content: Any, scratch: Path) -> Blob:
+    """Store JSON in a canonical form: sorted keys, no spaces."""
+    path = scratch / "content.json"
+    path.write_text(json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False), "utf-8")
+    return put_file(store, path)
+
+
+def get_json(store: ObjectStore, blob: Blob, scratch: Path) -> Any:
+    """Read what `put_json` stored."""
+    return json.loads(get_file(store, blob, scratch / blob.digest).read_text("utf-8"))
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""MLflow: the only part of Waterflow that imports it."""

@@ -1,0 +1,81 @@
+"""Turning MLflow's errors into ours: refused, or unreachable."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import requests
+from mlflow.exceptions import MlflowException, RestException
+
+from waterflow.errors import TrackingError, UnreachableError, WaterflowError
+
+
+@contextmanager
+def translated(uri: str) -> Iterator[None]:
+    """Raise UnreachableError for what is worth a retry, TrackingError for the rest; `uri` names the server."""
+    try:
+        yield
+    except WaterflowError:
+        raise
+    except RestException as error:
+        raise _refused(uri, error) from error
+    except MlflowException as error:
+        text = _first_line(str(error))
+        if "API request" in text and ("failed with" in text or "error code 5" in text):
+            raise UnreachableError(f"MLflow at {shown(uri)} does not answer ({_cause(text)}); is it up?") from error
+        if "error code 401" in text or "error code 403" in text:
+            raise TrackingError(_credentials(uri, text)) from error
+        raise TrackingError(f"MLflow at {shown(uri)}: {text}") from error
+    except requests.RequestException as error:
+        status = error.response.status_code if error.response is not None else None
+        if status in (401, 403):
+            raise TrackingError(_credentials(uri, f"status {status}")) from error
+        raise UnreachableError(f"MLflow at {shown(uri)} does not answer ({type(error).__name__}); is it up?") from error
+
+
+def check_reachable(uri: str, timeout_seconds: float = 10.0) -> None:
+    """Ask an HTTP server for its version before work starts; raises UnreachableError within the time-out.
+
+    MLflow's own client tries for minutes, which is right in the middle of a run and wrong at its start.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        requests.get(f"{uri.rstrip('/')}/version", timeout=timeout_seconds)
+    except requests.RequestException as error:
+        raise UnreachableError(
+            f"MLflow at {shown(uri)} does not answer ({type(error).__name__}); "
+            "start the server, or choose another with profile.tracking_uri"
+        ) from error
+
+
+def shown(uri: str) -> str:
+    """Give an address without the user and password that it may carry."""
+    parts = urlsplit(uri)
+    return uri.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
+
+
+def _refused(uri: str, error: RestException) -> WaterflowError:
+    if error.error_code in ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"):
+        return UnreachableError(f"MLflow at {shown(uri)} failed ({_first_line(str(error))}); try again later")
+    if error.error_code in ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"):
+        return TrackingError(_credentials(uri, str(error.error_code)))
+    return TrackingError(f"MLflow at {shown(uri)}: {_first_line(str(error))}")
+
+
+def _credentials(uri: str, reason: str) -> str:
+    return (
+        f"MLflow at {shown(uri)} refuses the credentials ({reason}); "
+        "check ~/.mlflow/credentials, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    )
+
+
+def _first_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[0]
+
+
+def _cause(text: str) -> str:
+    for known in ("Connection refused", "timed out", "Name or service not known", "Max retries exceeded"):
+        if known in text:
+            return known
+    return text[-120:]

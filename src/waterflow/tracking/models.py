@@ -1,0 +1,192 @@
+"""Logged models and the model registry."""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.sklearn
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException, RestException
+from mlflow.models import infer_signature
+
+from waterflow.errors import StoreError, TrackingError
+from waterflow.stores.base import sha256_of
+from waterflow.tracking.errors import translated
+
+MODEL_FILE = "model.pkl"
+CHALLENGER, CHAMPION = "challenger", "champion"
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model in MLflow: its id, and the sha256 of the file that holds the fitted pipeline."""
+
+    model_id: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version, with its aliases and what its run measured on the holdout."""
+
+    model: str
+    version: int
+    aliases: tuple[str, ...]
+    run_id: str
+    tags: dict[str, str]
+
+
+class ModelStore:
+    """Models and their registry on one tracking server."""
+
+    def __init__(self, uri: str, client: MlflowClient) -> None:
+        """Share the connection of a `RunStore`."""
+        self._uri = uri
+        self._client = client
+
+    def log_model(
+        self,
+        pipeline: Any,
+        *,
+        run_id: str,
+        name: str,
+        example: pd.DataFrame,
+        requirements: Sequence[str],
+        metadata: dict[str, str],
+    ) -> LoggedModel:
+        """Log a fitted pipeline with signature, input example and given requirements.
+
+        The format is cloudpickle: skops takes ten times as long for a forest, and MLflow reads its list of
+        trusted types from the very file that it should distrust. `load_model` holds the file against its
+        digest instead.
+        """
+        with translated(self._uri), _without_advice():
+            mlflow.set_tracking_uri(self._uri)
+            info = mlflow.sklearn.log_model(
+                pipeline,
+                name=name,
+                run_id=run_id,
+                signature=infer_signature(example, pipeline.predict(example)),
+                input_example=example,
+                pip_requirements=list(requirements),
+                serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
+                metadata=metadata,
+            )
+            digest = self._file_digest(info.model_id)
+            self._client.set_logged_model_tags(info.model_id, {"waterflow.sha256": digest})
+        return LoggedModel(info.model_id, digest)
+
+    def load_model(self, model_id: str) -> Any:
+        """Load the fitted pipeline; raises StoreError when its file is gone or is not the one that was logged."""
+        with translated(self._uri), tempfile.TemporaryDirectory() as folder:
+            mlflow.set_tracking_uri(self._uri)
+            expected = self._client.get_logged_model(model_id).tags.get("waterflow.sha256")
+            try:
+                path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
+            except (MlflowException, OSError) as error:
+                raise StoreError(f"model {model_id}: its files cannot be fetched ({_first_line(error)})") from error
+            if expected is not None and sha256_of(path / MODEL_FILE) != expected:
+                raise StoreError(f"model {model_id}: {MODEL_FILE} is not the file that was logged; it was altered")
+            return mlflow.sklearn.load_model(str(path))
+
+    def find_version(self, model: str, run_id: str) -> int | None:
+        """Give the version that was registered from a run, if there is one."""
+        with translated(self._uri):
+            found = self._client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'")
+        return int(found[0].version) if found else None
+
+    def register(self, model: str, model_id: str, run_id: str, description: str, tags: dict[str, str]) -> int:
+        """Make one version of the registered model from a logged model; a second call finds the first's version."""
+        existing = self.find_version(model, run_id)
+        if existing is not None:
+            return existing
+        with translated(self._uri):
+            try:
+                self._client.create_registered_model(model)
+            except (MlflowException, RestException) as error:
+                if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            version = self._client.create_model_version(
+                model, source=f"models:/{model_id}", run_id=run_id, tags=tags, description=description, model_id=model_id
+            )
+        return int(version.version)
+
+    def set_alias(self, model: str, alias: str, version: int) -> None:
+        """Point an alias to a version."""
+        with translated(self._uri):
+            self._client.set_registered_model_alias(model, alias, str(version))
+
+    def aliases_of(self, model: str, version: int) -> tuple[str, ...]:
+        """List the aliases of a version."""
+        with translated(self._uri):
+            return tuple(sorted(self._client.get_model_version(model, str(version)).aliases))
+
+    def find_alias(self, model: str, alias: str) -> Version | None:
+        """Give the version that an alias points to; None without such a model or alias."""
+        with translated(self._uri):
+            try:
+                entry = self._client.get_model_version_by_alias(model, alias)
+            except (MlflowException, RestException) as error:
+                if getattr(error, "error_code", None) not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise
+                return None
+        return _version(entry, {alias: entry.version})
+
+    def list_versions(self, model: str) -> list[Version]:
+        """List a model's versions, newest first; raises TrackingError when there is no such model."""
+        with translated(self._uri):
+            try:
+                aliases = self._client.get_registered_model(model).aliases
+            except (MlflowException, RestException) as error:
+                if getattr(error, "error_code", None) != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                raise TrackingError(
+                    f"model {model!r} has no version yet; `waterflow run {model}` trains and registers one"
+                ) from error
+            found = self._client.search_model_versions(f"name = '{model}'")
+        versions = [_version(entry, aliases) for entry in found]
+        return sorted(versions, key=lambda entry: entry.version, reverse=True)
+
+    def _file_digest(self, model_id: str) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            location = self._client.get_logged_model(model_id).artifact_location
+            path = mlflow.artifacts.download_artifacts(f"{location}/{MODEL_FILE}", dst_path=folder)
+            return sha256_of(Path(path))
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence two hints of MLflow that are answered: pickle (see `log_model`), and that integers cannot be null."""
+    logger = logging.getLogger("mlflow.sklearn")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _version(entry: ModelVersion, aliases: dict[str, str]) -> Version:
+    return Version(
+        model=entry.name,
+        version=int(entry.version),
+        aliases=tuple(sorted(alias for alias, version in aliases.items() if int(version) == int(entry.version))),
+        run_id=entry.run_id,
+        tags=dict(entry.tags),
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+

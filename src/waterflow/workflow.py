@@ -1,0 +1,65 @@
+"""The composition root: opens what a profile names and runs one step, or all four in a row."""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from waterflow.config.compose import compose_profile
+from waterflow.config.project import Project, find_project
+from waterflow.errors import FitError
+from waterflow.records import Evaluated, Origin, Registered, RunRequest, Trained
+from waterflow.steps.evaluate import evaluate
+from waterflow.steps.prepare import prepare
+from waterflow.steps.register import register
+from waterflow.steps.tools import Tools
+from waterflow.steps.train import train
+from waterflow.stores.open import open_store
+from waterflow.tracking.models import ModelStore
+from waterflow.tracking.runs import RunStore
+
+__all__ = ["evaluate", "open_tools", "prepare", "register", "run_all", "train"]
+
+
+def open_tools(project: Project | None = None, overrides: Sequence[str] = ()) -> Tools:
+    """Open the stores of the profile; `overrides` are Hydra's and only those of `profile` count here.
+
+    Raises ConfigError, StoreError or UnreachableError, each in one line.
+    """
+    project = project or find_project()
+    profile = compose_profile(project, overrides)
+    project.home.mkdir(parents=True, exist_ok=True)
+    store = open_store(profile.store_uri)
+    runs = RunStore(profile)
+    return Tools(project, profile, store, runs, ModelStore(runs.uri, runs.client))
+
+
+def run_all(
+    request: RunRequest, tools: Tools, report: Callable[[str, str], None] = lambda step, text: None
+) -> Registered:
+    """Run the four steps in this process, the candidates one after the other.
+
+    A candidate that fails is reported and left out, as a red task would be in Airflow. `report` is called
+    with a step's name and a line of progress.
+    """
+    report("prepare", "reading, checking and splitting the rows")
+    prepared = prepare(request, tools)
+    report("prepare", f"{prepared.rows} rows, data {prepared.data.digest[:12]}")
+    trained: list[Trained] = []
+    for name in prepared.candidates:
+        report("train", name)
+        try:
+            trained.append(train(prepared, name, prepared.origin, tools))
+        except FitError as error:
+            report("failed", str(error))
+    report("evaluate", f"{len(trained)} of {len(prepared.candidates)} candidates")
+    evaluated: Evaluated = evaluate(prepared, trained, tools)
+    report("register", evaluated.winner.candidate)
+    return register(prepared, evaluated, tools)
+
+
+def origin_of_shell() -> Origin:
+    """Name a run that was typed, by time and process."""
+    moment = datetime.now(UTC)
+    return Origin(runner="cli", run_id=f"cli__{moment:%Y-%m-%dT%H:%M:%S.%f}_{os.getpid()}")
+
+
