@@ -1,0 +1,143 @@
+"""Make every secret of the stack at its first start, into one volume per consumer, and never again.
+
+Standard library only: it runs as root, without a network, before anything else. `/secrets/admin` is where the values
+live; what the consumers read is rendered from there, so a start that was cut short is completed by the next one, and
+a consumer's lost volume is filled again. An existing file is never changed. No value is ever printed.
+"""
+
+import base64
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path("/secrets")
+ADMIN = ROOT / "admin"
+DATABASES = Path("/databases")
+
+OWNER = {"admin": 0, "postgres": 999, "minio": 1000, "minio-setup": 1000, "mlflow": 1000, "seaweedfs": 1000, "airflow": 50000}
+STORE_USERS = ("mlflow", "waterflow", "dvc")
+
+LOST = """\
+secrets: volume `secrets-admin` is empty, but other volumes hold an earlier start of this stack, which those passwords opened.
+secrets: nothing was changed. Put the volume back from a backup, or begin anew without the old data: make clean-stack"""
+
+
+def main() -> None:
+    os.umask(0o077)
+    if not any(ADMIN.glob("[!.]*")) and earlier_start():
+        sys.exit(LOST)
+    made = sum(write("admin", name, value()) for name, value in VALUES.items())
+    values = {name: (ADMIN / name).read_text() for name in VALUES}
+    rendered = sum(write(*file) for file in files(values))
+    print(f"secrets: {made} made, {rendered} files written for their consumers" if made + rendered else "secrets: all there")
+
+
+def earlier_start() -> bool:
+    """Whether a database or a consumer's secrets are there. A database counts when its own first start was through."""
+    database = (DATABASES / "pgdata" / "PG_VERSION").exists() and not (DATABASES / ".first-start").exists()
+    return database or any((ROOT / consumer / "aws_credentials").exists() for consumer in ("mlflow", "airflow"))
+
+
+def write(consumer: str, name: str, text: str) -> bool:
+    """Write a file for its consumer alone unless it exists; it appears whole or not at all."""
+    target = ROOT / consumer / name
+    if target.exists():
+        return False
+    scratch = target.with_name(f".{name}.part")
+    scratch.unlink(missing_ok=True)
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    with open(descriptor, "w") as file:
+        file.write(text)
+        os.fchown(descriptor, OWNER[consumer], -1)
+        file.flush()
+        os.fsync(descriptor)
+    scratch.rename(target)
+    return True
+
+
+def password() -> str:
+    """A value without characters that a URL, an ini file or a shell would read as their own."""
+    return secrets.token_hex(24)
+
+
+VALUES = {
+    **{f"{name}_database_password": password for name in ("postgres", "airflow", "mlflow", "waterflow")},
+    **{f"{name}_access_key": (lambda name=name: f"{name}-{secrets.token_hex(6)}") for name in STORE_USERS},
+    **{f"{name}_secret_key": password for name in STORE_USERS},
+    "minio_root_user": lambda: f"root-{secrets.token_hex(6)}",
+    "minio_root_password": password,
+    "mlflow_admin_password": password,
+    "mlflow_service_password": password,
+    "mlflow_flask_secret_key": password,
+    "airflow_admin_password": password,
+    "airflow_api_secret_key": password,
+    "airflow_jwt_secret": lambda: secrets.token_hex(64),
+    "airflow_fernet_key": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+}
+
+
+def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
+    """(consumer, file, content) of all that the consumers read, each in the format that it reads."""
+    for name in ("postgres", "airflow", "mlflow", "waterflow"):
+        yield "postgres", f"{name}_password", value[f"{name}_database_password"]
+
+    for consumer in ("minio", "minio-setup"):
+        yield consumer, "root_user", value["minio_root_user"]
+        yield consumer, "root_password", value["minio_root_password"]
+    for name in STORE_USERS:
+        yield "minio-setup", f"{name}_access_key", value[f"{name}_access_key"]
+        yield "minio-setup", f"{name}_secret_key", value[f"{name}_secret_key"]
+    yield "seaweedfs", "s3.json", seaweedfs_identities(value)
+
+    yield "mlflow", "backend_store_uri", database_url("mlflow", value)
+    yield "mlflow", "flask_secret_key", value["mlflow_flask_secret_key"]
+    yield "mlflow", "admin_password", value["mlflow_admin_password"]
+    yield "mlflow", "service_password", value["mlflow_service_password"]
+    yield "mlflow", "aws_credentials", aws_credentials("mlflow", value)
+
+    yield "airflow", "sql_alchemy_conn", database_url("airflow", value)
+    yield "airflow", "sql_alchemy_conn_async", database_url("airflow", value, driver="asyncpg")
+    yield "airflow", "jwt_secret", value["airflow_jwt_secret"]
+    yield "airflow", "api_secret_key", value["airflow_api_secret_key"]
+    yield "airflow", "fernet_key", value["airflow_fernet_key"]
+    yield "airflow", "admin_password", value["airflow_admin_password"]
+    yield "airflow", "waterflow_database_url", database_url("waterflow", value)
+    yield "airflow", "aws_credentials", aws_credentials("waterflow", value)
+    yield "airflow", "mlflow_credentials", (
+        "[mlflow]\n"
+        "mlflow_tracking_username = airflow\n"
+        f"mlflow_tracking_password = {value['mlflow_service_password']}\n"
+    )
+
+
+def database_url(role: str, value: dict[str, str], driver: str = "psycopg2") -> str:
+    return f"postgresql+{driver}://{role}:{value[f'{role}_database_password']}@postgres:5432/{role}"
+
+
+def aws_credentials(user: str, value: dict[str, str]) -> str:
+    return (
+        "[default]\n"
+        f"aws_access_key_id = {value[f'{user}_access_key']}\n"
+        f"aws_secret_access_key = {value[f'{user}_secret_key']}\n"
+    )
+
+
+def seaweedfs_identities(value: dict[str, str]) -> str:
+    """The keys that MinIO gives out, for SeaweedFS: a swap of the store changes nobody's key."""
+
+    def identity(name: str, access: str, secret: str, actions: list[str]) -> dict[str, object]:
+        return {"name": name, "credentials": [{"accessKey": access, "secretKey": secret}], "actions": actions}
+
+    everything = ["Admin", "Read", "Write", "List", "Tagging"]
+    identities = [identity("root", value["minio_root_user"], value["minio_root_password"], everything)]
+    for user in STORE_USERS:  # Each user's bucket has the user's name.
+        own = [f"{action}:{user}" for action in ("Read", "Write", "List", "Tagging")]
+        identities.append(identity(user, value[f"{user}_access_key"], value[f"{user}_secret_key"], own))
+    return json.dumps({"identities": identities}, indent=2)
+
+
+if __name__ == "__main__":
+    main()
