@@ -1,0 +1,126 @@
+"""Give the store its buckets, and each consumer a key that opens its own bucket alone.
+
+Runs once at every start and ends in the same state whatever it finds: a bucket deleted by hand is made anew, a changed
+policy is written again, a key that was replaced stops working.
+
+MinIO's Python client rather than `mc`: it is a small wheel instead of a second server-sized Go build, one program speaks
+to both stores, and secrets go from file to request without a command line on which `ps` could see them.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from minio import Minio, MinioAdmin
+from minio.commonconfig import ENABLED
+from minio.credentials import StaticProvider
+from minio.error import S3Error
+from minio.versioningconfig import VersioningConfig
+from urllib3 import PoolManager, Retry, Timeout
+from urllib3.exceptions import HTTPError
+
+CONSUMERS = ("mlflow", "waterflow", "dvc")  # Also the names of their buckets.
+WAIT_SECONDS = 60
+
+
+def main() -> None:
+    """Set up the store at STORE_ENDPOINT, of the kind STORE_KIND: minio or seaweedfs."""
+    endpoint = os.environ.get("STORE_ENDPOINT", "minio:9000")
+    root = StaticProvider(read_secret("root_user"), read_secret("root_password"))
+    http = PoolManager(timeout=Timeout(connect=2, read=30), retries=Retry(total=2, backoff_factor=0.2))
+    store = Minio(endpoint=endpoint, credentials=root, secure=False, http_client=http)
+
+    wait_until_ready(store, endpoint)
+    for bucket in CONSUMERS:
+        make_bucket(store, bucket)
+    if os.environ.get("STORE_KIND", "minio") == "minio":  # SeaweedFS reads its keys and their rights from s3.json.
+        admin = MinioAdmin(endpoint=endpoint, credentials=root, secure=False, http_client=http)
+        for consumer in CONSUMERS:
+            grant_key(admin, consumer)
+    print(f"store-setup: {endpoint} has the buckets {', '.join(CONSUMERS)}, each with a key of its own", flush=True)
+
+
+def read_secret(name: str) -> str:
+    """Return the content of one secret's file."""
+    path = Path(os.environ.get("SECRETS_DIR", "/run/secrets"), name)
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        sys.exit(f"store-setup: cannot read the secret {path}: {error.strerror}; the secrets service writes it")
+
+
+def wait_until_ready(store: Minio, endpoint: str) -> None:
+    """Return when the store answers the root key; end the program when it refuses the key or stays away."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            store.list_buckets()
+        except S3Error as error:
+            if error.code in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}:
+                sys.exit(f"store-setup: {endpoint} refuses the root key ({error.code}): does it run with other secrets?")
+            last = error.code  # Such as XMinioServerNotInitialized.
+        except HTTPError as error:
+            last = type(error).__name__
+        else:
+            return
+        if time.monotonic() > deadline:
+            sys.exit(f"store-setup: {endpoint} is not ready after {WAIT_SECONDS} s ({last}): see the store's log")
+        time.sleep(0.5)
+
+
+def make_bucket(store: Minio, bucket: str) -> None:
+    """Make sure that the bucket is there and keeps every version of an object."""
+    if not store.bucket_exists(bucket_name=bucket):
+        store.make_bucket(bucket_name=bucket)
+        print(f"store-setup: made the bucket {bucket}", flush=True)
+    if store.get_bucket_versioning(bucket_name=bucket).status != ENABLED:
+        store.set_bucket_versioning(bucket_name=bucket, config=VersioningConfig(ENABLED))
+
+
+def grant_key(admin: MinioAdmin, consumer: str) -> None:
+    """Let the consumer's key, and no other of its name's keys, use the consumer's bucket."""
+    policy, key = f"bucket-{consumer}", read_secret(f"{consumer}_access_key")
+    admin.policy_add(policy, policy=bucket_policy(consumer))
+    for other, user in json.loads(admin.user_list() or "{}").items():
+        if user.get("policyName") == policy and other != key:
+            admin.user_remove(other)
+    admin.user_add(key, read_secret(f"{consumer}_secret_key"))
+    admin.policy_set(policy, user=key)
+
+
+def bucket_policy(bucket: str) -> dict[str, object]:
+    """Return the policy of a consumer: everything it needs in its own bucket, nothing anywhere else.
+
+    It may delete an object but not a version: what a program deletes by mistake, the root key can bring back.
+    """
+    in_bucket = [
+        "s3:GetBucketLocation",
+        "s3:GetBucketVersioning",
+        "s3:ListBucket",
+        "s3:ListBucketMultipartUploads",
+        "s3:ListBucketVersions",
+    ]
+    on_objects = [
+        "s3:AbortMultipartUpload",
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:GetObjectAttributes",
+        "s3:GetObjectTagging",
+        "s3:GetObjectVersion",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+        "s3:PutObjectTagging",
+    ]
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": in_bucket, "Resource": [f"arn:aws:s3:::{bucket}"]},
+            {"Effect": "Allow", "Action": on_objects, "Resource": [f"arn:aws:s3:::{bucket}/*"]},
+        ],
+    }
+
+
+if __name__ == "__main__":
+    main()
