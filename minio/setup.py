@@ -13,13 +13,14 @@ import sys
 import time
 from pathlib import Path
 
-from minio import Minio, MinioAdmin
 from minio.commonconfig import ENABLED
 from minio.credentials import StaticProvider
 from minio.error import S3Error
 from minio.versioningconfig import VersioningConfig
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
+
+from minio import Minio, MinioAdmin
 
 CONSUMERS = ("mlflow", "waterflow", "dvc")  # Also the names of their buckets.
 WAIT_SECONDS = 60
@@ -39,7 +40,10 @@ def main() -> None:
         admin = MinioAdmin(endpoint=endpoint, credentials=root, secure=False, http_client=http)
         for consumer in CONSUMERS:
             grant_key(admin, consumer)
-    print(f"store-setup: {endpoint} has the buckets {', '.join(CONSUMERS)}, each with a key of its own", flush=True)
+    print(
+        f"store-setup: {endpoint} has the buckets {', '.join(CONSUMERS)}, each with a key of its own",
+        flush=True,
+    )
 
 
 def read_secret(name: str) -> str:
@@ -59,7 +63,9 @@ def wait_until_ready(store: Minio, endpoint: str) -> None:
             store.list_buckets()
         except S3Error as error:
             if error.code in {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"}:
-                sys.exit(f"store-setup: {endpoint} refuses the root key ({error.code}): does it run with other secrets?")
+                sys.exit(
+                    f"store-setup: {endpoint} refuses the root key ({error.code}): does it run with other secrets?"
+                )
             last = error.code  # Such as XMinioServerNotInitialized.
         except HTTPError as error:
             last = type(error).__name__
@@ -118,6 +124,12 @@ def bucket_policy(bucket: str) -> dict[str, object]:
         "Statement": [
             {"Effect": "Allow", "Action": in_bucket, "Resource": [f"arn:aws:s3:::{bucket}"]},
             {"Effect": "Allow", "Action": on_objects, "Resource": [f"arn:aws:s3:::{bucket}/*"]},
+            # MinIO takes the right to delete an object for the right to delete its versions unless told otherwise.
+            {
+                "Effect": "Deny",
+                "Action": ["s3:DeleteObjectVersion"],
+                "Resource": [f"arn:aws:s3:::{bucket}/*"],
+            },
         ],
     }
 

@@ -17,7 +17,15 @@ ROOT = Path("/secrets")
 ADMIN = ROOT / "admin"
 DATABASES = Path("/databases")
 
-OWNER = {"admin": 0, "postgres": 999, "minio": 1000, "minio-setup": 1000, "mlflow": 1000, "seaweedfs": 1000, "airflow": 50000}
+OWNER = {
+    "admin": 0,
+    "postgres": 999,
+    "minio": 1000,
+    "minio-setup": 1000,
+    "mlflow": 1000,
+    "seaweedfs": 1000,
+    "airflow": 50000,
+}
 STORE_USERS = ("mlflow", "waterflow", "dvc")
 
 LOST = """\
@@ -32,7 +40,11 @@ def main() -> None:
     made = sum(write("admin", name, value()) for name, value in VALUES.items())
     values = {name: (ADMIN / name).read_text() for name in VALUES}
     rendered = sum(write(*file) for file in files(values))
-    print(f"secrets: {made} made, {rendered} files written for their consumers" if made + rendered else "secrets: all there")
+    print(
+        f"secrets: {made} made, {rendered} files written for their consumers"
+        if made + rendered
+        else "secrets: all there"
+    )
 
 
 def earlier_start() -> bool:
@@ -106,10 +118,14 @@ def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     yield "airflow", "admin_password", value["airflow_admin_password"]
     yield "airflow", "waterflow_database_url", database_url("waterflow", value)
     yield "airflow", "aws_credentials", aws_credentials("waterflow", value)
-    yield "airflow", "mlflow_credentials", (
-        "[mlflow]\n"
-        "mlflow_tracking_username = airflow\n"
-        f"mlflow_tracking_password = {value['mlflow_service_password']}\n"
+    yield (
+        "airflow",
+        "mlflow_credentials",
+        (
+            "[mlflow]\n"
+            "mlflow_tracking_username = airflow\n"
+            f"mlflow_tracking_password = {value['mlflow_service_password']}\n"
+        ),
     )
 
 

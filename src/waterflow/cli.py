@@ -16,7 +16,6 @@ from rich.table import Table
 from waterflow.errors import WaterflowError
 
 if TYPE_CHECKING:
-    from waterflow.config.project import Project
     from waterflow.records import Registered
 
 app = typer.Typer(
@@ -159,7 +158,8 @@ def step_evaluate(
 
     survivors = [Trained.from_json(_read_record(path)) for path in trained]
     _write_record(
-        record, workflow.evaluate(Prepared.from_json(_read_record(prepared)), survivors, workflow.open_tools())
+        record,
+        workflow.evaluate(Prepared.from_json(_read_record(prepared)), survivors, workflow.open_tools()),
     )
 
 
@@ -199,15 +199,13 @@ def print_result(registered: "Registered") -> None:
         header_style="bold",
     )
     for entry in evaluated.ranked:
-        mark = "green" if entry is evaluated.ranked[0] else ""
+        mark = "green" if entry is evaluated.winner else ""
         values = [_rounded(entry.metrics.get(name)) for name in registered.shown_metrics]
         table.add_row(entry.candidate, *values, f"{entry.fit_seconds:.2f}", style=mark)
     for name in evaluated.missing:
         table.add_row(name, *["–"] * len(registered.shown_metrics), "failed", style="red")
     out.print(table)
-    holdout = ", ".join(
-        f"{name} {_rounded(evaluated.holdout_metrics.get(name))}" for name in registered.shown_metrics
-    )
+    holdout = ", ".join(f"{name} {_rounded(evaluated.holdout_metrics.get(name))}" for name in registered.shown_metrics)
     out.print(f"\nwinner      [bold]{evaluated.winner.candidate}[/bold]", highlight=False)
     out.print(f"holdout     {holdout} on {evaluated.holdout_rows} rows", highlight=False, soft_wrap=True)
     aliases = f"  [green]@{' @'.join(registered.aliases)}[/green]" if registered.aliases else "  (no alias)"

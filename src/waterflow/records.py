@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Part = Literal["train", "validation", "test"]
+Rule = Literal["at_least", "at_most"]
 
 
 class Record(BaseModel):
@@ -60,7 +61,6 @@ class Origin(Record):
     run_id: str
     dag_id: str | None = None
     try_number: int = 1
-    url: str | None = None
 
 
 class RunRequest(Record):
@@ -104,7 +104,10 @@ class Prepared(Record):
 
 
 class Trained(Record):
-    """One fitted candidate: its MLflow run and model, and the scores that selection may look at."""
+    """One fitted candidate: its MLflow run and model, and the scores that selection may look at.
+
+    `metrics` leaves out those per class, which MLflow has.
+    """
 
     candidate: str
     action_key: str
@@ -121,22 +124,26 @@ class GateResult(Record):
     metric: str
     value: float | None
     threshold: float
-    rule: Literal["at_least", "at_most"]
+    rule: Rule
     passed: bool
     reason: str
 
 
 class Evaluated(Record):
-    """The winner among the survivors, judged on the holdout."""
+    """The survivors, best first, and what the best of them scored on the holdout."""
 
-    winner: Trained
-    ranked: tuple[Trained, ...]
+    ranked: tuple[Trained, ...] = Field(min_length=1)
     missing: tuple[str, ...]
     main_metric: str
     exploratory: bool
     holdout_rows: int
     holdout_metrics: dict[str, float]
     gate: GateResult | None
+
+    @property
+    def winner(self) -> Trained:
+        """The first of the ranked candidates."""
+        return self.ranked[0]
 
 
 class Registered(Record):

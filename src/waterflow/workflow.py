@@ -61,5 +61,3 @@ def origin_of_shell() -> Origin:
     """Name a run that was typed, by time and process."""
     moment = datetime.now(UTC)
     return Origin(runner="cli", run_id=f"cli__{moment:%Y-%m-%dT%H:%M:%S.%f}_{os.getpid()}")
-
-

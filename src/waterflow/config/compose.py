@@ -83,7 +83,9 @@ def validate(model: type[Model], content: Mapping[str, Any], place: str) -> Mode
 def _find_outline(project: Project, pipeline: str) -> None:
     names = [path.stem for path in pipeline_files(project.conf)]
     if pipeline not in names:
-        raise ConfigError(f"pipeline: {pipeline!r} is unknown; valid: {', '.join(names)}; or add conf/pipeline/{pipeline}.yaml")
+        raise ConfigError(
+            f"pipeline: {pipeline!r} is unknown; valid: {', '.join(names)}; or add conf/pipeline/{pipeline}.yaml"
+        )
     read_outline(project.conf / "pipeline" / f"{pipeline}.yaml")
 
 

@@ -16,9 +16,7 @@ def load_estimator(path: str, place: str = "estimator") -> type[Any]:
     """
     module_name, _, class_name = path.rpartition(".")
     if not module_name:
-        raise ConfigError(
-            f"{place}: {path!r} is no dotted path to a class; write it like sklearn.linear_model.Ridge"
-        )
+        raise ConfigError(f"{place}: {path!r} is no dotted path to a class; write it like sklearn.linear_model.Ridge")
     try:
         found = getattr(import_module(module_name), class_name)
     except ImportError as error:

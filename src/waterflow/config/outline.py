@@ -5,6 +5,7 @@ trigger form, the schedule) is read here without Hydra or pydantic. What stands 
 `compose` finds too; a test holds the one against the other.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from difflib import get_close_matches
@@ -17,8 +18,27 @@ from waterflow.errors import ConfigError
 
 # The fields of `schema.PipelineConfig` except `name` and `strategy`, plus Hydra's own `defaults`.
 TOP_LEVEL_KEYS = frozenset(
-    "defaults description owner tags schedule dataset target task features drop key group time_column split"
-    " preprocessing candidates metrics gate seed".split()
+    [
+        "defaults",
+        "description",
+        "owner",
+        "tags",
+        "schedule",
+        "dataset",
+        "target",
+        "task",
+        "features",
+        "drop",
+        "key",
+        "group",
+        "time_column",
+        "split",
+        "preprocessing",
+        "candidates",
+        "metrics",
+        "gate",
+        "seed",
+    ]
 )
 
 
@@ -64,6 +84,8 @@ def read_outline(path: Path) -> Outline:
     """
     place = f"conf/pipeline/{path.name}"
     conf = path.parent.parent
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", path.stem):
+        raise ConfigError(f"{place}: {path.stem!r} is no name for a pipeline; use small letters, digits and _")
     source = path.read_text(encoding="utf-8")
     content, lines = _load(source, place)
     _check_keys(lines, place)
@@ -158,7 +180,9 @@ def _read_schedule(schedule: Any, place: str) -> Schedule | None:
     if schedule is None:
         return None
     if not isinstance(schedule, dict) or not isinstance(schedule.get("cron"), str):
-        raise ConfigError(f"{place}: {schedule!r} is no schedule; write `cron: '0 3 * * 1'` and `start: 2026-01-01` below it")
+        raise ConfigError(
+            f"{place}: {schedule!r} is no schedule; write `cron: '0 3 * * 1'` and `start: 2026-01-01` below it"
+        )
     if not isinstance(schedule.get("start"), date):
         raise ConfigError(f"{place}.start: {schedule.get('start')!r} is no day; write it like 2026-01-01")
     return Schedule(schedule["cron"], schedule["start"], str(schedule.get("timezone") or "UTC"))

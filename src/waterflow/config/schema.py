@@ -216,7 +216,17 @@ class PipelineConfig(Section):
         """Give what decides one fitted candidate: the part that keys `train`."""
         section = self.model_dump(
             mode="json",
-            include={"target", "task", "features", "drop", "key", "group", "time_column", "preprocessing", "seed"},
+            include={
+                "target",
+                "task",
+                "features",
+                "drop",
+                "key",
+                "group",
+                "time_column",
+                "preprocessing",
+                "seed",
+            },
         )
         return section | {
             "candidate": self.candidates[candidate].model_dump(mode="json"),

@@ -13,7 +13,7 @@ def canonical_order(frame: pd.DataFrame, time_column: str | None) -> pd.DataFram
     if time_column is not None:
         order.insert(0, "time", frame[time_column])
     positions = order.reset_index(drop=True).sort_values(list(order.columns), kind="stable").index
-    return frame.take(positions).reset_index(drop=True)
+    return frame.take(positions.to_numpy()).reset_index(drop=True)
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:

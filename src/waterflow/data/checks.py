@@ -17,12 +17,15 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
     target = frame[config.target]
     if target.isna().any():
         raise DataError(
-            f"target: {config.target!r} is null in {int(target.isna().sum())} of {len(frame)} rows; remove or label them"
+            f"target: {config.target!r} is null in {int(target.isna().sum())} of {len(frame)} rows; "
+            "remove or label them"
         )
     if target.nunique() < 2:
         raise DataError(f"target: {config.target!r} is always {target.iloc[0]!r}; there is nothing to learn")
     if config.task == "regression" and not is_numeric_dtype(target):
-        raise DataError(f"target: {config.target!r} holds {target.dtype}, regression needs numbers; change task or target")
+        raise DataError(
+            f"target: {config.target!r} holds {target.dtype}, regression needs numbers; change task or target"
+        )
     if config.task == "classification":
         _check_classes(target, config)
     for name in feature_columns(frame, config):
@@ -67,5 +70,6 @@ def _check_classes(target: pd.Series, config: PipelineConfig) -> None:
         )
     if len(counts) > len(target) / 2 and is_numeric_dtype(target):
         raise DataError(
-            f"target: {config.target!r} has {len(counts)} different values in {len(target)} rows; is task: regression meant?"
+            f"target: {config.target!r} has {len(counts)} different values in {len(target)} rows; "
+            "is task: regression meant?"
         )

@@ -20,7 +20,8 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.Series:
     validation = config.strategy.validation_fraction or 0.0
     if config.split.test_fraction + validation >= 1:
         raise DataError(
-            f"split: test_fraction {config.split.test_fraction} and validation_fraction {validation} leave no row to train on"
+            f"split: test_fraction {config.split.test_fraction} and "
+            f"validation_fraction {validation} leave no row to train on"
         )
     match config.split_kind:
         case "hash":
@@ -45,7 +46,8 @@ def count_shares(split: pd.Series, target: pd.Series | None) -> tuple[Share, ...
     for part in PARTS:
         chosen = split == part
         if chosen.any():
-            by_class = {} if target is None else target[chosen].astype(str).value_counts().sort_index().to_dict()
+            counts = {} if target is None else target[chosen].astype(str).value_counts().sort_index().to_dict()
+            by_class = {str(name): int(count) for name, count in counts.items()}
             shares.append(Share(part=part, rows=int(chosen.sum()), by_class=by_class))
     return tuple(shares)
 
@@ -57,9 +59,9 @@ def hash_fractions(frame: pd.DataFrame, config: PipelineConfig) -> NDArray[np.fl
     whether a column of whole numbers was read as integers or floats.
     """
     names = [config.group] if config.group else list(config.key or frame.columns)
-    hashes = np.zeros(len(frame), dtype=np.uint64)
+    hashes: NDArray[np.uint64] = np.zeros(len(frame), dtype=np.uint64)
     for name in names:
-        column = pd.util.hash_pandas_object(_stable(frame[name]), index=False).to_numpy()
+        column = pd.util.hash_pandas_object(_stable(frame[name]), index=False).to_numpy(dtype=np.uint64)
         hashes = _mix(hashes ^ column)
     seed = _mix(np.array([config.split.seed], dtype=np.uint64))
     return (_mix(hashes ^ seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53
@@ -102,7 +104,7 @@ def _stratified_fractions(target: pd.Series, config: PipelineConfig) -> NDArray[
 
 
 def _check_parts(split: pd.Series, frame: pd.DataFrame, config: PipelineConfig) -> None:
-    needed: list[Part] = ["train", "test"] + (["validation"] if config.strategy.validation_fraction else [])
+    needed = [part for part in PARTS if part != "validation" or config.strategy.validation_fraction]
     for part in needed:
         if not (split == part).any():
             raise DataError(

@@ -12,9 +12,7 @@ from waterflow.records import Window
 RunType = Literal["manual", "scheduled", "backfill", "asset_triggered"]
 
 
-def window_of(
-    run_type: str, interval_end: datetime | None, conf: Mapping[str, Any], now: datetime
-) -> Window:
+def window_of(run_type: str, interval_end: datetime | None, conf: Mapping[str, Any], now: datetime) -> Window:
     """Say the window of a run from its type, its data interval and its trigger conf.
 
     A scheduled or backfill run sees everything before the end of its data interval. A manual run takes
@@ -79,5 +77,7 @@ def _read_moment(conf: Mapping[str, Any], name: str) -> datetime | None:
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError as error:
-        raise ConfigError(f"{name}: {value!r} is no time; write it like 2013-04-01 or 2013-04-01T00:00:00+00:00") from error
+        raise ConfigError(
+            f"{name}: {value!r} is no time; write it like 2013-04-01 or 2013-04-01T00:00:00+00:00"
+        ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

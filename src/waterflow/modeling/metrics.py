@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn import metrics as skm
 
-from waterflow.config.catalog import Task
+from waterflow.config.catalog import METRICS, Task
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ def score_rows(predicted: Predicted, task: Task) -> dict[str, float]:
     return _score_numbers(predicted) if task == "regression" else _score_classes(predicted)
 
 
+def headline(scores: dict[str, float]) -> dict[str, float]:
+    """Leave out the scores per class."""
+    return {name: value for name, value in scores.items() if name in METRICS}
+
+
 def confusion(predicted: Predicted) -> dict[str, Any]:
     """Count predictions by class: `matrix[i][j]` rows of `classes[i]` were called `classes[j]`."""
     classes = _all_classes(predicted)
@@ -65,9 +70,7 @@ def _score_numbers(predicted: Predicted) -> dict[str, float]:
 def _score_classes(predicted: Predicted) -> dict[str, float]:
     truth, prediction = predicted.truth, predicted.prediction
     classes = _all_classes(predicted)
-    precision, recall, f1, _ = skm.precision_recall_fscore_support(
-        truth, prediction, labels=classes, zero_division=0.0
-    )
+    precision, recall, f1, _ = skm.precision_recall_fscore_support(truth, prediction, labels=classes, zero_division=0.0)
     present = np.isin(np.asarray(classes, dtype=object), np.unique(truth).astype(object))
     scores = {
         "accuracy": float(np.mean(truth == prediction)),

@@ -33,7 +33,8 @@ def assign_columns(features: pd.DataFrame, blocks: Sequence[Block]) -> tuple[lis
         for name in block.select.names or ():
             if name not in features.columns:
                 raise ConfigError(
-                    f"preprocessing.{position}.select.names: {name!r} is no feature; valid: {', '.join(features.columns)}"
+                    f"preprocessing.{position}.select.names: {name!r} is no feature; "
+                    f"valid: {', '.join(features.columns)}"
                 )
         chosen = [name for name in left if _selects(block.select, name, features[name])]
         left = [name for name in left if name not in chosen]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from waterflow.config.catalog import METRICS
 from waterflow.config.schema import GateConfig, PipelineConfig
 from waterflow.errors import FitError
-from waterflow.modeling.metrics import Predicted, confusion, predict_rows, score_rows
-from waterflow.records import Evaluated, GateResult, Prepared, Trained
+from waterflow.modeling.metrics import Predicted, confusion, headline, predict_rows, score_rows
+from waterflow.records import Evaluated, GateResult, Prepared, Rule, Trained
 from waterflow.steps.tools import Tools, load_config, load_rows, scratch_folder, write_json
 
 logger = logging.getLogger(__name__)
@@ -36,16 +36,15 @@ def evaluate(prepared: Prepared, trained: Sequence[Trained], tools: Tools) -> Ev
         predicted = predict_rows(tools.models.load_model(winner.model_id), rows.features, rows.target, config.task)
         scores = score_rows(predicted, config.task)
         evaluated = Evaluated(
-            winner=winner,
             ranked=ranked,
             missing=missing,
             main_metric=config.metrics.main,
             exploratory=not config.strategy.promotable,
             holdout_rows=len(rows.target),
-            holdout_metrics=scores,
+            holdout_metrics=headline(scores),
             gate=judge(config.gate, scores) if config.gate else None,
         )
-        _log_evaluated(prepared, evaluated, predicted, config, tools)
+        _log_evaluated(prepared, evaluated, scores, predicted, config, tools)
         logger.info(
             "winner %s: %s %.4f on %d held-out rows",
             winner.candidate,
@@ -60,34 +59,31 @@ def rank(trained: Sequence[Trained], planned: Sequence[str], main_metric: str) -
     """Order candidates by the main metric, best first; equals stay in the order in which they were planned."""
     metric = METRICS[main_metric]
     sign = -1 if metric.greater_is_better else 1
-    return tuple(
-        sorted(trained, key=lambda entry: (sign * entry.metrics[metric.name], planned.index(entry.candidate)))
-    )
+    return tuple(sorted(trained, key=lambda entry: (sign * entry.metrics[metric.name], planned.index(entry.candidate))))
 
 
 def judge(gate: GateConfig, scores: dict[str, float]) -> GateResult:
     """Hold one metric on the holdout against the gate's bound; an undefined metric does not pass."""
-    bound = gate.at_least if gate.at_least is not None else gate.at_most
-    rule = "at_least" if gate.at_least is not None else "at_most"
     value = scores.get(gate.metric)
-    assert bound is not None  # the configuration has exactly one of the two
-    if value is None:
-        return GateResult(
-            metric=gate.metric,
-            value=None,
-            threshold=bound,
-            rule=rule,
-            passed=False,
-            reason=f"{gate.metric} is undefined on these rows, {rule.replace('_', ' ')} {bound} is asked",
-        )
-    passed = value >= bound if rule == "at_least" else value <= bound
-    verb = "reaches" if passed else "misses"
-    reason = f"{gate.metric} {value:.4f} {verb} the gate: {rule.replace('_', ' ')} {bound}"
+    if gate.at_least is not None:
+        rule: Rule = "at_least"
+        bound, passed = gate.at_least, value is not None and value >= gate.at_least
+    else:
+        assert gate.at_most is not None  # the configuration has exactly one of the two
+        rule = "at_most"
+        bound, passed = gate.at_most, value is not None and value <= gate.at_most
+    found = "is undefined on these rows and" if value is None else f"{value:.4f}"
+    reason = f"{gate.metric} {found} {'reaches' if passed else 'misses'} the gate: {rule.replace('_', ' ')} {bound}"
     return GateResult(metric=gate.metric, value=value, threshold=bound, rule=rule, passed=passed, reason=reason)
 
 
 def _log_evaluated(
-    prepared: Prepared, evaluated: Evaluated, predicted: Predicted, config: PipelineConfig, tools: Tools
+    prepared: Prepared,
+    evaluated: Evaluated,
+    scores: dict[str, float],
+    predicted: Predicted,
+    config: PipelineConfig,
+    tools: Tools,
 ) -> None:
     from waterflow.modeling.plots import plot_candidates, plot_winner  # matplotlib, needed here alone
 
@@ -101,13 +97,13 @@ def _log_evaluated(
         tags["waterflow.gate"] = evaluated.gate.reason
     tools.runs.log(
         prepared.parent_run_id,
-        metrics={f"test_{name}": value for name, value in evaluated.holdout_metrics.items()},
+        metrics={f"test_{name}": value for name, value in scores.items()},
         tags=tags,
         model_id=winner.model_id,
     )
-    scores = {entry.candidate: entry.metrics for entry in evaluated.ranked}
+    by_candidate = {entry.candidate: entry.metrics for entry in evaluated.ranked}
     figures = plot_winner(predicted, config.task) | {
-        "candidates": plot_candidates(scores, config.shown_metrics, winner.candidate, winner.scored_on)
+        "candidates": plot_candidates(by_candidate, config.shown_metrics, winner.candidate, winner.scored_on)
     }
     with scratch_folder() as folder:
         (folder / "plots").mkdir()

@@ -4,7 +4,7 @@ import logging
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.records import Evaluated, Prepared, Registered
-from waterflow.steps.tools import Tools, lineage_tags, load_config
+from waterflow.steps.tools import Tools, airflow_url, lineage_tags, load_config
 from waterflow.tracking.models import CHALLENGER, CHAMPION
 
 logger = logging.getLogger(__name__)
@@ -29,7 +29,11 @@ def register(prepared: Prepared, evaluated: Evaluated, tools: Tools) -> Register
             **{f"metric.{name}": f"{evaluated.holdout_metrics[name]:.6g}" for name in _shown(evaluated, config)},
         }
         version = tools.models.register(
-            config.name, winner.model_id, winner.run_id, description=_describe(evaluated, config, reason), tags=tags
+            config.name,
+            winner.model_id,
+            winner.run_id,
+            description=_describe(evaluated, config, reason),
+            tags=tags,
         )
         if earned:
             for alias in (CHALLENGER, CHAMPION):
@@ -40,7 +44,9 @@ def register(prepared: Prepared, evaluated: Evaluated, tools: Tools) -> Register
             tags={
                 "waterflow.registered": f"{config.name}/{version}",
                 "waterflow.decision": reason,
-                "mlflow.note.content": _note(prepared, evaluated, config, version, reason),
+                "mlflow.note.content": _note(
+                    prepared, evaluated, config, version, reason, airflow_url(prepared.origin, tools)
+                ),
             },
         )
         return Registered(
@@ -58,7 +64,10 @@ def register(prepared: Prepared, evaluated: Evaluated, tools: Tools) -> Register
 def decide(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools) -> tuple[bool, str]:
     """Say whether the winner becomes champion, and why, in words that a table can show."""
     if not config.strategy.promotable:
-        return False, f"exploratory: strategy {config.strategy.name!r} selects on the holdout, so it never promotes"
+        return (
+            False,
+            f"exploratory: strategy {config.strategy.name!r} selects on the holdout, so it never promotes",
+        )
     if evaluated.gate is None:
         return False, "no gate in the pipeline's YAML, so nothing says that this model is good enough"
     if not evaluated.gate.passed:
@@ -86,13 +95,20 @@ def _describe(evaluated: Evaluated, config: PipelineConfig, reason: str) -> str:
     )
 
 
-def _note(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, version: int, reason: str) -> str:
+def _note(
+    prepared: Prepared,
+    evaluated: Evaluated,
+    config: PipelineConfig,
+    version: int,
+    reason: str,
+    url: str | None,
+) -> str:
     lines = [
         f"**{config.name} version {version}**: {_describe(evaluated, config, reason)}",
         f"Window {prepared.window}, data `{prepared.data.digest[:12]}`.",
     ]
     if evaluated.missing:
         lines.append(f"Not trained: {', '.join(evaluated.missing)}.")
-    if prepared.origin.url:
-        lines.append(f"[Open the Airflow run]({prepared.origin.url})")
+    if url:
+        lines.append(f"[Open the Airflow run]({url})")
     return "\n\n".join(lines)

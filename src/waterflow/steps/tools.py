@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -80,7 +81,7 @@ def origin_tags(origin: Origin, pipeline: str, config: PipelineConfig, tools: To
         "waterflow.dag_id": origin.dag_id,
         "waterflow.dag_run_id": origin.run_id,
         "waterflow.try_number": str(origin.try_number),
-        "waterflow.airflow_url": origin.url,
+        "waterflow.airflow_url": airflow_url(origin, tools),
         "waterflow.git_commit": git.commit,
         "waterflow.git_dirty": None if git.dirty is None else str(git.dirty).lower(),
         "waterflow.lock_digest": lock_digest(tools.project.lock_file),
@@ -88,6 +89,13 @@ def origin_tags(origin: Origin, pipeline: str, config: PipelineConfig, tools: To
         "waterflow.split_seed": str(config.split.seed),
     }
     return {name: value for name, value in tags.items() if value is not None}
+
+
+def airflow_url(origin: Origin, tools: Tools) -> str | None:
+    """Give the page of the DAG run in Airflow's UI, where there is one."""
+    if tools.profile.airflow_url is None or origin.dag_id is None:
+        return None
+    return f"{tools.profile.airflow_url}/dags/{origin.dag_id}/runs/{quote(origin.run_id, safe='')}"
 
 
 def window_tags(window: Window | None) -> dict[str, str]:

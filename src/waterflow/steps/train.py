@@ -5,9 +5,9 @@ import logging
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import FitError
 from waterflow.modeling.fitting import Fitted, fit_candidate
-from waterflow.modeling.metrics import Predicted, confusion, predict_rows, score_rows
+from waterflow.modeling.metrics import Predicted, confusion, headline, predict_rows, score_rows
 from waterflow.provenance import action_key, code_digest, environment_digest, model_requirements, user_code
-from waterflow.records import Origin, Prepared, Trained
+from waterflow.records import Origin, Part, Prepared, Trained
 from waterflow.steps.tools import (
     Rows,
     Tools,
@@ -75,7 +75,7 @@ def _check_main_metric(config: PipelineConfig, candidate: str, scores: dict[str,
     if config.metrics.main not in scores:
         raise FitError(
             f"candidates.{candidate}: metrics.main {config.metrics.main!r} is undefined for it "
-            f"(defined: {', '.join(name for name in scores if '.' not in name)}); "
+            f"(defined: {', '.join(headline(scores))}); "
             "choose another main metric, or an estimator that gives probabilities"
         )
 
@@ -89,7 +89,7 @@ def _log_fitted(
     fitted: Fitted,
     scores: dict[str, float],
     predicted: Predicted,
-    rows: dict[str, Rows],
+    rows: dict[Part, Rows],
     tools: Tools,
 ) -> Trained:
     part = config.strategy.select_on
@@ -127,7 +127,7 @@ def _log_fitted(
         run_id=run_id,
         model_id=model.model_id,
         scored_on=part,
-        metrics=scores,
+        metrics=headline(scores),
         fit_seconds=fitted.fit_seconds,
     )
     with scratch_folder() as folder:

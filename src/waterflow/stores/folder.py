@@ -45,11 +45,15 @@ class FolderStore:
             shutil.copyfile(path, name)
             Path(name).replace(target)
         except OSError as error:
-            raise StoreError(f"store: {str(target)!r} cannot be written ({error.strerror}); check space and rights") from error
+            raise StoreError(
+                f"store: {str(target)!r} cannot be written ({error.strerror}); check space and rights"
+            ) from error
 
     def download(self, key: str, path: Path) -> None:
         """Copy the object to `path`."""
         try:
             shutil.copyfile(self._root / key, path)
         except FileNotFoundError as error:
-            raise StoreError(f"{self.uri}/{key}: no such object; it was removed, or belongs to another store") from error
+            raise StoreError(
+                f"{self.uri}/{key}: no such object; it was removed, or belongs to another store"
+            ) from error

@@ -7,7 +7,8 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
 
 from waterflow.errors import StoreError, UnreachableError
 
@@ -63,8 +64,10 @@ class S3Store:
     def _translated(self, key: str) -> Iterator[None]:
         try:
             yield
-        except (ConnectionError, HTTPClientError) as error:
-            raise UnreachableError(f"{self.uri}: the object store does not answer ({_short(error)}); is it up?") from error
+        except (NoConnection, HTTPClientError) as error:
+            raise UnreachableError(
+                f"{self.uri}: the object store does not answer ({_short(error)}); is it up?"
+            ) from error
         except ClientError as error:
             raise self._refused(key, error) from error
         except (BotoCoreError, boto3.exceptions.Boto3Error) as error:

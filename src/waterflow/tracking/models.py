@@ -115,7 +115,12 @@ class ModelStore:
                 if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
                     raise
             version = self._client.create_model_version(
-                model, source=f"models:/{model_id}", run_id=run_id, tags=tags, description=description, model_id=model_id
+                model,
+                source=f"models:/{model_id}",
+                run_id=run_id,
+                tags=tags,
+                description=description,
+                model_id=model_id,
             )
         return int(version.version)
 
@@ -135,7 +140,10 @@ class ModelStore:
             try:
                 entry = self._client.get_model_version_by_alias(model, alias)
             except (MlflowException, RestException) as error:
-                if getattr(error, "error_code", None) not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                if getattr(error, "error_code", None) not in (
+                    "RESOURCE_DOES_NOT_EXIST",
+                    "INVALID_PARAMETER_VALUE",
+                ):
                     raise
                 return None
         return _version(entry, {alias: entry.version})
@@ -188,5 +196,3 @@ def _version(entry: ModelVersion, aliases: dict[str, str]) -> Version:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-

@@ -229,5 +229,3 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
 def _param_text(value: Any) -> str:
     text = str(value)
     return text if len(text) <= MAX_PARAM_LENGTH else text[: MAX_PARAM_LENGTH - 1] + "…"
-
-

@@ -1,0 +1,80 @@
+# `make demo` and `make test` need Python 3.11 to 3.13 and git; they set up all the rest below .venv and .waterflow.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+UV_VERSION := 0.13.9
+# A name on the PATH may be a shim of a version that is not chosen, so each is asked to run.
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3; do \
+	$$name -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; done)
+BIN := .venv/bin
+UV := $(BIN)/uv
+# Locked bytecode: an import without it takes two to three times as long.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: $(BIN)/.runtime ## Run the real Airflow DAG train_iris in this process, on SQLite and folders
+	@$(BIN)/python scripts/run_dag.py iris
+
+.PHONY: test
+test: $(BIN)/.dev ## Pass every test that needs no Docker
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/dags tests/e2e
+
+.PHONY: check
+check: $(BIN)/.dev ## ruff, mypy --strict and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(BIN)/.dev ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: ui
+ui: $(BIN)/.runtime ## Open MLflow's UI over what the demo made, at http://127.0.0.1:5001
+	@echo "MLflow over .waterflow/mlflow.db: http://127.0.0.1:5001/#/experiments (Ctrl-C ends it)"
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5001 --workers 1 \
+		--backend-store-uri sqlite:///$(CURDIR)/.waterflow/mlflow.db
+
+.PHONY: bench
+bench: $(BIN)/.dev ## Compare a bare script, `waterflow run` and the DAG on the same work
+	$(BIN)/python benchmarks/compare.py
+
+.PHONY: lock
+lock: $(BIN)/.uv ## Resolve the locked requirements again
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" --group dev -c requirements.lock -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove .venv and .waterflow (not the stack's volumes)
+	rm -rf .venv .waterflow
+
+$(BIN)/.uv:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 with venv on the PATH; install one, or name it: make PYTHON=/path/to/python"; exit 1; }
+	@echo "setting up .venv with $$($(PYTHON) --version) (once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+# What is installed follows the lock files exactly; the project itself is installed for editing.
+$(BIN)/.runtime: $(BIN)/.uv requirements.lock pyproject.toml
+	@echo "installing the locked requirements"
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --compile-bytecode -e .
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.runtime requirements-dev.lock
+	@echo "installing the development tools"
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-dev.lock
+	@$(UV) pip install -q --python $(BIN)/python --no-deps --compile-bytecode -e .
+	@touch $@
+
+-include stack.mk
