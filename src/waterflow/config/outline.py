@@ -133,7 +133,8 @@ def _load(source: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
             lines[str(key.value)] = key.start_mark.line + 1
         return loader.construct_document(node), lines
     except yaml.MarkedYAMLError as error:
-        line = (error.problem_mark or error.context_mark).line + 1 if error.problem_mark or error.context_mark else 1
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
         raise ConfigError(f"{place}:{line}: this is no YAML: {error.problem or error.context}") from error
     finally:
         loader.dispose()

@@ -27,8 +27,10 @@ class Project:
 
 
 def find_project(environment: Mapping[str, str] | None = None, start: Path | None = None) -> Project:
-    """Find the project: `WATERFLOW_CONF`, else the nearest `conf/pipeline` at or above `start` (the working
-    directory), else the checkout that this module belongs to. `WATERFLOW_HOME` moves what is written.
+    """Find the project that a command or a task belongs to.
+
+    It is what `WATERFLOW_CONF` names, else the nearest `conf/pipeline` at or above `start` (the working
+    directory), else the checkout that this module lies in. `WATERFLOW_HOME` moves what is written.
 
     Raises ConfigError when none of these is a folder with pipelines.
     """

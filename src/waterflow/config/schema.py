@@ -55,7 +55,7 @@ class SplitConfig(Section):
 
     kind: Literal["hash", "time", "stratified"] | None = None
     test_fraction: Fraction = 0.2
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Selector(Section):
@@ -162,7 +162,7 @@ class PipelineConfig(Section):
     strategy: StrategyConfig
     metrics: MetricsConfig
     gate: GateConfig | None = None
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("candidates")
     @classmethod

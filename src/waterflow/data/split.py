@@ -59,12 +59,11 @@ def hash_fractions(frame: pd.DataFrame, config: PipelineConfig) -> NDArray[np.fl
     whether a column of whole numbers was read as integers or floats.
     """
     names = [config.group] if config.group else list(config.key or frame.columns)
-    hashes: NDArray[np.uint64] = np.zeros(len(frame), dtype=np.uint64)
+    hashes = np.full(len(frame), config.split.seed, dtype=np.uint64)
     for name in names:
-        column = pd.util.hash_pandas_object(_stable(frame[name]), index=False).to_numpy(dtype=np.uint64)
-        hashes = _mix(hashes ^ column)
-    seed = _mix(np.array([config.split.seed], dtype=np.uint64))
-    return (_mix(hashes ^ seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        column = pd.util.hash_pandas_object(_stable(frame[name]), index=False)
+        hashes = _mix(np.bitwise_xor(hashes, column.to_numpy().astype(np.uint64)))
+    return (_mix(hashes) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _stable(column: pd.Series) -> pd.Series:

@@ -96,11 +96,12 @@ def _log_fitted(
     chosen = config.candidates[candidate]
     model = tools.models.log_model(
         fitted.pipeline,
+        experiment_id=prepared.experiment_id,
         run_id=run_id,
         name=candidate,
         example=rows["train"].features.head(EXAMPLE_ROWS),
         requirements=model_requirements(tools.project.lock_file, chosen.estimator),
-        metadata={"pipeline": prepared.pipeline, "candidate": candidate, "data_digest": prepared.data.digest},
+        tags={"waterflow.pipeline": prepared.pipeline, "waterflow.data_digest": prepared.data.digest},
     )
     metrics = {f"{part}_{name}": value for name, value in scores.items()}
     tags = {"waterflow.model_id": model.model_id, "waterflow.model_digest": model.digest}

@@ -56,11 +56,12 @@ class ModelStore:
         self,
         pipeline: Any,
         *,
+        experiment_id: str,
         run_id: str,
         name: str,
         example: pd.DataFrame,
         requirements: Sequence[str],
-        metadata: dict[str, str],
+        tags: dict[str, str],
     ) -> LoggedModel:
         """Log a fitted pipeline with signature, input example and given requirements.
 
@@ -70,19 +71,20 @@ class ModelStore:
         """
         with translated(self._uri), _without_advice():
             mlflow.set_tracking_uri(self._uri)
-            info = mlflow.sklearn.log_model(
+            # Made beforehand: without a run of the fluent API, MLflow would put the model into experiment 0.
+            model = self._client.create_logged_model(experiment_id, name=name, source_run_id=run_id, tags=tags)
+            mlflow.sklearn.log_model(
                 pipeline,
-                name=name,
+                model_id=model.model_id,
                 run_id=run_id,
                 signature=infer_signature(example, pipeline.predict(example)),
                 input_example=example,
                 pip_requirements=list(requirements),
                 serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
-                metadata=metadata,
             )
-            digest = self._file_digest(info.model_id)
-            self._client.set_logged_model_tags(info.model_id, {"waterflow.sha256": digest})
-        return LoggedModel(info.model_id, digest)
+            digest = self._file_digest(model.artifact_location)
+            self._client.set_logged_model_tags(model.model_id, {"waterflow.sha256": digest})
+        return LoggedModel(model.model_id, digest)
 
     def load_model(self, model_id: str) -> Any:
         """Load the fitted pipeline; raises StoreError when its file is gone or is not the one that was logged."""
@@ -163,11 +165,10 @@ class ModelStore:
         versions = [_version(entry, aliases) for entry in found]
         return sorted(versions, key=lambda entry: entry.version, reverse=True)
 
-    def _file_digest(self, model_id: str) -> str:
+    def _file_digest(self, location: str) -> str:
+        """Hash the model's file as the server keeps it: it was read back, so it did arrive."""
         with tempfile.TemporaryDirectory() as folder:
-            location = self._client.get_logged_model(model_id).artifact_location
-            path = mlflow.artifacts.download_artifacts(f"{location}/{MODEL_FILE}", dst_path=folder)
-            return sha256_of(Path(path))
+            return sha256_of(Path(mlflow.artifacts.download_artifacts(f"{location}/{MODEL_FILE}", dst_path=folder)))
 
 
 @contextmanager
