@@ -212,8 +212,14 @@ def build_origin(context: Any) -> Any:
     """Name the DAG run and the try."""
     from waterflow.records import Origin
 
-    run = context["dag_run"]
-    return Origin(runner="airflow", run_id=run.run_id, dag_id=run.dag_id, try_number=context["ti"].try_number)
+    run, instance = context["dag_run"], context["ti"]
+    return Origin(
+        runner="airflow",
+        run_id=run.run_id,
+        dag_id=run.dag_id,
+        try_number=instance.try_number,
+        map_index=instance.map_index if instance.map_index >= 0 else None,
+    )
 
 
 @contextmanager

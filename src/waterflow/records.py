@@ -61,6 +61,7 @@ class Origin(Record):
     run_id: str
     dag_id: str | None = None
     try_number: int = 1
+    map_index: int | None = None
 
 
 class RunRequest(Record):

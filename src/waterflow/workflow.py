@@ -10,6 +10,7 @@ from waterflow.errors import FitError
 from waterflow.records import Evaluated, Origin, Registered, RunRequest, Trained
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
+from waterflow.steps.reconcile import reconcile
 from waterflow.steps.register import register
 from waterflow.steps.tools import Tools
 from waterflow.steps.train import train
@@ -17,7 +18,7 @@ from waterflow.stores.open import open_store
 from waterflow.tracking.models import ModelStore
 from waterflow.tracking.runs import RunStore
 
-__all__ = ["evaluate", "open_tools", "prepare", "register", "run_all", "train"]
+__all__ = ["evaluate", "open_tools", "prepare", "reconcile", "register", "run_all", "train"]
 
 
 def open_tools(project: Project | None = None, overrides: Sequence[str] = ()) -> Tools:

@@ -81,6 +81,7 @@ def origin_tags(origin: Origin, pipeline: str, config: PipelineConfig, tools: To
         "waterflow.dag_id": origin.dag_id,
         "waterflow.dag_run_id": origin.run_id,
         "waterflow.try_number": str(origin.try_number),
+        "waterflow.map_index": None if origin.map_index is None else str(origin.map_index),
         "waterflow.airflow_url": airflow_url(origin, tools),
         "waterflow.git_commit": git.commit,
         "waterflow.git_dirty": None if git.dirty is None else str(git.dirty).lower(),

@@ -48,6 +48,17 @@ class RunIdentity:
         return digest_of([self.pipeline, self.run_id, self.candidate])
 
 
+@dataclass(frozen=True)
+class RunningRun:
+    """A run that MLflow calls RUNNING, and the Airflow task that opened it; a parent has no map index."""
+
+    run_id: str
+    name: str
+    dag_id: str
+    dag_run_id: str
+    map_index: int | None
+
+
 class RunStore:
     """MLflow's runs, through its client API with explicit ids; no fluent state is touched."""
 
@@ -176,6 +187,33 @@ class RunStore:
         for run_id in dead:
             self._close_quietly(run_id, "KILLED", "its task ended without closing the run")
         return dead
+
+    def list_running(self) -> list[RunningRun]:
+        """List the RUNNING runs that Airflow's tasks opened, over all pipelines."""
+        with translated(self.uri):
+            experiments = self.client.search_experiments(filter_string="name LIKE 'waterflow/%'")
+            condition = "attributes.status = 'RUNNING' and tags.`waterflow.runner` = 'airflow'"
+            found = (
+                self.client.search_runs([entry.experiment_id for entry in experiments], condition)
+                if experiments
+                else []
+            )
+        return [
+            RunningRun(
+                run_id=run.info.run_id,
+                name=run.info.run_name,
+                dag_id=run.data.tags.get("waterflow.dag_id", ""),
+                dag_run_id=run.data.tags.get("waterflow.dag_run_id", ""),
+                map_index=int(run.data.tags["waterflow.map_index"]) if "waterflow.candidate" in run.data.tags else None,
+            )
+            for run in found
+        ]
+
+    def close(self, run_id: str, status: str, reason: str) -> None:
+        """Close a run from outside, with the reason as a tag."""
+        with translated(self.uri):
+            self.client.set_tag(run_id, "waterflow.failure", reason)
+            self.client.set_terminated(run_id, status=status)
 
     def status_of(self, run_id: str) -> str:
         """Give a run's status: RUNNING, FINISHED, FAILED or KILLED."""
