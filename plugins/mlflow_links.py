@@ -11,6 +11,8 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow.sdk import BaseOperatorLink
 
 DAG_PREFIX = "train_"
+# MLflow's UI opens on its pages for language models unless the address asks for those of model training.
+TRAINING = "workflowType=machine_learning"
 
 
 def mlflow_url() -> str:
@@ -19,8 +21,8 @@ def mlflow_url() -> str:
 
 
 def run_url(experiment_id: str, run_id: str) -> str:
-    """Give the page of a run; MLflow's own start page is another."""
-    return f"{mlflow_url()}/#/experiments/{experiment_id}/runs/{run_id}"
+    """Give the page of a run."""
+    return f"{mlflow_url()}/#/experiments/{experiment_id}/runs/{run_id}?{TRAINING}"
 
 
 class MLflowRunLink(BaseOperatorLink):
@@ -61,7 +63,7 @@ class MLflowPlugin(AirflowPlugin):
     name = "mlflow_links"
     global_operator_extra_links: ClassVar = [MLflowRunLink()]
     external_views: ClassVar = (
-        [{"name": "MLflow", "href": f"{mlflow_url()}/#/experiments", "destination": "nav", "nav_top_level": True}]
+        [{"name": "MLflow", "href": f"{mlflow_url()}/#/experiments?{TRAINING}", "destination": "nav", "nav_top_level": True}]
         if mlflow_url()
         else []
     )

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 RECORD_FILE = "waterflow/record.json"
 MAX_PARAM_LENGTH = 6000
+# MLflow's UI would otherwise guess that an experiment is about language models.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class RunStore:
             if found is None:
                 location = f"{self._artifact_root}/{pipeline}" if self._artifact_root else None
                 try:
-                    return str(self.client.create_experiment(name, artifact_location=location))
+                    return str(self.client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
                 except (MlflowException, RestException):
                     found = self.client.get_experiment_by_name(name)  # another run made it meanwhile
                     if found is None:
