@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
 from waterflow.config.estimators import check_candidate
-from waterflow.config.outline import check_names_once, group_options, pipeline_files, read_outline
+from waterflow.config.outline import check_model_file, check_names_once, group_options, pipeline_files, read_outline
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
@@ -86,14 +86,18 @@ def _find_outline(project: Project, pipeline: str) -> None:
         raise ConfigError(
             f"pipeline: {pipeline!r} is unknown; valid: {', '.join(names)}; or add conf/pipeline/{pipeline}.yaml"
         )
-    read_outline(project.conf / "pipeline" / f"{pipeline}.yaml")
+    for name in read_outline(project.conf / "pipeline" / f"{pipeline}.yaml").candidates:
+        check_model_file(project.conf, name)
 
 
 def _compose(project: Project, overrides: Sequence[str]) -> dict[str, Any]:
     for override in overrides:
         group, _, chosen = override.partition("=")
         if group.startswith("model@candidates"):
-            check_names_once([name.strip() for name in chosen.strip("[]").split(",")], override)
+            models = [name.strip() for name in chosen.strip("[]").split(",")]
+            check_names_once(models, override)
+            for model in models:
+                check_model_file(project.conf, model)
     profile = os.environ.get("WATERFLOW_PROFILE")
     if profile and not any(override.startswith("profile=") for override in overrides):
         overrides = [f"profile={profile}", *overrides]

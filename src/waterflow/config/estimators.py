@@ -18,11 +18,12 @@ def load_estimator(path: str, place: str = "estimator") -> type[Any]:
     if not module_name:
         raise ConfigError(f"{place}: {path!r} is no dotted path to a class; write it like sklearn.linear_model.Ridge")
     try:
-        found = getattr(import_module(module_name), class_name)
-    except ImportError as error:
-        raise ConfigError(f"{place}: {path!r} cannot be imported ({error}); install it or mend the path") from error
-    except AttributeError as error:
-        raise ConfigError(f"{place}: {path!r} does not exist in {module_name}; mend the path") from error
+        found = getattr(import_module(module_name), class_name, None)
+    except Exception as error:  # a module of the user's own may raise anything while it is imported
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{place}: {path!r} cannot be imported ({reason}); install it or mend the path") from error
+    if found is None:
+        raise ConfigError(f"{place}: {path!r} does not exist in {module_name}; mend the path")
     if not inspect.isclass(found) or not all(
         callable(getattr(found, name, None)) for name in ("fit", "predict", "get_params", "set_params")
     ):
@@ -40,8 +41,9 @@ def build_estimator(candidate: CandidateConfig, seed: int, place: str) -> Any:
     estimator_class = load_estimator(candidate.estimator, f"{place}.estimator")
     try:
         estimator = estimator_class(**candidate.params)
-    except TypeError as error:
-        raise ConfigError(f"{place}.params: {error}; valid: {_parameters(estimator_class)}") from error
+    except Exception as error:  # scikit-learn checks in fit, but an estimator of the user's own may check here
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{place}.params: {reason}; valid: {_parameters(estimator_class)}") from error
     known = estimator.get_params(deep=False)
     if known.get("random_state", seed) is None:
         estimator.set_params(random_state=seed)

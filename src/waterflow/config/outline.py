@@ -121,6 +121,19 @@ def check_names_once(names: list[str], place: str) -> None:
         raise ConfigError(f"{place}: candidate {twice[0]!r} stands twice; each needs a name of its own")
 
 
+def check_model_file(conf: Path, model: str) -> None:
+    """Refuse a file of the group `model` that does not hold the candidate of its own name.
+
+    Under another name, as when a file was copied, it would replace a candidate in silence.
+    """
+    path = conf / "model" / f"{model}.yaml"
+    place = f"conf/model/{path.name}"
+    if path.is_file():
+        _, lines = _load(path.read_text("utf-8"), place)
+        if list(lines) != [model]:
+            raise ConfigError(f"{place}:1: the one key must be {model!r}, as the file is named; found {', '.join(lines)}")
+
+
 def _load(source: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(source)
     try:

@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from waterflow.config.catalog import METRICS, Task, metrics_of
 
+USUALLY_SHOWN: dict[Task, tuple[str, ...]] = {
+    "classification": ("accuracy", "f1_macro", "roc_auc"),
+    "regression": ("mae", "rmse", "r2"),
+}
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -200,8 +204,8 @@ class PipelineConfig(Section):
 
     @property
     def shown_metrics(self) -> tuple[str, ...]:
-        """The metrics of tables: the declared ones with the main one first, else all of the task."""
-        chosen = self.metrics.show or tuple(metrics_of(self.task))
+        """The metrics of tables: the declared ones with the main one first, else the usual ones of the task."""
+        chosen = self.metrics.show or USUALLY_SHOWN[self.task]
         return (self.metrics.main, *(name for name in chosen if name != self.metrics.main))
 
     def data_section(self) -> dict[str, Any]:
