@@ -110,12 +110,11 @@ def show(pipeline: str) -> None:
 
     tools = workflow.open_tools()
     metrics = compose_pipeline(tools.project, pipeline).shown_metrics
-    table = Table("version", "aliases", "candidate", *metrics, "decision", box=None, header_style="bold")
+    table = Table("version", "candidate", *metrics, "aliases", box=None, header_style="bold")
     for version in tools.models.list_versions(pipeline):
         values = [_rounded(version.tags.get(f"metric.{name}")) for name in metrics]
-        decision = version.tags.get("waterflow.decision", "")
         candidate = version.tags.get("waterflow.candidate", "–")
-        table.add_row(str(version.version), ", ".join(version.aliases) or "–", candidate, *values, decision)
+        table.add_row(str(version.version), candidate, *values, ", ".join(version.aliases) or "–")
     out.print(table)
 
 
@@ -191,7 +190,7 @@ def print_result(registered: "Registered") -> None:
     table = Table(
         "candidate",
         *registered.shown_metrics,
-        "fit seconds",
+        "fit (s)",
         title=f"\n{registered.model}: candidates on the {part} rows",
         title_justify="left",
         title_style="bold",
