@@ -1,5 +1,8 @@
 """Holding the rows against what the pipeline declares, before anything is split or trained."""
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
@@ -21,7 +24,7 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
             "remove or label them"
         )
     if target.nunique() < 2:
-        raise DataError(f"target: {config.target!r} is always {target.iloc[0]!r}; there is nothing to learn")
+        raise DataError(f"target: {config.target!r} is always {_plain(target.iloc[0])}; there is nothing to learn")
     if config.task == "regression" and not is_numeric_dtype(target):
         raise DataError(
             f"target: {config.target!r} holds {target.dtype}, regression needs numbers; change task or target"
@@ -63,13 +66,18 @@ def _check_columns(frame: pd.DataFrame, config: PipelineConfig) -> None:
 
 def _check_classes(target: pd.Series, config: PipelineConfig) -> None:
     counts = target.value_counts()
-    if counts.iloc[-1] < 2:
-        raise DataError(
-            f"target: class {counts.index[-1]!r} of {config.target!r} has one row; "
-            "a class needs two or more, to train on one and judge by another"
-        )
-    if len(counts) > len(target) / 2 and is_numeric_dtype(target):
+    if len(counts) > max(20, len(target) / 2) and is_numeric_dtype(target):
         raise DataError(
             f"target: {config.target!r} has {len(counts)} different values in {len(target)} rows; "
             "is task: regression meant?"
         )
+    if counts.iloc[-1] < 2:
+        raise DataError(
+            f"target: class {_plain(counts.index[-1])} of {config.target!r} has one row; "
+            "a class needs two or more, to train on one and judge by another"
+        )
+
+
+def _plain(value: Any) -> str:
+    """Show a value without numpy's name for its type: `1.5`, not `np.float64(1.5)`."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
