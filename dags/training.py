@@ -5,6 +5,7 @@ and a light reader; a task imports what it needs inside its body. A broken YAML 
 and never keeps the others from running.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -234,6 +235,7 @@ def failing_cleanly() -> Iterator[None]:
     except UnreachableError:
         raise
     except WaterflowError as error:
+        logging.getLogger("waterflow.dags").error("%s", error)
         raise AirflowFailException(str(error)) from error
 
 

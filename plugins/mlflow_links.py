@@ -63,7 +63,14 @@ class MLflowPlugin(AirflowPlugin):
     name = "mlflow_links"
     global_operator_extra_links: ClassVar = [MLflowRunLink()]
     external_views: ClassVar = (
-        [{"name": "MLflow", "href": f"{mlflow_url()}/#/experiments?{TRAINING}", "destination": "nav", "nav_top_level": True}]
+        [
+            {
+                "name": "MLflow",
+                "href": f"{mlflow_url()}/#/experiments?{TRAINING}",
+                "destination": "nav",
+                "nav_top_level": True,
+            }
+        ]
         if mlflow_url()
         else []
     )

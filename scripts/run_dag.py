@@ -66,8 +66,22 @@ def run_dag(pipeline: str, conf: dict[str, Any], terminal: TextIO) -> tuple[Any,
     migrate_metadata(terminal)
     dag = load_dag(pipeline)
     show_progress(terminal)
-    run = dag.test(run_conf=conf)
+    try:
+        run = dag.test(run_conf=conf)
+    except BaseException:
+        close_runs(dag.dag_id)
+        raise
     return run, read_result(run)
+
+
+def close_runs(dag_id: str) -> None:
+    """Close what an interruption left RUNNING in MLflow: this process was all there is of the DAG run."""
+    from waterflow import workflow
+
+    tools = workflow.open_tools()
+    for run in tools.runs.list_running():
+        if run.dag_id == dag_id:
+            tools.runs.close(run.run_id, "KILLED", "interrupted")
 
 
 def migrate_metadata(terminal: TextIO) -> None:
@@ -109,7 +123,8 @@ class StepFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Give `   train  fitting svc on 90 rows`."""
-        step = record.name.rpartition(".")[2] if ".steps." in record.name else record.levelname.lower()
+        is_step = ".steps." in record.name and record.levelno == logging.INFO
+        step = record.name.rpartition(".")[2] if is_step else record.levelname.lower()
         return f"{step:>9}  {record.getMessage()}"
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from waterflow.config.compose import compose_profile
 from waterflow.config.project import Project, find_project
 from waterflow.errors import FitError
-from waterflow.records import Evaluated, Origin, Registered, RunRequest, Trained
+from waterflow.records import Origin, Registered, RunRequest, Trained
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.reconcile import reconcile
@@ -45,17 +45,18 @@ def run_all(
     report("prepare", "reading, checking and splitting the rows")
     prepared = prepare(request, tools)
     report("prepare", f"{prepared.rows} rows, data {prepared.data.digest[:12]}")
-    trained: list[Trained] = []
-    for name in prepared.candidates:
-        report("train", name)
-        try:
-            trained.append(train(prepared, name, prepared.origin, tools))
-        except FitError as error:
-            report("failed", str(error))
-    report("evaluate", f"{len(trained)} of {len(prepared.candidates)} candidates")
-    evaluated: Evaluated = evaluate(prepared, trained, tools)
-    report("register", evaluated.winner.candidate)
-    return register(prepared, evaluated, tools)
+    with tools.runs.closing(prepared.parent_run_id, success=None):  # an interruption may come between two steps
+        trained: list[Trained] = []
+        for name in prepared.candidates:
+            report("train", name)
+            try:
+                trained.append(train(prepared, name, prepared.origin, tools))
+            except FitError as error:
+                report("failed", str(error))
+        report("evaluate", f"{len(trained)} of {len(prepared.candidates)} candidates")
+        evaluated = evaluate(prepared, trained, tools)
+        report("register", evaluated.winner.candidate)
+        return register(prepared, evaluated, tools)
 
 
 def origin_of_shell() -> Origin:
