@@ -1,0 +1,104 @@
+"""A run of train_iris, read back from every server that had a part in it."""
+
+import pytest
+from compose import Stack
+
+pytestmark = pytest.mark.stack
+CANDIDATES = {"logistic_regression", "k_neighbors", "svc", "random_forest", "hist_gradient_boosting"}
+
+
+def test_one_parent_and_a_nested_run_for_each_candidate_all_finished(stack: Stack, iris_run: str) -> None:
+    """A DAG run owns one MLflow run, and each candidate one nested run."""
+    parent, *nested = stack.runs(iris_run)
+    assert {run["info"]["run_name"] for run in nested} == CANDIDATES
+    assert {run["tags"]["mlflow.parentRunId"] for run in nested} == {parent["info"]["run_id"]}
+    assert {run["info"]["status"] for run in [parent, *nested]} == {"FINISHED"}
+
+
+def test_the_parent_run_holds_the_pictures(stack: Stack, iris_run: str) -> None:
+    """`evaluate` draws the pictures once, in the parent run."""
+    parent, *_ = stack.runs(iris_run)
+    pictures = stack.artifacts(parent["info"]["run_id"], "plots")
+    assert {"plots/candidates.png", "plots/confusion_matrix.png", "plots/roc_curve.png"} <= set(pictures)
+
+
+def test_the_runs_say_where_they_come_from(stack: Stack, iris_run: str) -> None:
+    """Airflow's ids, the commit and the digests are tags, and the link leads to the Airflow run."""
+    parent, nested, *_ = stack.runs(iris_run)
+    for run in (parent, nested):
+        assert run["tags"]["waterflow.dag_id"] == "train_iris"
+        assert run["tags"]["waterflow.dag_run_id"] == iris_run
+        assert len(run["tags"]["waterflow.data_digest"]) == 64
+        assert len(run["tags"]["waterflow.git_commit"]) == 40
+    assert parent["tags"]["waterflow.airflow_url"].startswith(f"http://localhost:{stack.airflow_port}/dags/train_iris/")
+
+
+def test_the_winner_is_a_version_with_the_alias_champion(stack: Stack, iris_run: str) -> None:
+    """The gate was passed, so the version became challenger and champion."""
+    parent, *_ = stack.runs(iris_run)
+    version = parent["tags"]["waterflow.registered"].removeprefix("iris/")
+    model = stack.mlflow("GET", "/registered-models/get", params={"name": "iris"}).json()["registered_model"]
+    aliases = {entry["alias"]: entry["version"] for entry in model["aliases"]}
+    assert aliases == {"challenger": version, "champion": version}
+
+
+def test_rows_and_models_lie_in_the_buckets(stack: Stack, iris_run: str) -> None:
+    """The prepared rows lie under their digest, artifacts and models in MLflow's bucket."""
+    parent, *_ = stack.runs(iris_run)
+    digest = parent["tags"]["waterflow.data_digest"]
+    assert f"blobs/{digest[:2]}/{digest}" in stack.keys("waterflow")
+    keys = stack.keys("mlflow")
+    assert any(f"{parent['info']['run_id']}/artifacts/plots/candidates.png" in key for key in keys)
+    assert any(key.endswith(f"{parent['tags']['waterflow.model_id']}/artifacts/model.pkl") for key in keys)
+
+
+def test_postgres_holds_the_runs(stack: Stack, iris_run: str) -> None:
+    """Airflow's and MLflow's databases have rows of this run."""
+    airflow = stack.sql("airflow", "airflow", f"select state from dag_run where run_id = '{iris_run}'").stdout
+    assert airflow.strip() == "success"
+    mlflow = stack.sql("mlflow", "mlflow", f"select count(*) from tags where value = '{iris_run}'").stdout
+    assert int(mlflow) == 1 + len(CANDIDATES)
+
+
+def test_a_task_links_to_its_mlflow_run(stack: Stack, iris_run: str) -> None:
+    """The details of a task in Airflow's UI lead to the run of its candidate."""
+    runs = {run["info"]["run_name"]: run["info"]["run_id"] for run in stack.runs(iris_run)}
+    for task in stack.tasks("train_iris", iris_run):
+        if task["task_id"] != "train":
+            continue
+        path = f"/dags/train_iris/dagRuns/{iris_run}/taskInstances/train/links"
+        links = stack.airflow("GET", path, params={"map_index": task["map_index"]}).json()["extra_links"]
+        assert f"/runs/{runs[task['rendered_map_index']]}" in links["MLflow run"]
+
+
+def test_airflow_has_a_way_to_mlflow(stack: Stack) -> None:
+    """An item in Airflow's navigation opens MLflow as a browser on this machine reaches it."""
+    plugins = stack.airflow("GET", "/plugins").json()["plugins"]
+    views = [view for plugin in plugins for view in plugin["external_views"]]
+    assert [view["href"] for view in views if view["name"] == "MLflow"] == [
+        f"http://localhost:{stack.mlflow_port}/#/experiments?workflowType=machine_learning"
+    ]
+
+
+def test_the_command_line_works_against_the_stack(stack: Stack, iris_run: str) -> None:
+    """`docker compose run --rm cli waterflow show iris` reads the registry with its own credentials."""
+    shown = stack.compose("run", "--rm", "-T", "cli", "waterflow", "show", "iris").stdout
+    assert "champion" in shown
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        {"candidates": ["sklearn.svm.SVC"]},
+        {"candidates": ["nobody"]},
+        {"strategy": "os.system"},
+        {"window_end": "2026-02-31T25:00"},
+        {"window_start": "tomorrow"},
+    ],
+)
+def test_a_trigger_with_anything_but_names_and_times_is_refused(stack: Stack, conf: dict) -> None:
+    """No task runs: the API answers with an error, and no DAG run is made."""
+    before = stack.airflow("GET", "/dags/train_iris/dagRuns").json()["total_entries"]
+    answer = stack.airflow("POST", "/dags/train_iris/dagRuns", json={"conf": conf, "logical_date": None})
+    assert 400 <= answer.status_code < 500
+    assert stack.airflow("GET", "/dags/train_iris/dagRuns").json()["total_entries"] == before

@@ -1,0 +1,86 @@
+"""What a killed task leaves behind, and what survives `down` and `up`."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from compose import ROOT, Stack, command, eventually
+
+pytestmark = pytest.mark.stack
+
+SLOW = """\
+# Made by the stack's tests, and removed by them.
+defaults:
+  - /strategy: balanced
+description: A candidate that takes long enough to be killed.
+dataset: {kind: package, loader: iris}
+target: species
+task: classification
+split: {kind: stratified}
+candidates:
+  slow_forest: {estimator: sklearn.ensemble.RandomForestClassifier, params: {n_estimators: 12000}}
+metrics: {main: f1_macro}
+gate: {metric: f1_macro, at_least: 0.5}
+"""
+
+
+@pytest.fixture
+def slow_dag(stack: Stack) -> Iterator[str]:
+    """The DAG of a pipeline whose training takes half a minute or more."""
+    path = ROOT / "conf" / "pipeline" / "stacktest_slow.yaml"
+    path.write_text(SLOW)
+    try:
+        eventually(lambda: stack.airflow("GET", "/dags/train_stacktest_slow").status_code == 200, 400, 3)
+        yield "train_stacktest_slow"
+    finally:
+        path.unlink()
+
+
+def test_a_killed_training_task_is_retried_and_its_run_reopened(stack: Stack, slow_dag: str) -> None:
+    """After kill -9 of the task's process: a retry goes on in the same MLflow run, and the DAG run succeeds."""
+    run_id = stack.trigger(slow_dag)
+    first = eventually(lambda: nested_runs(stack, run_id), timeout_seconds=120)
+    os.kill(training_process(stack, run_id), signal.SIGKILL)
+    assert stack.wait(slow_dag, run_id, timeout_seconds=500) == "success"
+    train = next(task for task in stack.tasks(slow_dag, run_id) if task["task_id"] == "train")
+    assert train["try_number"] == 2
+    after = nested_runs(stack, run_id)
+    assert [run["info"]["run_id"] for run in after] == [run["info"]["run_id"] for run in first]
+    assert [run["info"]["status"] for run in after] == ["FINISHED"]
+    assert after[0]["tags"]["waterflow.try_number"] == "2"
+
+
+def nested_runs(stack: Stack, run_id: str) -> list[dict]:
+    """Give the nested MLflow runs of a DAG run."""
+    return [run for run in stack.runs(run_id, "stacktest_slow") if "mlflow.parentRunId" in run["tags"]]
+
+
+def training_process(stack: Stack, run_id: str) -> int:
+    """Find the process, as this machine numbers it, that burns the processor for the scheduler's one task."""
+
+    def busiest() -> int | None:
+        lines = command(
+            "docker", "top", stack.service_id("airflow-scheduler"), "-eo", "pid,pcpu,args"
+        ).stdout.splitlines()
+        busy = [line.split(None, 2) for line in lines[1:]]
+        tasks = [entry for entry in busy if "task" in entry[2].lower() or "worker" in entry[2].lower()]
+        chosen = max(tasks or busy, key=lambda entry: float(entry[1]))
+        return int(chosen[0]) if float(chosen[1]) > 20 else None
+
+    return int(eventually(busiest, timeout_seconds=60, pause_seconds=2))
+
+
+def test_down_and_up_keep_everything(stack: Stack, iris_run: str) -> None:
+    """After `down` and `up` the DAG run, its MLflow runs, the version, its alias and the objects are all there."""
+    runs_before = {run["info"]["run_id"] for run in stack.runs(iris_run)}
+    keys_before = set(stack.keys("mlflow"))
+    secrets_before = stack.secrets()
+    stack.down()
+    stack.up()
+    stack._secrets.clear()
+    assert stack.secrets() == secrets_before
+    assert stack.state("train_iris", iris_run) == "success"
+    assert {run["info"]["run_id"] for run in stack.runs(iris_run)} == runs_before
+    assert keys_before <= set(stack.keys("mlflow"))
+    assert any("champion" in version.get("aliases", []) for version in stack.versions())
