@@ -1,0 +1,35 @@
+# The stack in Docker; the Makefile includes this, so `make help` lists these targets too. docs/stack.md says more.
+
+# What an image's runs name as their commit where no checkout is mounted.
+export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+
+.PHONY: build
+build: ## Build the stack's images
+	@docker/stack.sh preflight
+	@docker compose build
+
+.PHONY: up
+up: ## Bring up Postgres, MinIO, MLflow and Airflow, and wait until all are healthy
+	@docker/stack.sh preflight
+	@docker compose up --detach --wait || { docker/stack.sh why; exit 1; }
+	@docker/stack.sh addresses
+
+.PHONY: down
+down: ## Stop the stack; everything is kept
+	@docker compose --profile '*' down --remove-orphans
+
+.PHONY: credentials
+credentials: ## Print the names and passwords that the stack's first start generated
+	@docker compose --progress quiet run --rm --no-deps -T secrets python3 -I /opt/secrets/show_credentials.py
+
+.PHONY: user
+user: ## Give a person an account in Airflow: make user NAME=ann ROLE=Viewer (or Trigger, User, Op, Admin)
+	@docker compose exec -T airflow-apiserver python /opt/airflow/bin/add_user.py "$(NAME)" "$(ROLE)"
+
+.PHONY: logs
+logs: ## Follow the stack's logs; SERVICE=mlflow follows one
+	@docker compose logs --follow --tail 100 $(SERVICE)
+
+.PHONY: clean-stack
+clean-stack: ## Remove the stack with all that it keeps: runs, models, objects, passwords (asks first)
+	@docker/stack.sh clean
