@@ -21,10 +21,10 @@ def translated(uri: str) -> Iterator[None]:
         raise _refused(uri, error) from error
     except MlflowException as error:
         text = _first_line(str(error))
-        if "API request" in text and ("failed with" in text or "error code 5" in text):
-            raise UnreachableError(f"MLflow at {shown(uri)} does not answer ({_cause(text)}); is it up?") from error
         if "error code 401" in text or "error code 403" in text:
-            raise TrackingError(_credentials(uri, text)) from error
+            raise TrackingError(_credentials(uri, "401" if "401" in text else "403")) from error
+        if "API request" in text and ("exception" in text or "error code 5" in text or "error code 429" in text):
+            raise UnreachableError(f"MLflow at {shown(uri)} does not answer ({_cause(text)}); is it up?") from error
         raise TrackingError(f"MLflow at {shown(uri)}: {text}") from error
     except requests.RequestException as error:
         status = error.response.status_code if error.response is not None else None
