@@ -87,11 +87,7 @@ def imported_modules(module: str, root: Path = SOURCE_ROOT) -> list[str]:
         if name in seen or path is None:
             continue
         seen.add(name)
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("waterflow"):
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names if alias.name.startswith("waterflow")]
+        waiting += _imports_in(path.read_text("utf-8"))
     return sorted(seen)
 
 
@@ -116,6 +112,18 @@ def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
     if package != "sklearn":
         needed += _distributions().get(package, [])
     return [f"{name}=={versions[name]}" for name in needed if name in versions]
+
+
+@cache  # the steps of one process ask for the same sources, and parsing them is dear
+def _imports_in(source: str) -> list[str]:
+    """Name what a module's text imports of `waterflow`; `from a import b` may mean the module `a.b`."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("waterflow"):
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names if alias.name.startswith("waterflow")]
+    return names
 
 
 @cache

@@ -13,9 +13,10 @@ import mlflow
 import mlflow.sklearn
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException, RestException
-from mlflow.models import infer_signature
+from mlflow.models import Model, infer_signature
 
 from waterflow.errors import StoreError, TrackingError
 from waterflow.stores.base import sha256_of
@@ -68,22 +69,32 @@ class ModelStore:
         The format is cloudpickle: skops takes ten times as long for a forest, and MLflow reads its list of
         trusted types from the very file that it should distrust. `load_model` holds the file against its
         digest instead.
+
+        `mlflow.sklearn.log_model` would do the same and more: load the model again to try its example, read the
+        run's metrics back, and, without a run of the fluent API, choose experiment 0.
         """
-        with translated(self._uri), _without_advice():
-            mlflow.set_tracking_uri(self._uri)
-            # Made beforehand: without a run of the fluent API, MLflow would put the model into experiment 0.
-            model = self._client.create_logged_model(experiment_id, name=name, source_run_id=run_id, tags=tags)
-            mlflow.sklearn.log_model(
+        with translated(self._uri), _without_advice(), tempfile.TemporaryDirectory() as name_of_folder:
+            folder = Path(name_of_folder) / "model"
+            description = Model(run_id=run_id)
+            mlflow.sklearn.save_model(
                 pipeline,
-                model_id=model.model_id,
-                run_id=run_id,
+                str(folder),
+                mlflow_model=description,
                 signature=infer_signature(example, pipeline.predict(example)),
                 input_example=example,
                 pip_requirements=list(requirements),
                 serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
             )
-            digest = self._file_digest(model.artifact_location)
-            self._client.set_logged_model_tags(model.model_id, {"waterflow.sha256": digest})
+            digest = sha256_of(folder / MODEL_FILE)
+            model = self._client.create_logged_model(
+                experiment_id, name=name, source_run_id=run_id, tags={**tags, "waterflow.sha256": digest}
+            )
+            description.model_id = description.model_uuid = model.model_id
+            description.artifact_path = model.artifact_location
+            description.save(str(folder / "MLmodel"))
+            with self._finalizing(model.model_id):
+                self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+                self._client.log_model_artifacts(model.model_id, str(folder))
         return LoggedModel(model.model_id, digest)
 
     def load_model(self, model_id: str) -> Any:
@@ -165,10 +176,15 @@ class ModelStore:
         versions = [_version(entry, aliases) for entry in found]
         return sorted(versions, key=lambda entry: entry.version, reverse=True)
 
-    def _file_digest(self, location: str) -> str:
-        """Hash the model's file as the server keeps it: it was read back, so it did arrive."""
-        with tempfile.TemporaryDirectory() as folder:
-            return sha256_of(Path(mlflow.artifacts.download_artifacts(f"{location}/{MODEL_FILE}", dst_path=folder)))
+    @contextmanager
+    def _finalizing(self, model_id: str) -> Iterator[None]:
+        """Call the logged model READY when its files have arrived, FAILED otherwise."""
+        try:
+            yield
+        except Exception:
+            self._client.finalize_logged_model(model_id, LoggedModelStatus.FAILED)
+            raise
+        self._client.finalize_logged_model(model_id, LoggedModelStatus.READY)
 
 
 @contextmanager
