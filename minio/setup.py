@@ -15,7 +15,7 @@ from pathlib import Path
 
 from minio.commonconfig import ENABLED
 from minio.credentials import StaticProvider
-from minio.error import S3Error
+from minio.error import MinioAdminException, MinioException, S3Error
 from minio.versioningconfig import VersioningConfig
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
@@ -30,7 +30,7 @@ def main() -> None:
     """Set up the store at STORE_ENDPOINT, of the kind STORE_KIND: minio or seaweedfs."""
     endpoint = os.environ.get("STORE_ENDPOINT", "minio:9000")
     root = StaticProvider(read_secret("root_user"), read_secret("root_password"))
-    http = PoolManager(timeout=Timeout(connect=2, read=30), retries=Retry(total=2, backoff_factor=0.2))
+    http = PoolManager(timeout=Timeout(connect=2, read=30), retries=Retry(total=6, backoff_factor=0.5))
     store = Minio(endpoint=endpoint, credentials=root, secure=False, http_client=http)
 
     wait_until_ready(store, endpoint)
@@ -135,4 +135,7 @@ def bucket_policy(bucket: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (HTTPError, MinioAdminException, MinioException) as error:
+        sys.exit(f"store-setup: the store did not do what was asked: {error}")
