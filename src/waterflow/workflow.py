@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from waterflow.config.compose import compose_profile
 from waterflow.config.project import Project, find_project
-from waterflow.errors import FitError
+from waterflow.errors import FitError, StoreError
 from waterflow.records import Origin, Registered, RunRequest, Trained
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
@@ -28,7 +28,12 @@ def open_tools(project: Project | None = None, overrides: Sequence[str] = ()) ->
     """
     project = project or find_project()
     profile = compose_profile(project, overrides)
-    project.home.mkdir(parents=True, exist_ok=True)
+    try:
+        project.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"home: {str(project.home)!r} cannot be made ({error.strerror}); set WATERFLOW_HOME to a folder of yours"
+        ) from error
     store = open_store(profile.store_uri)
     runs = RunStore(profile)
     return Tools(project, profile, store, runs, ModelStore(runs.uri, runs.client))

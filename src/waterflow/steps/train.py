@@ -52,8 +52,7 @@ def train(prepared: Prepared, candidate: str, origin: Origin, tools: Tools) -> T
         rows = load_rows(prepared, config, tools, ("train", part))
         logger.info("fitting %s on %d rows", candidate, len(rows["train"].target))
         fitted = fit_candidate(config, candidate, rows["train"].features, rows["train"].target)
-        predicted = predict_rows(fitted.pipeline, rows[part].features, rows[part].target, config.task)
-        scores = score_rows(predicted, config.task)
+        predicted, scores = _score(fitted, rows[part], config, candidate)
         _check_main_metric(config, candidate, scores)
         trained = _log_fitted(prepared, config, candidate, opened.run_id, key, fitted, scores, predicted, rows, tools)
         logger.info("%s: %s %.4f on the %s rows", candidate, config.metrics.main, scores[config.metrics.main], part)
@@ -69,6 +68,21 @@ def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, tools:
         "config": config.train_section(candidate),
     }
     return action_key("train", inputs, code, environment_digest(tools.project.lock_file))
+
+
+def _score(
+    fitted: Fitted, rows: Rows, config: PipelineConfig, candidate: str
+) -> tuple[Predicted, dict[str, float]]:
+    """Score a candidate; one that was fitted but cannot predict, or predicts no numbers, has failed as well."""
+    try:
+        predicted = predict_rows(fitted.pipeline, rows.features, rows.target, config.task)
+        return predicted, score_rows(predicted, config.task)
+    except Exception as error:  # an estimator of the user's choice may raise anything
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise FitError(
+            f"candidates.{candidate}: {type(error).__name__} while predicting: {reason}; "
+            "mend its params or drop the candidate"
+        ) from error
 
 
 def _check_main_metric(config: PipelineConfig, candidate: str, scores: dict[str, float]) -> None:

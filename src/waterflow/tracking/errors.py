@@ -7,12 +7,15 @@ from urllib.parse import urlsplit
 import requests
 from mlflow.exceptions import MlflowException, RestException
 
-from waterflow.errors import TrackingError, UnreachableError, WaterflowError
+from waterflow.errors import StoreError, TrackingError, UnreachableError, WaterflowError
 
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
-    """Raise UnreachableError for what is worth a retry, TrackingError for the rest; `uri` names the server."""
+    """Raise UnreachableError for what is worth a retry, TrackingError for the rest; `uri` names the server.
+
+    Artifacts in a folder that cannot be used are a StoreError.
+    """
     try:
         yield
     except WaterflowError:
@@ -31,6 +34,10 @@ def translated(uri: str) -> Iterator[None]:
         if status in (401, 403):
             raise TrackingError(_credentials(uri, f"status {status}")) from error
         raise UnreachableError(f"MLflow at {shown(uri)} does not answer ({type(error).__name__}); is it up?") from error
+    except OSError as error:
+        raise StoreError(
+            f"artifacts: {str(error.filename)!r} cannot be read or written ({error.strerror}); check space and rights"
+        ) from error
 
 
 def check_reachable(uri: str, timeout_seconds: float = 10.0) -> None:

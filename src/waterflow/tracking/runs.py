@@ -130,7 +130,8 @@ class RunStore:
     def closing(self, run_id: str, *, success: str | None = "FINISHED") -> Iterator[None]:
         """Close the run when the block ends: as `success`, FAILED on an error, KILLED on an interruption.
 
-        `success=None` leaves the run open for the steps that follow. The reason of a failure becomes a tag.
+        `success=None` leaves the run open for the steps that follow. The reason of a failure becomes a tag. A run
+        that an earlier try closed keeps the time of its end.
         """
         try:
             yield
@@ -140,7 +141,7 @@ class RunStore:
         except BaseException:
             self._close_quietly(run_id, "KILLED", "interrupted")
             raise
-        if success is not None:
+        if success is not None and self.status_of(run_id) != success:
             with translated(self.uri):
                 self.client.set_terminated(run_id, status=success)
 
