@@ -51,8 +51,8 @@ class Stack:
     minio_port: int = 19000
     console_port: int = 19001
     settings: dict[str, str] = field(default_factory=dict)
-    _secrets: dict[str, str] = field(default_factory=dict)
-    _token: str = ""
+    _secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    _token: str = field(default="", repr=False)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -56,7 +56,8 @@ def test_postgres_holds_the_runs(stack: Stack, iris_run: str) -> None:
     """Airflow's and MLflow's databases have rows of this run."""
     airflow = stack.sql("airflow", "airflow", f"select state from dag_run where run_id = '{iris_run}'").stdout
     assert airflow.strip() == "success"
-    mlflow = stack.sql("mlflow", "mlflow", f"select count(*) from tags where value = '{iris_run}'").stdout
+    query = f"select count(*) from tags where key = 'waterflow.dag_run_id' and value = '{iris_run}'"
+    mlflow = stack.sql("mlflow", "mlflow", query).stdout
     assert int(mlflow) == 1 + len(CANDIDATES)
 
 
