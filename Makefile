@@ -24,6 +24,14 @@ demo: $(BIN)/.runtime ## Run the real Airflow DAG train_iris in this process, on
 test: $(BIN)/.dev ## Pass every test that needs no Docker
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/dags tests/e2e
 
+.PHONY: test-stack
+test-stack: $(BIN)/.dev ## Test the whole stack in Docker, from clean volumes, beside one that may be running
+	$(BIN)/python -m pytest -v -m stack tests/stack
+
+.PHONY: test-faults
+test-faults: $(BIN)/.dev ## Take the stack's servers away in the middle of a run
+	$(BIN)/python -m pytest -v -m faults tests/stack
+
 .PHONY: check
 check: $(BIN)/.dev ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .

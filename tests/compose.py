@@ -234,6 +234,7 @@ class Stack:
 def running(stack: Stack) -> Iterator[Stack]:
     """Bring a stack up from clean volumes, and remove it afterwards, also when a test failed."""
     stack.down(volumes=True)
+    stack.compose("build", timeout_seconds=3600)
     try:
         stack.up()
         yield stack
