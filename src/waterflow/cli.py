@@ -1,11 +1,12 @@
 """The shell's door: `waterflow`."""
 
+import gc
 import json
 import logging
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -13,10 +14,10 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from waterflow.errors import WaterflowError
+from waterflow.errors import ConfigError, WaterflowError
 
 if TYPE_CHECKING:
-    from waterflow.records import Registered
+    from waterflow.records import Record, Registered
 
 app = typer.Typer(
     help="Run, inspect and operate training pipelines.",
@@ -27,6 +28,8 @@ app = typer.Typer(
 )
 step_app = typer.Typer(help="Run one step on records in JSON files.", no_args_is_help=True)
 app.add_typer(step_app, name="step")
+
+Kind = TypeVar("Kind", bound="Record")
 
 out = Console()
 err = Console(stderr=True)
@@ -141,7 +144,7 @@ def step_train(
     from waterflow import workflow
     from waterflow.records import Prepared
 
-    before = Prepared.from_json(_read_record(prepared))
+    before = _read_record(Prepared, prepared)
     _write_record(record, workflow.train(before, candidate, before.origin, workflow.open_tools()))
 
 
@@ -155,10 +158,10 @@ def step_evaluate(
     from waterflow import workflow
     from waterflow.records import Prepared, Trained
 
-    survivors = [Trained.from_json(_read_record(path)) for path in trained]
+    survivors = [_read_record(Trained, path) for path in trained]
     _write_record(
         record,
-        workflow.evaluate(Prepared.from_json(_read_record(prepared)), survivors, workflow.open_tools()),
+        workflow.evaluate(_read_record(Prepared, prepared), survivors, workflow.open_tools()),
     )
 
 
@@ -172,8 +175,8 @@ def step_register(
     from waterflow import workflow
     from waterflow.records import Evaluated, Prepared
 
-    before = Prepared.from_json(_read_record(prepared))
-    judged = Evaluated.from_json(_read_record(evaluated))
+    before = _read_record(Prepared, prepared)
+    judged = _read_record(Evaluated, evaluated)
     _write_record(record, workflow.register(before, judged, workflow.open_tools()))
 
 
@@ -217,6 +220,9 @@ def print_result(registered: "Registered") -> None:
 
 def main() -> None:
     """Run the command; an error of ours becomes one line and exit code 1, unless `--debug` asks for more."""
+    # MLflow and scikit-learn make a million objects that stay; looking through them again and again for garbage
+    # takes a tenth of a short run.
+    gc.set_threshold(100_000, 20, 20)
     try:
         app()
     except WaterflowError as error:
@@ -230,11 +236,14 @@ def _rounded(value: float | str | None) -> str:
     return "–" if value is None else f"{float(value):.4f}"
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def _read_record(kind: "type[Kind]", path: Path) -> "Kind":
     try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError) as error:
-        raise WaterflowError(f"{path}: no record can be read ({error}); give the file that a step wrote") from error
+        return kind.from_json(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:  # pydantic's error is a ValueError too, of many lines
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"{path}: no record {kind.__name__} can be read ({reason}); give the file that the step before wrote"
+        ) from error
 
 
 def _write_record(path: Path, record: Any) -> None:

@@ -3,7 +3,7 @@
 import logging
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.errors import FitError
+from waterflow.errors import ConfigError, FitError
 from waterflow.modeling.fitting import Fitted, fit_candidate
 from waterflow.modeling.metrics import Predicted, confusion, headline, predict_rows, score_rows
 from waterflow.provenance import action_key, code_digest, environment_digest, model_requirements, user_code
@@ -33,6 +33,8 @@ def train(prepared: Prepared, candidate: str, origin: Origin, tools: Tools) -> T
     metric is undefined for it; the run is then FAILED and says why.
     """
     config = load_config(prepared, tools)
+    if candidate not in config.candidates:
+        raise ConfigError(f"candidate: {candidate!r} was not prepared; valid: {', '.join(config.candidates)}")
     key = train_key(prepared, config, candidate, tools)
     opened = tools.runs.open_run(
         prepared.experiment_id,
@@ -70,9 +72,7 @@ def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, tools:
     return action_key("train", inputs, code, environment_digest(tools.project.lock_file))
 
 
-def _score(
-    fitted: Fitted, rows: Rows, config: PipelineConfig, candidate: str
-) -> tuple[Predicted, dict[str, float]]:
+def _score(fitted: Fitted, rows: Rows, config: PipelineConfig, candidate: str) -> tuple[Predicted, dict[str, float]]:
     """Score a candidate; one that was fitted but cannot predict, or predicts no numbers, has failed as well."""
     try:
         predicted = predict_rows(fitted.pipeline, rows.features, rows.target, config.task)

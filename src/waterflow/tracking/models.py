@@ -17,6 +17,7 @@ from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.models import Model, infer_signature
+from mlflow.utils import requirements_utils
 
 from waterflow.errors import StoreError, TrackingError
 from waterflow.stores.base import sha256_of
@@ -73,8 +74,8 @@ class ModelStore:
         `mlflow.sklearn.log_model` would do the same and more: load the model again to try its example, read the
         run's metrics back, and, without a run of the fluent API, choose experiment 0.
         """
-        with translated(self._uri), _without_advice(), tempfile.TemporaryDirectory() as name_of_folder:
-            folder = Path(name_of_folder) / "model"
+        with translated(self._uri), _without_advice(), _without_package_map(), tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "model"
             description = Model(run_id=run_id)
             mlflow.sklearn.save_model(
                 pipeline,
@@ -104,9 +105,10 @@ class ModelStore:
             expected = self._client.get_logged_model(model_id).tags.get("waterflow.sha256")
             try:
                 path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
+                found = sha256_of(path / MODEL_FILE)
             except (MlflowException, OSError) as error:
                 raise StoreError(f"model {model_id}: its files cannot be fetched ({_first_line(error)})") from error
-            if expected is not None and sha256_of(path / MODEL_FILE) != expected:
+            if expected is not None and found != expected:
                 raise StoreError(f"model {model_id}: {MODEL_FILE} is not the file that was logged; it was altered")
             return mlflow.sklearn.load_model(str(path))
 
@@ -199,6 +201,21 @@ def _without_advice() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextmanager
+def _without_package_map() -> Iterator[None]:
+    """Keep MLflow from reading the metadata of every installed package, half a second in each new process.
+
+    It wants to know which package a module came from, for requirements that it infers; ours are given, and it
+    still holds their versions against those that are installed.
+    """
+    known = requirements_utils._MODULES_TO_PACKAGES
+    requirements_utils._MODULES_TO_PACKAGES = known or {}
+    try:
+        yield
+    finally:
+        requirements_utils._MODULES_TO_PACKAGES = known
 
 
 def _version(entry: ModelVersion, aliases: dict[str, str]) -> Version:
