@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+from support import message_of
+
+from waterflow.config.estimators import build_estimator, check_candidate, load_estimator
+from waterflow.config.schema import CandidateConfig
+from waterflow.errors import ConfigError
+
+
+def test_an_estimator_is_found_by_its_dotted_path() -> None:
+    """The path is the one that scikit-learn documents."""
+    assert load_estimator("sklearn.svm.SVC").__name__ == "SVC"
+
+
+def test_an_estimator_is_seeded_where_it_takes_a_seed() -> None:
+    """A candidate without `random_state` in the YAML is repeatable all the same."""
+    candidate = CandidateConfig(estimator="sklearn.ensemble.RandomForestClassifier")
+    assert build_estimator(candidate, seed=7, place="here").random_state == 7
+
+
+def test_a_seed_in_the_yaml_counts_more() -> None:
+    """The parameters of the candidate are not overwritten."""
+    candidate = CandidateConfig(estimator="sklearn.ensemble.RandomForestClassifier", params={"random_state": 1})
+    assert build_estimator(candidate, seed=7, place="here").random_state == 1
+
+
+def test_an_estimator_without_a_seed_is_left_alone() -> None:
+    """Naive Bayes draws nothing at random."""
+    assert (
+        "random_state"
+        not in build_estimator(
+            CandidateConfig(estimator="sklearn.naive_bayes.GaussianNB"), seed=7, place="here"
+        ).get_params()
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("class Mine:\n    pass\n", "is no estimator"),
+        ("class Mine(\n", "cannot be imported"),
+        ("raise RuntimeError('no licence found')\n", "no licence found"),
+    ],
+)
+def test_a_module_of_the_users_own_that_will_not_do_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, reason: str
+) -> None:
+    """Whatever a module raises while it is imported becomes one line."""
+    name = f"own_module_{abs(hash(source))}"
+    (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    message = message_of(lambda: load_estimator(f"{name}.Mine", "candidates.mine"), ConfigError)
+    assert message.startswith("candidates.mine: ")
+    assert reason in message
+
+
+def test_an_estimator_that_refuses_its_parameters_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estimator that checks when it is made is found when the configuration is read."""
+    (tmp_path / "own_strict.py").write_text(
+        "from sklearn.naive_bayes import GaussianNB\n"
+        "class Strict(GaussianNB):\n"
+        "    def __init__(self, level=1):\n"
+        "        if level > 3:\n"
+        "            raise ValueError('level is at most 3')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    candidate = CandidateConfig(estimator="own_strict.Strict", params={"level": 9})
+    message = message_of(lambda: check_candidate(candidate, "classification", "candidates.strict"), ConfigError)
+    assert message == "candidates.strict.params: level is at most 3; valid: level"

@@ -1,0 +1,207 @@
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from support import config_of, message_of
+
+from waterflow.data.packaged import iris
+from waterflow.data.split import count_shares, hash_fractions, split_rows
+from waterflow.errors import DataError
+
+KEYED = iris().assign(id=[f"flower-{number}" for number in range(150)])
+
+
+def hashed(**changes: Any) -> Any:
+    """Configure a hash split by the column `id`."""
+    return config_of(**{"split": {"kind": "hash"}, "key": ["id"], **changes})
+
+
+def timed(**changes: Any) -> Any:
+    """Configure a split by the column `day`."""
+    return config_of(time_column="day", **changes)
+
+
+# By hash
+
+
+def test_a_row_once_held_out_stays_held_out_as_data_grow() -> None:
+    """More rows move no row from one part to another."""
+    few, many = split_rows(KEYED.iloc[:80], hashed()), split_rows(KEYED, hashed())
+    assert few.astype("str").tolist() == many.iloc[:80].astype("str").tolist()
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    """Membership belongs to the row, not to its place."""
+    shuffled = KEYED.sample(frac=1, random_state=0)
+    expected = split_rows(KEYED, hashed()).astype("str")
+    assert split_rows(shuffled, hashed()).astype("str").sort_index().tolist() == expected.tolist()
+
+
+def test_a_column_that_is_no_key_does_not_matter() -> None:
+    """A corrected measurement leaves the row where it was."""
+    corrected = KEYED.assign(petal_width_cm=KEYED["petal_width_cm"] + 1)
+    assert (hash_fractions(KEYED, hashed()) == hash_fractions(corrected, hashed())).all()
+
+
+@pytest.mark.parametrize("key", [["id"], ["id", "x"], []])
+def test_whole_numbers_read_as_floats_stay_on_their_side(key: list[str]) -> None:
+    """One null in a later file turns a column of integers into floats."""
+    numbers = pd.DataFrame({"id": range(50), "x": [5, 7] * 25, "species": ["a", "b"] * 25})
+    floats = numbers.assign(id=numbers["id"].astype(float), x=numbers["x"].astype(float))
+    config = hashed(key=key)
+    assert (hash_fractions(numbers, config) == hash_fractions(floats, config)).all()
+
+
+def test_times_with_and_without_a_zone_stay_on_their_side() -> None:
+    """A CSV's naive time and a Parquet's UTC time are the same moment."""
+    naive = pd.DataFrame({"id": pd.date_range("2026-01-01", periods=20, unit="s")})
+    zoned = naive.assign(id=naive["id"].dt.tz_localize("UTC").astype("datetime64[ns, UTC]"))
+    assert (hash_fractions(naive, hashed()) == hash_fractions(zoned, hashed())).all()
+
+
+def test_categories_stay_on_the_side_of_their_words() -> None:
+    """A Parquet file may hold words as categories."""
+    categories = KEYED.assign(id=KEYED["id"].astype("category"))
+    assert (hash_fractions(KEYED, hashed()) == hash_fractions(categories, hashed())).all()
+
+
+def test_null_keys_are_hashed_as_well() -> None:
+    """A missing value among the hashed ones is a value like another."""
+    frame = pd.DataFrame(
+        {
+            "word": ["a", None, "c"],
+            "number": [1.0, np.nan, 3.0],
+            "day": pd.to_datetime(["2026-01-01", None, "2026-01-03"]),
+        }
+    )
+    places = hash_fractions(frame, hashed(key=["word", "number", "day"]))
+    assert len(set(places)) == 3
+
+
+def test_the_seed_draws_another_holdout() -> None:
+    """Two seeds hold out different rows."""
+    first = split_rows(KEYED, hashed(split={"kind": "hash", "seed": 0}))
+    second = split_rows(KEYED, hashed(split={"kind": "hash", "seed": 1}))
+    assert (first != second).any()
+
+
+def test_the_order_of_key_columns_tells_rows_apart() -> None:
+    """(1, 2) is another key than (2, 1)."""
+    frame = pd.DataFrame({"a": [1, 2], "b": [2, 1]})
+    places = hash_fractions(frame, hashed(key=["a", "b"]))
+    assert places[0] != places[1]
+
+
+def test_places_are_spread_evenly() -> None:
+    """Ten thousand keys fill each tenth of [0, 1) with about a tenth of them."""
+    places = hash_fractions(pd.DataFrame({"id": range(10_000)}), hashed())
+    counts, _ = np.histogram(places, bins=10, range=(0, 1))
+    assert counts.sum() == 10_000
+    assert abs(counts - 1000).max() < 150
+
+
+def test_a_group_falls_on_one_side() -> None:
+    """Rows of one household never teach a model about their own holdout."""
+    frame = iris().assign(garden=[f"garden-{number % 30}" for number in range(150)])
+    split = split_rows(frame, config_of(group="garden", split={"kind": "hash"}))
+    assert (split.astype("str").groupby(frame["garden"]).nunique() == 1).all()
+
+
+def test_validation_rows_are_taken_from_outside_the_holdout() -> None:
+    """Another strategy leaves the holdout as it is."""
+    quick = {"name": "quick", "select_on": "test", "promotable": False}
+    with_validation, without = split_rows(KEYED, hashed()), split_rows(KEYED, hashed(strategy=quick))
+    assert ((with_validation == "test") == (without == "test")).all()
+    assert (with_validation == "validation").any()
+    assert not (without == "validation").any()
+
+
+# By time
+
+
+def test_the_holdout_is_the_latest_slice() -> None:
+    """Every training row is older than every validation row, and those than every held-out row."""
+    frame = iris().sample(frac=1, random_state=1).reset_index(drop=True)
+    frame = frame.assign(day=pd.date_range("2026-01-01", periods=150, tz="UTC"))
+    split = split_rows(frame, timed())
+    days = {part: frame.loc[split == part, "day"] for part in ("train", "validation", "test")}
+    assert days["train"].max() < days["validation"].min()
+    assert days["validation"].max() < days["test"].min()
+    assert [len(days[part]) for part in ("train", "validation", "test")] == [90, 30, 30]
+
+
+def test_equal_times_fall_on_one_side() -> None:
+    """Rows of one day are not known before one another."""
+    days = pd.date_range("2026-01-01", periods=15, tz="UTC").repeat(10)
+    frame = iris().sample(frac=1, random_state=1).assign(day=days)
+    split = split_rows(frame, timed(split={"kind": "time", "test_fraction": 0.25})).astype("str")
+    assert (split.groupby(frame["day"]).nunique() == 1).all()
+    assert (split == "test").mean() <= 0.25
+
+
+def test_dated_rows_are_split_by_time_unless_told_otherwise() -> None:
+    """A time column is reason enough."""
+    assert timed().split_kind == "time"
+    assert timed(split={"kind": "hash"}).split_kind == "hash"
+
+
+def test_rows_of_one_moment_cannot_be_split_by_time() -> None:
+    """No slice is later than another."""
+    frame = iris().assign(day=pd.Timestamp("2026-01-01", tz="UTC"))
+    assert "no row of 150 falls into 'validation'" in message_of(lambda: split_rows(frame, timed()), DataError)
+
+
+# Stratified
+
+
+def test_a_stratified_split_is_exact_in_each_class() -> None:
+    """Fifty flowers of a species are 30, 10 and 10."""
+    split = split_rows(iris(), config_of(split={"kind": "stratified"}))
+    shares = {share.part: share for share in count_shares(split, iris()["species"])}
+    species = ("setosa", "versicolor", "virginica")
+    assert shares["train"].by_class == dict.fromkeys(species, 30)
+    assert shares["validation"].by_class == dict.fromkeys(species, 10)
+    assert shares["test"].by_class == dict.fromkeys(species, 10)
+
+
+def test_a_stratified_split_follows_its_seed() -> None:
+    """One seed gives the same rows each time, another gives others."""
+    first, again, other = (
+        split_rows(iris(), config_of(split={"kind": "stratified", "seed": seed})) for seed in (1, 1, 2)
+    )
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+# What cannot be split
+
+
+def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
+    """Holdout and validation rows together must be less than all."""
+    config = config_of(split={"kind": "hash", "test_fraction": 0.8})
+    message = message_of(lambda: split_rows(iris(), config), DataError)
+    assert "test_fraction 0.8 and validation_fraction 0.2 leave no row to train on" in message
+
+
+def test_too_few_rows_for_a_part_are_refused() -> None:
+    """A holdout of no row judges nothing."""
+    config = hashed(split={"kind": "hash", "test_fraction": 0.0001})
+    assert "no row of 150 falls into 'test'" in message_of(lambda: split_rows(KEYED, config), DataError)
+
+
+def test_training_rows_of_one_class_are_refused() -> None:
+    """When all of a class lies in the latest slice, there is nothing to tell apart."""
+    day = pd.Timestamp("2026-01-01", tz="UTC")
+    frame = iris().assign(species=["a"] * 130 + ["b"] * 20, day=[day + timedelta(days=n) for n in range(150)])
+    message = message_of(lambda: split_rows(frame, timed()), DataError)
+    assert "the training rows hold one class of 'species' only" in message
+
+
+def test_shares_of_a_regression_have_no_classes() -> None:
+    """Numbers are counted by row alone."""
+    split = split_rows(KEYED, hashed())
+    shares = count_shares(split, None)
+    assert sum(share.rows for share in shares) == 150
+    assert all(share.by_class == {} for share in shares)

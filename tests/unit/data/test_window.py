@@ -1,0 +1,114 @@
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+import pytest
+from support import message_of
+
+from waterflow.data.window import cut_to_window, window_of
+from waterflow.errors import ConfigError, DataError
+from waterflow.records import Window
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TICK = datetime(2026, 2, 1, tzinfo=UTC)
+DAYS = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=10).astype("str"), "x": range(10)})
+
+
+def test_a_row_at_the_end_is_left_out_and_one_at_the_start_stays() -> None:
+    """The window is half open: `[start, end)`."""
+    window = Window(start=datetime(2026, 1, 3), end=datetime(2026, 1, 6))
+    assert cut_to_window(DAYS, "day", window)["x"].tolist() == [2, 3, 4]
+
+
+def test_a_row_a_microsecond_before_the_end_stays() -> None:
+    """The end itself is the first moment that a run may not see."""
+    end = datetime(2026, 1, 5, tzinfo=UTC)
+    frame = pd.DataFrame({"day": [end - timedelta(microseconds=1), end, end + timedelta(microseconds=1)]})
+    assert len(cut_to_window(frame, "day", Window(end=end))) == 1
+
+
+def test_an_unbounded_window_keeps_every_row() -> None:
+    """No window is the window without ends."""
+    assert len(cut_to_window(DAYS, "day", None)) == len(DAYS)
+
+
+def test_rows_without_a_time_column_come_back_whole() -> None:
+    """Nothing dates them, so nothing cuts them."""
+    assert cut_to_window(DAYS, None, Window(end=datetime(2020, 1, 1))) is DAYS
+
+
+def test_times_of_another_zone_are_cut_by_the_moment() -> None:
+    """Half past midnight in Berlin is still the day before in UTC."""
+    frame = pd.DataFrame({"day": ["2026-01-05T00:30:00+01:00", "2026-01-05T01:30:00+01:00"]})
+    assert len(cut_to_window(frame, "day", Window(end=datetime(2026, 1, 5)))) == 1
+
+
+def test_the_rows_given_are_not_changed() -> None:
+    """Cutting gives new rows."""
+    before = DAYS.copy()
+    cut_to_window(DAYS, "day", Window(end=datetime(2026, 1, 3)))
+    pd.testing.assert_frame_equal(DAYS, before)
+
+
+def test_an_empty_window_is_refused_with_the_range_of_the_data() -> None:
+    """The message says where the rows lie."""
+    message = message_of(lambda: cut_to_window(DAYS, "day", Window(end=datetime(2020, 1, 1))), DataError)
+    assert "[…, 2020-01-01) holds none of 10 rows" in message
+    assert "2026-01-01" in message
+    assert "2026-01-10" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [(["2026-01-01", "tomorrow"], "cannot be read as times"), (["2026-01-01", None], "is empty in 1 rows")],
+)
+def test_times_that_cannot_be_read_are_refused(values: list[str | None], reason: str) -> None:
+    """A row that nothing dates could leak through time."""
+    assert reason in message_of(lambda: cut_to_window(pd.DataFrame({"day": values}), "day", Window()), DataError)
+
+
+def test_a_missing_time_column_is_refused() -> None:
+    """The message lists the columns that there are."""
+    assert "the data has day, x" in message_of(lambda: cut_to_window(DAYS, "date", Window()), DataError)
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
+def test_a_run_of_the_schedule_sees_all_before_its_interval_ends(run_type: str) -> None:
+    """A backfill of February never sees March, whenever it runs."""
+    assert window_of(run_type, TICK, {}, now=NOW) == Window(end=TICK)
+
+
+def test_a_manual_run_sees_everything_up_to_now() -> None:
+    """The interval that Airflow attaches to a manual run says nothing about what a person wants."""
+    assert window_of("manual", TICK, {}, now=NOW) == Window(end=NOW)
+
+
+def test_a_manual_run_takes_its_window_from_the_form() -> None:
+    """Both ends can be given."""
+    conf = {"window_start": "2026-01-01", "window_end": "2026-01-15T06:00:00+02:00"}
+    expected = Window(start=datetime(2026, 1, 1), end=datetime(2026, 1, 15, 4))
+    assert window_of("manual", TICK, conf, now=NOW) == expected
+
+
+def test_an_empty_field_of_the_form_is_no_time() -> None:
+    """A form sends an empty string, or null."""
+    assert window_of("manual", None, {"window_start": "", "window_end": None}, now=NOW) == Window(end=NOW)
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "backfill"])
+def test_a_schedule_without_an_interval_is_refused(run_type: str) -> None:
+    """Taking now instead would let a backfill see the future."""
+    assert "without a data interval" in message_of(lambda: window_of(run_type, None, {}, now=NOW), ConfigError)
+
+
+@pytest.mark.parametrize("value", ["yesterday", "2026-13-01", "2026-02-30", "12/01/2026"])
+def test_a_malformed_time_is_named(value: str) -> None:
+    """The message shows how a time is written."""
+    message = message_of(lambda: window_of("manual", None, {"window_end": value}, now=NOW), ConfigError)
+    assert message.startswith(f"window_end: {value!r} is no time; write it like 2013-04-01")
+
+
+@pytest.mark.parametrize("start", ["2026-01-15", "2026-01-16"])
+def test_a_window_that_ends_before_it_starts_is_refused(start: str) -> None:
+    """A window of no length holds no row either."""
+    conf = {"window_start": start, "window_end": "2026-01-15"}
+    assert "ends before it starts" in message_of(lambda: window_of("manual", None, conf, now=NOW), ConfigError)

@@ -1,0 +1,201 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support import candidates, free_port, write_pipeline, write_rows
+
+from waterflow import cli
+from waterflow.config.project import Project
+from waterflow.data.packaged import iris
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def waterflow(tracked: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Give the command as a shell in the project's folder would run it, in this process."""
+    monkeypatch.chdir(tracked.root)
+    monkeypatch.setenv("WATERFLOW_HOME", str(tracked.home))
+
+    def run(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["waterflow", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        captured = capsys.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return run
+
+
+def test_a_run_ends_with_its_table(waterflow: Command) -> None:
+    """Candidates, winner, version, aliases, reason and the next commands."""
+    answer = waterflow("run", "flowers")
+    assert answer.code == 0
+    for text in (
+        "gaussian_nb",
+        "logistic_regression",
+        "f1_macro",
+        "registered  flowers version 1  @challenger @champion",
+        "reaches the gate: at least 0.6",
+        "waterflow show flowers",
+    ):
+        assert text in answer.out
+    assert "error" not in answer.err
+
+
+def test_a_run_takes_overrides(waterflow: Command) -> None:
+    """`strategy=quick` explores and promotes nothing."""
+    answer = waterflow("run", "flowers", "strategy=quick", "~candidates.logistic_regression")
+    assert answer.code == 0
+    assert "(no alias)" in answer.out
+    assert "exploratory" in answer.out
+    assert "logistic_regression" not in answer.out
+
+
+def test_a_run_says_which_candidate_failed(waterflow: Command, tracked: Project) -> None:
+    """The others go on, and the table has a line for it."""
+    broken = {"estimator": "sklearn.linear_model.LogisticRegression", "params": {"C": -1.0}}
+    write_pipeline(tracked, "flowers", **candidates(broken=broken, nb="sklearn.naive_bayes.GaussianNB"))
+    answer = waterflow("run", "flowers")
+    assert answer.code == 0
+    assert "candidates.broken: InvalidParameterError while fitting" in answer.out
+    assert "winner      nb" in answer.out
+
+
+def test_versions_are_shown(waterflow: Command) -> None:
+    """Newest first, with aliases, metrics and the decision."""
+    waterflow("run", "flowers")
+    waterflow("run", "flowers", "strategy=quick")
+    answer = waterflow("show", "flowers")
+    lines = [line for line in answer.out.splitlines() if line.strip()]
+    assert lines[1].strip().startswith("2")
+    assert lines[2].strip().startswith("1")
+    assert "challenger, champion" in lines[2]
+    assert "exploratory" in lines[1]
+
+
+def test_pipelines_are_listed_and_validated(waterflow: Command, tracked: Project) -> None:
+    """A broken one has its reason, and the command fails."""
+    assert waterflow("pipelines").code == 0
+    write_pipeline(tracked, "roses", metrics={"main": "beauty"})
+    answer = waterflow("pipelines")
+    assert answer.code == 1
+    assert "flowers" in answer.out
+    assert "yes" in answer.out
+    assert "roses" in answer.out
+    assert "'beauty' is no metric for classification" in answer.err
+
+
+def test_steps_run_one_by_one_on_files(waterflow: Command, tmp_path: Path) -> None:
+    """prepare, train, evaluate and register pass their records on as JSON."""
+    record = {name: tmp_path / f"{name}.json" for name in ("prepared", "nb", "lr", "evaluated", "registered")}
+    prepared = ("--prepared", str(record["prepared"]))
+    answers = [
+        waterflow("step", "prepare", "flowers", "--out", str(record["prepared"])),
+        waterflow("step", "train", "gaussian_nb", *prepared, "--out", str(record["nb"])),
+        waterflow("step", "train", "logistic_regression", *prepared, "--out", str(record["lr"])),
+        waterflow(
+            "step", "evaluate", str(record["nb"]), str(record["lr"]), *prepared, "--out", str(record["evaluated"])
+        ),
+        waterflow(
+            "step",
+            "register",
+            *prepared,
+            "--evaluated",
+            str(record["evaluated"]),
+            "--out",
+            str(record["registered"]),
+        ),
+    ]
+    assert [answer.code for answer in answers] == [0] * 5
+    registered = json.loads(record["registered"].read_text())
+    assert (registered["model"], registered["version"]) == ("flowers", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("run", "roses"), "'roses' is unknown; valid: flowers"),
+        (("run", "flowers", "strategy=thorough"), "thorough"),
+        (("run", "flowers", "metrics.main=beauty"), "'beauty' is no metric"),
+        (("run", "flowers", "--end", "yesterday"), "'yesterday' is no time"),
+        (("show", "flowers"), "has no version yet"),
+        (
+            ("step", "train", "svc", "--prepared", "none.json", "--out", "x.json"),
+            "none.json: no record Prepared can be read",
+        ),
+    ],
+)
+def test_an_error_is_one_line_and_a_failure(waterflow: Command, arguments: tuple[str, ...], reason: str) -> None:
+    """Exit code 1, the reason, no traceback."""
+    answer = waterflow(*arguments)
+    assert answer.code == 1
+    lines = [line for line in answer.err.splitlines() if line.strip()]
+    assert len(lines) == 1, answer.err
+    assert lines[0].startswith("error: ")
+    assert reason in lines[0]
+
+
+def test_a_record_of_another_kind_is_one_line(waterflow: Command, tmp_path: Path) -> None:
+    """A file that is JSON but no record of that step is named."""
+    path = tmp_path / "other.json"
+    path.write_text('{"colour": "red"}')
+    answer = waterflow("step", "train", "gaussian_nb", "--prepared", str(path), "--out", str(tmp_path / "x.json"))
+    assert answer.code == 1
+    assert "Traceback" not in answer.err
+    assert str(path) in answer.err
+
+
+def test_a_candidate_that_was_not_prepared_is_one_line(waterflow: Command, tmp_path: Path) -> None:
+    """The message lists the prepared ones."""
+    path = tmp_path / "prepared.json"
+    waterflow("step", "prepare", "flowers", "--out", str(path))
+    answer = waterflow("step", "train", "svc", "--prepared", str(path), "--out", str(tmp_path / "x.json"))
+    assert answer.code == 1
+    assert "valid: gaussian_nb, logistic_regression" in answer.err
+
+
+# The installed command, in a process of its own
+
+
+def shell(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed command in the project's folder."""
+    command = [str(Path(sys.executable).parent / "waterflow"), *arguments]
+    environment = os.environ | {"WATERFLOW_HOME": str(project.home)}
+    return subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def test_a_tracking_server_that_does_not_answer_is_one_line(project: Project) -> None:
+    """Exit code 1, the address and no traceback."""
+    uri = f"http://127.0.0.1:{free_port()}"
+    done = shell(project, "run", "flowers", f"profile.tracking_uri={uri}")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: MLflow at {uri} does not answer")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_debug_shows_the_traceback(tracked: Project) -> None:
+    """Only then."""
+    write_rows(tracked, iris().assign(species="setosa"))
+    done = shell(tracked, "--debug", "run", "flowers")
+    assert done.returncode == 1
+    assert "Traceback (most recent call last)" in done.stderr
+    assert "there is nothing to learn" in done.stderr
