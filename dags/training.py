@@ -155,7 +155,8 @@ def prepare(pipeline: str) -> list[str]:
     return list(prepared.candidates)
 
 
-@task(map_index_template="{{ task.op_kwargs['candidate'] }}", pool=POOL)
+# A record is one XCom: by its type, a dict, Airflow would also store each of its keys as one.
+@task(map_index_template="{{ task.op_kwargs['candidate'] }}", pool=POOL, multiple_outputs=False)
 def train(prepared: dict[str, Any], candidate: str) -> dict[str, Any]:
     """Fit one candidate."""
     from waterflow import workflow
@@ -166,7 +167,7 @@ def train(prepared: dict[str, Any], candidate: str) -> dict[str, Any]:
         return workflow.train(Prepared.from_json(prepared), candidate, origin, workflow.open_tools()).to_json()
 
 
-@task(trigger_rule="all_done_min_one_success")
+@task(trigger_rule="all_done_min_one_success", multiple_outputs=False)
 def evaluate(prepared: dict[str, Any], trained: list[dict[str, Any]]) -> dict[str, Any]:
     """Compare the candidates that were fitted and judge the winner on the holdout."""
     from waterflow import workflow
@@ -177,7 +178,7 @@ def evaluate(prepared: dict[str, Any], trained: list[dict[str, Any]]) -> dict[st
         return workflow.evaluate(Prepared.from_json(prepared), survivors, workflow.open_tools()).to_json()
 
 
-@task
+@task(multiple_outputs=False)
 def register(prepared: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, Any]:
     """Register the winner and give it the aliases that it has earned."""
     from waterflow import workflow
