@@ -26,7 +26,7 @@ RETRIES = {
 }
 POOL = "training"
 MOMENT = (
-    r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
+    r"^\d{4}-((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|[12]\d))"
     r"([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?$"
 )
 
@@ -128,7 +128,7 @@ def build_all(conf: Path) -> dict[str, DAG]:
         try:
             dag = build_dag(read_outline(path), strategies)
         except Exception as error:
-            name = "".join(letter if letter.isalnum() else "_" for letter in path.stem)
+            name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in path.stem)
             problem = str(error) if path.name in str(error) else f"conf/pipeline/{path.name}: {error}"
             dag = build_broken_dag(name, problem)
         dags[dag.dag_id] = dag
