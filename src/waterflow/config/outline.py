@@ -131,7 +131,9 @@ def check_model_file(conf: Path, model: str) -> None:
     if path.is_file():
         _, lines = _load(path.read_text("utf-8"), place)
         if list(lines) != [model]:
-            raise ConfigError(f"{place}:1: the one key must be {model!r}, as the file is named; found {', '.join(lines)}")
+            raise ConfigError(
+                f"{place}:1: the one key must be {model!r}, as the file is named; found {', '.join(lines)}"
+            )
 
 
 def _load(source: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
