@@ -74,8 +74,8 @@ addresses() {
 why() { # After a failed start: which service, and its last words.
   local service state code health
   while read -r service state code health; do
-    [[ $state == exited && $code == 0 || $state == running && $health != unhealthy ]] && continue
-    echo "error: $service is ${health:-$state} ${code:+(exit code $code)}; its last lines:" >&2
+    [[ $state == exited && $code != 0 || $state == restarting || $health == unhealthy ]] || continue
+    echo "error: $service is ${health:-$state}, exit code $code; its last lines:" >&2
     docker compose logs --no-log-prefix --tail 5 "$service" >&2
   done < <(docker compose ps --all --format '{{.Service}} {{.State}} {{.ExitCode}} {{.Health}}')
 }

@@ -5,8 +5,10 @@ product's own source is mounted for editing, and a module imported here would st
 Nothing is computed here: a thread pool started before the fork would hang in the children.
 """
 
+import compileall
 import contextlib
 import importlib
+import os
 import sys
 import warnings
 
@@ -74,8 +76,22 @@ LIBRARIES = (
 )
 
 
+BYTECODE = "/var/lib/waterflow/bytecode"
+
+
 def is_scheduler() -> bool:
     return sys.argv[1:2] == ["scheduler"]
+
+
+def keep_bytecode_of(source: str) -> None:
+    """Compile the mounted source, which cannot keep its bytecode beside it, and let the workers look in that place.
+
+    The workers alone: what the scheduler imports has its bytecode in the image.
+    """
+    sys.pycache_prefix = BYTECODE
+    compileall.compile_dir(source, quiet=2)
+    sys.pycache_prefix = None
+    os.register_at_fork(after_in_child=lambda: setattr(sys, "pycache_prefix", BYTECODE))
 
 
 if is_scheduler():
@@ -88,5 +104,4 @@ if is_scheduler():
             importlib.import_module(library)
     # Reads the 1 MB of JSON that describes S3, once; boto3's default session keeps it. No request is made.
     importlib.import_module("boto3").client("s3")
-    # The mounted source cannot keep its bytecode beside it. Set only now: what was imported above has its own.
-    sys.pycache_prefix = "/var/lib/waterflow/bytecode"
+    keep_bytecode_of("/opt/waterflow/src")
