@@ -117,7 +117,7 @@ def _log_fitted(
         requirements=model_requirements(tools.project.lock_file, chosen.estimator),
         tags={"waterflow.pipeline": prepared.pipeline, "waterflow.data_digest": prepared.data.digest},
     )
-    metrics = {f"{part}_{name}": value for name, value in scores.items()}
+    metrics = {f"{part}_{name}": value for name, value in scores.items()} | {"fit_seconds": fitted.fit_seconds}
     tags = {"waterflow.model_id": model.model_id, "waterflow.model_digest": model.digest}
     if fitted.warnings:
         tags["waterflow.fit_warnings"] = " | ".join(fitted.warnings)[:4000]
@@ -127,7 +127,6 @@ def _log_fitted(
     estimator = fitted.pipeline.named_steps["model"]
     params = {"estimator": chosen.estimator, **estimator.get_params(deep=False)}
     tools.runs.log(run_id, params=params, metrics=metrics, tags=tags, model_id=model.model_id)
-    tools.runs.log(run_id, metrics={"fit_seconds": fitted.fit_seconds})
     tools.runs.log_dataset(
         run_id,
         name=prepared.pipeline,

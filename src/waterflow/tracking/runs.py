@@ -13,6 +13,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
+from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.exceptions import MlflowException, RestException
 
 from waterflow.config.profile import Profile
@@ -67,6 +68,8 @@ class RunStore:
     def __init__(self, profile: Profile) -> None:
         """Connect; raises UnreachableError when an HTTP server does not answer."""
         check_reachable(profile.tracking_uri)
+        # Else the client asks for a run and prints its address whenever it closes one.
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
         self.uri = profile.tracking_uri
         self._artifact_root = profile.artifact_root
         with translated(self.uri):
