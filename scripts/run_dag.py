@@ -6,12 +6,14 @@ The terminal shows the progress of the steps and the result; everything that Air
 """
 
 import argparse
+import gc
 import json
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,6 +26,7 @@ def main() -> int:
     parser.add_argument("pipeline")
     parser.add_argument("--conf", type=json.loads, default={}, help="the trigger form's values, as JSON")
     arguments = parser.parse_args()
+    gc.set_threshold(100_000, 20, 20)  # Airflow and MLflow make two million objects that stay
     home = Path(os.environ.get("WATERFLOW_HOME") or ROOT / ".waterflow").resolve()
     configure_airflow(home)
     log_file = home / "logs" / f"train_{arguments.pipeline}.log"
@@ -64,6 +67,7 @@ def configure_airflow(home: Path) -> None:
 def run_dag(pipeline: str, conf: dict[str, Any], terminal: TextIO) -> tuple[Any, dict[str, Any] | None]:
     """Run the DAG with `dag.test()`; gives the DAG run and the record of `register`, or None."""
     migrate_metadata(terminal)
+    serve_newest_api()
     dag = load_dag(pipeline)
     show_progress(terminal)
     try:
@@ -85,16 +89,40 @@ def close_runs(dag_id: str) -> None:
 
 
 def migrate_metadata(terminal: TextIO) -> None:
-    """Make the SQLite metadata, the first time and after an upgrade, with the pool that the DAGs name."""
-    from airflow.models.pool import Pool
-    from airflow.utils import db
+    """Make the SQLite metadata, the first time and after an upgrade, with the pool that the DAGs name.
 
-    try:
-        db.check_migrations(0)
-    except TimeoutError:
-        print("  airflow  making its metadata database (once)", file=terminal, flush=True)
-        db.upgradedb()
+    A note beside the database says for which Airflow it was made: to find that out from its migrations takes
+    Airflow a second.
+    """
+    from airflow.models.pool import Pool
+
+    database = Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
+    note, made_for = database.with_name("airflow.db.version"), f"apache-airflow {version('apache-airflow')}"
+    if not (database.is_file() and note.is_file() and note.read_text("utf-8") == made_for):
+        from airflow.utils import db
+
+        try:
+            db.check_migrations(0)
+        except TimeoutError:
+            print("  airflow  making its metadata database (once)", file=terminal, flush=True)
+            db.upgradedb()
+        note.write_text(made_for, "utf-8")
     Pool.create_or_update_pool("training", slots=2, description="model training", include_deferred=False)
+
+
+def serve_newest_api() -> None:
+    """Let Airflow's in-process API serve its newest version alone, the one that its client here speaks.
+
+    To make the routes of all its versions takes it longer than all the training.
+    """
+    from airflow.api_fastapi.execution_api import versions
+    from airflow.api_fastapi.execution_api.routes import execution_api_router
+    from cadwyn import HeadVersion, Version, VersionBundle
+    from cadwyn.route_generation import _DELETED_ROUTE_TAG as OLDER_ONLY
+
+    versions.bundle = VersionBundle(HeadVersion(), Version(versions.bundle.versions[0].value))
+    routes = execution_api_router.routes
+    routes[:] = [route for route in routes if OLDER_ONLY not in getattr(route, "tags", ())]
 
 
 def load_dag(pipeline: str) -> Any:
