@@ -1,0 +1,87 @@
+"""A whole run against a real `mlflow server` over HTTP, as on the stack."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from airflow_home import BIN
+from support import free_port, make_project, message_of, request_of, stop, wait_for
+
+from waterflow import workflow
+from waterflow.config.project import Project
+from waterflow.errors import UnreachableError
+from waterflow.records import Registered
+from waterflow.steps.tools import Tools
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Iterator[str]:
+    """Start an MLflow server that proxies artifacts, on a copy of the ready-made database."""
+    folder = tmp_path_factory.mktemp("mlflow_server")
+    (folder / "mlflow.db").write_bytes(tracking_template.read_bytes())
+    port = free_port()
+    command = [
+        *(str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")),
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=dict(os.environ))
+        try:
+            wait_for(f"http://127.0.0.1:{port}/version", process)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            stop(process)
+
+
+@pytest.fixture(scope="module")
+def run(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tools, Registered]:
+    """Run `flowers` once over HTTP."""
+    project = make_project(tmp_path_factory.mktemp("http"))
+    tools = workflow.open_tools(project, [f"profile.tracking_uri={server}", "profile.artifact_root=null"])
+    return tools, workflow.run_all(request_of(), tools)
+
+
+def test_a_run_over_http_registers_its_winner(run: tuple[Tools, Registered]) -> None:
+    """The same four steps end as they do on SQLite."""
+    tools, registered = run
+    assert registered.aliases == ("challenger", "champion")
+    assert tools.runs.status_of(registered.parent_run_id) == "FINISHED"
+
+
+def test_artifacts_go_through_the_server(run: tuple[Tools, Registered]) -> None:
+    """Nothing but the object store is written beside it."""
+    tools, registered = run
+    uri = tools.runs.client.get_run(registered.parent_run_id).info.artifact_uri
+    assert uri.startswith("mlflow-artifacts:")
+    assert not (tools.project.home / "mlartifacts").exists()
+    files = [entry.path for entry in tools.runs.client.list_artifacts(registered.parent_run_id, "plots")]
+    assert "plots/candidates.png" in files
+
+
+def test_a_model_comes_back_through_the_server(run: tuple[Tools, Registered]) -> None:
+    """It is held against its digest on the way."""
+    tools, registered = run
+    assert hasattr(tools.models.load_model(registered.evaluated.winner.model_id), "predict")
+
+
+def test_a_retry_over_http_finds_what_was_done(run: tuple[Tools, Registered]) -> None:
+    """Records are read from the server's artifacts."""
+    tools, registered = run
+    again = workflow.run_all(request_of(), tools)
+    assert again.version == registered.version
+    assert [entry.run_id for entry in again.evaluated.ranked] == [entry.run_id for entry in registered.evaluated.ranked]
+
+
+def test_a_model_that_nobody_registered_has_no_alias(run: tuple[Tools, Registered]) -> None:
+    """The server's refusal is an answer, not an error."""
+    tools, _ = run
+    assert tools.models.find_alias("roses", "champion") is None
+
+
+def test_a_server_that_is_not_there_is_named(project: Project) -> None:
+    """Within seconds, before any row is read."""
+    uri = f"http://127.0.0.1:{free_port()}"
+    message = message_of(lambda: workflow.open_tools(project, [f"profile.tracking_uri={uri}"]), UnreachableError)
+    assert uri in message

@@ -1,0 +1,120 @@
+"""A file of one's own, one YAML and no Python: the command and the DAG both train on it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sklearn.datasets import load_diabetes, load_wine
+from support import give_database, make_project
+
+from waterflow import workflow
+from waterflow.config.project import Project
+
+WINE = """\
+defaults:
+  - /strategy: balanced
+  - /model@candidates: [gaussian_nb, k_neighbors]
+description: Which of three cultivars is this wine from?
+dataset:
+  kind: csv
+  path: data/wine.csv
+target: cultivar
+task: classification
+key: [bottle]
+metrics:
+  main: balanced_accuracy
+gate:
+  metric: balanced_accuracy
+  at_least: 0.7
+"""
+
+DIABETES = """\
+defaults:
+  - /strategy: balanced
+  - /model@candidates: [ridge, hist_gradient_boosting_regressor]
+description: How far has the disease gone after a year?
+dataset:
+  kind: parquet
+  path: data/diabetes.parquet
+target: progression
+task: regression
+metrics:
+  main: rmse
+gate:
+  metric: r2
+  at_least: 0.2
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Project:
+    """Give a project with two files and two YAMLs."""
+    made = make_project(tmp_path_factory.mktemp("own"))
+    give_database(made, tracking_template)
+    wine = load_wine(as_frame=True)
+    cultivar = wine.target.map(dict(enumerate(["barolo", "grignolino", "barbera"])))
+    cellar = ["north" if number % 3 else "south" for number in range(len(cultivar))]
+    bottles = wine.data.assign(bottle=range(len(cultivar)), cellar=cellar, cultivar=cultivar)
+    bottles.to_csv(made.root / "data" / "wine.csv", index=False)
+    patients = load_diabetes(as_frame=True)
+    patients.data.assign(progression=patients.target).to_parquet(made.root / "data" / "diabetes.parquet")
+    (made.conf / "pipeline" / "wine.yaml").write_text(WINE)
+    (made.conf / "pipeline" / "diabetes.yaml").write_text(DIABETES)
+    return made
+
+
+@pytest.mark.parametrize("pipeline", ["wine", "diabetes"])
+def test_the_command_trains_on_it(project: Project, pipeline: str) -> None:
+    """`waterflow run` in the project's folder needs nothing else."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "waterflow"), "run", pipeline],
+        cwd=project.root,
+        env=os.environ | {"WATERFLOW_HOME": str(project.home)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"registered  {pipeline} version" in done.stdout
+    assert "@challenger @champion" in done.stdout
+
+
+@pytest.mark.parametrize("pipeline", ["wine", "diabetes"])
+def test_its_dag_trains_on_it(
+    project: Project, run_dag: Callable[..., Any], shared_folder: Path, pipeline: str
+) -> None:
+    """The new DAG is there without a restart or a line of Python."""
+    from airflow_home import give_metadata
+
+    if not (project.home / "airflow").exists():
+        give_metadata(project.home, shared_folder)
+    answer = run_dag(project, pipeline)
+    assert answer.code == 0, answer.err + answer.log[-3000:]
+    assert f"registered  {pipeline} version" in answer.out
+
+
+def test_a_regression_has_residuals(project: Project) -> None:
+    """The parent run of the regression holds their picture."""
+    tools = workflow.open_tools(project)
+    champion = tools.models.find_alias("diabetes", "champion")
+    assert champion is not None
+    parent = champion.tags["waterflow.parent_run_id"]
+    files = [entry.path for entry in tools.runs.client.list_artifacts(parent, "plots")]
+    assert sorted(files) == ["plots/candidates.png", "plots/residuals.png"]
+
+
+def test_a_champion_is_loaded_by_its_alias(project: Project) -> None:
+    """What was trained predicts raw columns, words and all."""
+    import mlflow
+    import pandas as pd
+
+    tools = workflow.open_tools(project)
+    mlflow.set_tracking_uri(tools.runs.uri)
+    bottles = pd.read_csv(project.root / "data" / "wine.csv")
+    model = mlflow.pyfunc.load_model("models:/wine@champion")
+    new = bottles.head(3).assign(cellar="west")[model.metadata.signature.inputs.input_names()]
+    assert set(model.predict(new)) <= {"barolo", "grignolino", "barbera"}
