@@ -49,6 +49,7 @@ trusted_certificates() { # A private authority of this machine must be trusted i
   for bundle in "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt; do
     [[ -s $bundle ]] && echo "$bundle" && return
   done
+  return 0
 }
 
 make_debian() {

