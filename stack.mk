@@ -24,7 +24,7 @@ credentials: ## Print the names and passwords that the stack's first start gener
 
 .PHONY: user
 user: ## Give a person an account in Airflow: make user NAME=ann ROLE=Viewer (or Trigger, User, Op, Admin)
-	@docker compose exec -T airflow-apiserver python /opt/airflow/bin/add_user.py "$(NAME)" "$(ROLE)"
+	@docker compose exec -T airflow-apiserver /opt/airflow/bin/add_user.py "$(NAME)" "$(ROLE)"
 
 .PHONY: logs
 logs: ## Follow the stack's logs; SERVICE=mlflow follows one

@@ -1,3 +1,4 @@
+#!/opt/venv/bin/python -Wignore
 """Give a person an account in Airflow, or another role or a new password to one who has it.
 
     add_user.py NAME ROLE
