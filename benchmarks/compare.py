@@ -97,9 +97,14 @@ def measure(way: str, template: Path, folder: Path) -> Cost:
 
 
 def run(command: list[str], home: Path) -> Cost:
+    """Run a command with a home for what it writes."""
+    return run_measured(command, {"WATERFLOW_HOME": str(home)})
+
+
+def run_measured(command: list[str], variables: dict[str, str]) -> Cost:
     """Run a command to its end and give its cost; ends the program with its output when it fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "WATERFLOW"))}
-    environment |= {"WATERFLOW_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    environment |= {"OMP_NUM_THREADS": "1", **variables}
     with tempfile.TemporaryFile() as output:
         started = time.perf_counter()
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
