@@ -2,12 +2,14 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow
+import pandas as pd
 import pytest
+from airflow_home import BIN, give_metadata
 from sklearn.datasets import load_diabetes, load_wine
 from support import give_database, make_project
 
@@ -51,10 +53,11 @@ gate:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path, shared_folder: Path) -> Project:
     """Give a project with two files and two YAMLs."""
     made = make_project(tmp_path_factory.mktemp("own"))
     give_database(made, tracking_template)
+    give_metadata(made.home, shared_folder)
     wine = load_wine(as_frame=True)
     cultivar = wine.target.map(dict(enumerate(["barolo", "grignolino", "barbera"])))
     cellar = ["north" if number % 3 else "south" for number in range(len(cultivar))]
@@ -67,11 +70,10 @@ def project(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -
     return made
 
 
-@pytest.mark.parametrize("pipeline", ["wine", "diabetes"])
-def test_the_command_trains_on_it(project: Project, pipeline: str) -> None:
+def test_the_command_trains_on_it(project: Project) -> None:
     """`waterflow run` in the project's folder needs nothing else."""
     done = subprocess.run(
-        [str(Path(sys.executable).parent / "waterflow"), "run", pipeline],
+        [str(BIN / "waterflow"), "run", "wine"],
         cwd=project.root,
         env=os.environ | {"WATERFLOW_HOME": str(project.home)},
         capture_output=True,
@@ -79,22 +81,16 @@ def test_the_command_trains_on_it(project: Project, pipeline: str) -> None:
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
-    assert f"registered  {pipeline} version" in done.stdout
-    assert "@challenger @champion" in done.stdout
+    assert "registered  wine version 1  @challenger @champion" in done.stdout
 
 
 @pytest.mark.parametrize("pipeline", ["wine", "diabetes"])
-def test_its_dag_trains_on_it(
-    project: Project, run_dag: Callable[..., Any], shared_folder: Path, pipeline: str
-) -> None:
-    """The new DAG is there without a restart or a line of Python."""
-    from airflow_home import give_metadata
-
-    if not (project.home / "airflow").exists():
-        give_metadata(project.home, shared_folder)
+def test_its_dag_trains_on_it(project: Project, run_dag: Callable[..., Any], pipeline: str) -> None:
+    """The new DAG is there without a restart or a line of Python, for classes and for numbers."""
     answer = run_dag(project, pipeline)
     assert answer.code == 0, answer.err + answer.log[-3000:]
     assert f"registered  {pipeline} version" in answer.out
+    assert "@challenger @champion" in answer.out
 
 
 def test_a_regression_has_residuals(project: Project) -> None:
@@ -109,9 +105,6 @@ def test_a_regression_has_residuals(project: Project) -> None:
 
 def test_a_champion_is_loaded_by_its_alias(project: Project) -> None:
     """What was trained predicts raw columns, words and all."""
-    import mlflow
-    import pandas as pd
-
     tools = workflow.open_tools(project)
     mlflow.set_tracking_uri(tools.runs.uri)
     bottles = pd.read_csv(project.root / "data" / "wine.csv")
