@@ -46,10 +46,10 @@ class Stack:
     """A Compose project, and its servers as clients on this machine see them."""
 
     project: str = "waterflow-test"
-    airflow_port: int = 18080
-    mlflow_port: int = 15000
-    minio_port: int = 19000
-    console_port: int = 19001
+    airflow_port: int = 28080
+    mlflow_port: int = 25000
+    minio_port: int = 29000
+    console_port: int = 29001
     settings: dict[str, str] = field(default_factory=dict)
     _secrets: dict[str, str] = field(default_factory=dict, repr=False)
     _token: str = field(default="", repr=False)

@@ -1,6 +1,7 @@
 """A run of train_iris, read back from every server that had a part in it."""
 
 import pytest
+import requests
 from compose import Stack
 
 pytestmark = pytest.mark.stack
@@ -50,6 +51,17 @@ def test_rows_and_models_lie_in_the_buckets(stack: Stack, iris_run: str) -> None
     keys = stack.keys("mlflow")
     assert any(f"{parent['info']['run_id']}/artifacts/plots/candidates.png" in key for key in keys)
     assert any(key.endswith(f"{parent['tags']['waterflow.model_id']}/artifacts/model.pkl") for key in keys)
+
+
+def test_artifacts_come_through_the_server(stack: Stack, iris_run: str) -> None:
+    """A client outside the stack is sent the bytes, not to an address of the store that it cannot resolve."""
+    parent, *_ = stack.runs(iris_run)
+    info = requests.get(f"{stack.mlflow_url}/api/3.0/mlflow/server-info", timeout=30).json()
+    assert (info["multipart_uploads_enabled"], info["multipart_downloads_enabled"]) == (False, False)
+    path = f"{stack.mlflow_url}/get-artifact"
+    asked = {"run_uuid": parent["info"]["run_id"], "path": "plots/candidates.png"}
+    picture = requests.get(path, params=asked, auth=("admin", stack.secret("mlflow_admin_password")), timeout=60)
+    assert picture.content.startswith(b"\x89PNG")
 
 
 def test_postgres_holds_the_runs(stack: Stack, iris_run: str) -> None:
