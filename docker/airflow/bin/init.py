@@ -42,7 +42,10 @@ def accounts() -> None:
                 raise SystemExit("airflow-init: the admin's account could not be made; see the lines above")
 
 
+slots = os.environ["TRAINING_SLOTS"]
+if not slots.isdigit() or int(slots) < 1:
+    raise SystemExit(f"airflow-init: TRAINING_SLOTS is {slots!r}; in .env it has to be a whole number from 1")
 airflow("db", "migrate")
-airflow("pools", "set", "training", os.environ["TRAINING_SLOTS"], POOL_DESCRIPTION)
+airflow("pools", "set", "training", slots, POOL_DESCRIPTION)
 accounts()
 print("airflow-init: schema, roles, admin and pool are up to date")
