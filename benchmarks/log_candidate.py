@@ -22,18 +22,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from unittest.mock import patch
 
 from compare import spread
 
-from waterflow import workflow
-from waterflow.data.window import window_of
-from waterflow.modeling.fitting import fit_candidate
-from waterflow.records import RunRequest
-from waterflow.steps.tools import Tools
-from waterflow.tracking.models import ModelStore
-from waterflow.tracking.runs import RunStore
+if TYPE_CHECKING:
+    from waterflow.steps.tools import Tools
 
 BIN = Path(sys.executable).parent
 
@@ -44,7 +39,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="measured runs of all candidates, after a warm-up")
     parser.add_argument("--server", action="store_true", help="also over HTTP, to an mlflow server")
     arguments = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # counts only before scikit-learn is imported
+    from waterflow import workflow
+
     with tempfile.TemporaryDirectory(prefix="waterflow-bench-") as name:
         os.environ["WATERFLOW_HOME"] = name
         tools = workflow.open_tools()
@@ -54,7 +51,7 @@ def main() -> None:
                 report("HTTP server", over_http(tools, address), arguments.rounds)
 
 
-def report(title: str, tools: Tools, rounds: int) -> None:
+def report(title: str, tools: "Tools", rounds: int) -> None:
     """Train all candidates several times and print the seconds beside each fit."""
     seconds = defaultdict(list)
     for number in range(rounds + 1):
@@ -67,8 +64,13 @@ def report(title: str, tools: Tools, rounds: int) -> None:
         print(f"  {candidate:<24} wall {spread(list(wall), 3)}   CPU {spread(list(cpu), 3)}", flush=True)
 
 
-def train_all(tools: Tools) -> dict[str, tuple[float, float]]:
+def train_all(tools: "Tools") -> dict[str, tuple[float, float]]:
     """Run prepare and train; gives for each candidate the seconds of `train` without its fit: wall and CPU."""
+    from waterflow import workflow
+    from waterflow.data.window import window_of
+    from waterflow.modeling.fitting import fit_candidate
+    from waterflow.records import RunRequest
+
     window = window_of("manual", None, {}, now=datetime.now(UTC))
     prepared = workflow.prepare(RunRequest(pipeline="iris", origin=workflow.origin_of_shell(), window=window), tools)
     costs = {}
@@ -106,8 +108,11 @@ def timed(function: Callable[..., Any], taken: list[Stopwatch]) -> Callable[...,
     return call
 
 
-def over_http(tools: Tools, address: str) -> Tools:
+def over_http(tools: "Tools", address: str) -> "Tools":
     """Give the same tools with MLflow at an address."""
+    from waterflow.tracking.models import ModelStore
+    from waterflow.tracking.runs import RunStore
+
     profile = tools.profile.model_copy(update={"tracking_uri": address, "artifact_root": None})
     runs = RunStore(profile)
     return replace(tools, profile=profile, runs=runs, models=ModelStore(runs.uri, runs.client))

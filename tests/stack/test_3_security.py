@@ -71,7 +71,7 @@ def test_no_secret_shows_in_inspect_logs_or_process_lists(stack: Stack, iris_run
     seen = {
         "docker inspect": str(stack.containers()),
         "logs": stack.logs(),
-        "ps": "".join(command("docker", "top", entry["Id"], "-eo", "args").stdout for entry in running),
+        "ps": "".join(command("docker", "top", entry["Id"], "-eo", "pid,args").stdout for entry in running),
         "images": "".join(
             command("docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}", image).stdout
             for image in {entry["Image"] for entry in running}
@@ -112,7 +112,9 @@ def test_no_process_runs_as_root(stack: Stack) -> None:
     for entry in stack.containers():
         service = entry["Config"]["Labels"]["com.docker.compose.service"]
         if entry["State"]["Running"]:
-            users = command("docker", "top", entry["Id"], "-eo", "uid").stdout.split()[1:]
+            rows = command("docker", "top", entry["Id"], "-eo", "pid,uid").stdout.splitlines()[1:]
+            users = {row.split()[1] for row in rows}
+            assert users, service
             assert "0" not in users, service
         elif service != "secrets":
             assert entry["Config"]["User"].split(":")[0] not in ("", "0", "root"), service

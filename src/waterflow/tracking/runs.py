@@ -246,6 +246,9 @@ class RunStore:
             self.client.set_terminated(run.info.run_id, status="KILLED")
 
     def _read_record(self, run: Run) -> dict[str, Any] | None:
+        # Asking a server for an artifact that its bucket lacks is an error 500, which the client repeats for minutes.
+        if all(entry.path != RECORD_FILE for entry in self.client.list_artifacts(run.info.run_id, "waterflow")):
+            return None
         with tempfile.TemporaryDirectory() as folder:
             try:
                 path = self.client.download_artifacts(run.info.run_id, RECORD_FILE, folder)
