@@ -74,7 +74,7 @@ def run(
         window=window,
         overrides=tuple(entry for entry in overrides or () if not entry.lstrip("+").startswith("profile")),
     )
-    print_result(workflow.run_all(request, tools, report=print_progress))
+    print_result(workflow.run_all(request, tools, report=print_progress), tools.profile.mlflow_url)
 
 
 @app.command()
@@ -186,7 +186,7 @@ def print_progress(step: str, text: str) -> None:
     out.print(f"[{colour}]{step:>9}[/{colour}]  {escape(text)}", highlight=False, soft_wrap=True)
 
 
-def print_result(registered: "Registered") -> None:
+def print_result(registered: "Registered", mlflow_url: str | None = None) -> None:
     """Print the table that a run ends with: candidates, winner, version, aliases, what to type next."""
     evaluated = registered.evaluated
     part = evaluated.winner.scored_on
@@ -213,9 +213,19 @@ def print_result(registered: "Registered") -> None:
     aliases = f"  [green]@{' @'.join(registered.aliases)}[/green]" if registered.aliases else "  (no alias)"
     out.print(f"registered  [bold]{registered.model}[/bold] version {registered.version}{aliases}", highlight=False)
     out.print(f"because     {escape(registered.reason)}", highlight=False, soft_wrap=True)
-    out.print("\nnext        [bold]make ui[/bold]                       compare the runs in MLflow", highlight=False)
-    command = f".venv/bin/waterflow show {registered.model}"
-    out.print(f"            [bold]{command:<28}[/bold]  all versions of this model", highlight=False)
+    out.print()
+    for label, (command, purpose) in zip(("next", ""), what_next(registered, mlflow_url), strict=True):
+        out.print(f"{label:<11} [bold]{command:<30}[/bold]  {purpose}", highlight=False, soft_wrap=True)
+
+
+def what_next(registered: "Registered", mlflow_url: str | None) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Give the two commands worth typing next, each with its purpose; on the stack MLflow is a page to open."""
+    if mlflow_url is None:
+        show = f".venv/bin/waterflow show {registered.model}"
+        return ("make ui", "compare the runs in MLflow"), (show, "all versions of this model")
+    run = f"experiments/{registered.experiment_id}/runs/{registered.parent_run_id}?workflowType=machine_learning"
+    show = f"waterflow show {registered.model}"
+    return (f"{mlflow_url}/#/{run}", "this run in MLflow"), (show, "all versions of this model")
 
 
 def main() -> None:

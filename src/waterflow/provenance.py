@@ -63,22 +63,27 @@ def lock_digest(lock_file: Path) -> str:
 
 
 def code_digest(module: str, root: Path = SOURCE_ROOT) -> str:
-    """Hash the source of a `waterflow` module and all it imports of `waterflow`, imports inside functions too."""
+    """Hash the source of a module and of all it imports below `root`, imports inside functions too."""
     files = {name: _module_file(name, root) for name in imported_modules(module, root)}
     return digest_of({name: path.read_text("utf-8") for name, path in files.items() if path is not None})
 
 
 def user_code(estimator_path: str) -> str:
-    """Hash the module of an estimator that is the user's own; installed packages are the lock file's business."""
-    spec = find_spec(estimator_path.rpartition(".")[0])
+    """Hash the module of an estimator that is the user's own, and those beside it that it imports.
+
+    Installed packages are the lock file's business.
+    """
+    module = estimator_path.rpartition(".")[0]
+    spec = find_spec(module)
     origin = Path(spec.origin) if spec and spec.origin and spec.has_location else None
     if origin is None or "site-packages" in origin.parts or origin.suffix != ".py":
         return ""
-    return hashlib.sha256(origin.read_bytes()).hexdigest()
+    depth = module.count(".") + (origin.stem == "__init__")
+    return code_digest(module, root=origin.parents[depth])
 
 
 def imported_modules(module: str, root: Path = SOURCE_ROOT) -> list[str]:
-    """List the modules of `waterflow` that `module` reaches by imports, itself included, in order of name."""
+    """List the modules below `root` that `module` reaches by imports, itself included, in order of name."""
     seen: set[str] = set()
     waiting = [module]
     while waiting:
@@ -87,7 +92,8 @@ def imported_modules(module: str, root: Path = SOURCE_ROOT) -> list[str]:
         if name in seen or path is None:
             continue
         seen.add(name)
-        waiting += _imports_in(path.read_text("utf-8"))
+        package = name if path.stem == "__init__" else name.rpartition(".")[0]
+        waiting += _imports_in(path.read_text("utf-8"), package)
     return sorted(seen)
 
 
@@ -115,14 +121,16 @@ def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
 
 
 @cache  # the steps of one process ask for the same sources, and parsing them is dear
-def _imports_in(source: str) -> list[str]:
-    """Name what a module's text imports of `waterflow`; `from a import b` may mean the module `a.b`."""
+def _imports_in(source: str, package: str) -> list[str]:
+    """Name what a module's text imports; `from a import b` may mean the module `a.b`."""
     names: list[str] = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("waterflow"):
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
         elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names if alias.name.startswith("waterflow")]
+            names += [alias.name for alias in node.names]
     return names
 
 

@@ -206,3 +206,16 @@ def test_without_a_checkout_the_commit_comes_from_the_environment(tmp_path: Path
     state = git_state(tmp_path, {"WATERFLOW_GIT_COMMIT": "abc"})
     assert (state.commit, state.dirty) == ("abc", None)
     assert git_state(tmp_path, {}).commit is None
+
+
+def test_a_module_of_the_user_counts_with_what_it_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit of a helper that the user's estimator module imports, relatively here, changes the digest."""
+    package = tmp_path / "ours_imported"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "models.py").write_text("from . import helper\n\n\nclass Model:\n    factor = helper.FACTOR\n")
+    (package / "helper.py").write_text("FACTOR = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = user_code("ours_imported.models.Model")
+    (package / "helper.py").write_text("FACTOR = 2\n")
+    assert user_code("ours_imported.models.Model") != before

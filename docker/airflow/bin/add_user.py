@@ -35,4 +35,4 @@ def main(name: str, role_name: str) -> None:
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
-    main(*(sys.argv[1:] + ["", ""])[:2])
+    main(*[*sys.argv[1:], "", ""][:2])

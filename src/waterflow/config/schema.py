@@ -6,6 +6,7 @@ stored with every run and its sections enter the digests that decide what must b
 
 from datetime import date
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -140,6 +141,16 @@ class ScheduleConfig(Section):
     cron: str
     start: date
     timezone: str = "UTC"
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        from croniter import croniter  # the reader that Airflow uses
+
+        if not croniter.is_valid(self.cron):
+            raise ValueError(f"cron: {self.cron!r} is no cron line; write it like '0 3 * * 1'")
+        if self.timezone not in available_timezones():
+            raise ValueError(f"timezone: {self.timezone!r} is unknown; write it like UTC or Europe/Berlin")
+        return self
 
 
 class PipelineConfig(Section):
