@@ -241,3 +241,15 @@ def running(stack: Stack) -> Iterator[Stack]:
     finally:
         if os.environ.get("KEEP_STACK") != "1":
             stack.down(volumes=True)
+
+
+@contextmanager
+def pipeline_added(stack: Stack, name: str, content: str) -> Iterator[str]:
+    """Add a pipeline as a person would, by one more YAML, and remove it afterwards; gives its DAG once it is there."""
+    path = ROOT / "conf" / "pipeline" / f"{name}.yaml"
+    path.write_text(f"# Made by the stack's tests, and removed by them.\n{content}")
+    try:
+        eventually(lambda: stack.airflow("GET", f"/dags/train_{name}").status_code == 200, 400, 3)
+        yield f"train_{name}"
+    finally:
+        path.unlink()

@@ -1,15 +1,13 @@
 """Backfills and scheduled runs: one honest run per interval."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from compose import ROOT, Stack, eventually
+from compose import Stack, eventually, pipeline_added
 
 pytestmark = pytest.mark.stack
 
 SCHEDULED = """\
-# Made by the stack's tests, and removed by them.
 defaults:
   - /strategy: balanced
   - /model@candidates: [gaussian_nb]
@@ -27,13 +25,8 @@ schedule: {cron: "0 0 * * *", start: 2026-01-01}
 @pytest.fixture(scope="module")
 def daily(stack: Stack) -> Iterator[str]:
     """The DAG of a pipeline with a schedule, added as a person would: by one more YAML."""
-    path = Path(ROOT / "conf" / "pipeline" / "stacktest_daily.yaml")
-    path.write_text(SCHEDULED)
-    try:
-        eventually(lambda: stack.airflow("GET", "/dags/train_stacktest_daily").status_code == 200, 400, 3)
-        yield "train_stacktest_daily"
-    finally:
-        path.unlink()
+    with pipeline_added(stack, "stacktest_daily", SCHEDULED) as dag_id:
+        yield dag_id
 
 
 def window_end(stack: Stack, run_id: str) -> str:

@@ -5,12 +5,11 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from compose import ROOT, Stack, command, eventually
+from compose import Stack, command, eventually, pipeline_added
 
 pytestmark = pytest.mark.stack
 
 SLOW = """\
-# Made by the stack's tests, and removed by them.
 defaults:
   - /strategy: balanced
 description: A candidate that takes long enough to be killed.
@@ -28,13 +27,8 @@ gate: {metric: f1_macro, at_least: 0.5}
 @pytest.fixture
 def slow_dag(stack: Stack) -> Iterator[str]:
     """The DAG of a pipeline whose training takes half a minute or more."""
-    path = ROOT / "conf" / "pipeline" / "stacktest_slow.yaml"
-    path.write_text(SLOW)
-    try:
-        eventually(lambda: stack.airflow("GET", "/dags/train_stacktest_slow").status_code == 200, 400, 3)
-        yield "train_stacktest_slow"
-    finally:
-        path.unlink()
+    with pipeline_added(stack, "stacktest_slow", SLOW) as dag_id:
+        yield dag_id
 
 
 def test_a_killed_training_task_is_retried_and_its_run_reopened(stack: Stack, slow_dag: str) -> None:
