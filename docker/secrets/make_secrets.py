@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path("/secrets")
 ADMIN = ROOT / "admin"
 DATABASES = Path("/databases")
+STORE_DATA = Path("/store")
 
 OWNER = {
     "admin": 0,
@@ -37,6 +38,9 @@ def main() -> None:
     os.umask(0o077)
     if not any(ADMIN.glob("[!.]*")) and earlier_start():
         sys.exit(LOST)
+    if STORE_DATA.is_dir() and not any(STORE_DATA.iterdir()):
+        # The image that we build brings its owner to a fresh volume; a prebuilt MINIO_IMAGE does not.
+        os.chown(STORE_DATA, OWNER["minio"], OWNER["minio"])
     made = sum(write("admin", name, value()) for name, value in VALUES.items())
     values = {name: (ADMIN / name).read_text() for name in VALUES}
     rendered = sum(write(*file) for file in files(values))

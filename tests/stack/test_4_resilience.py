@@ -45,6 +45,20 @@ def test_a_killed_training_task_is_retried_and_its_run_reopened(stack: Stack, sl
     assert after[0]["tags"]["waterflow.try_number"] == "2"
 
 
+def test_a_run_whose_task_is_gone_is_closed_by_the_maintenance_dag(stack: Stack, iris_run: str) -> None:
+    """MLflow calls a run RUNNING that belongs to no DAG run any more: reconcile closes it, and says why."""
+    experiment_id = stack.runs(iris_run)[0]["info"]["experiment_id"]
+    origin = {"waterflow.runner": "airflow", "waterflow.dag_id": "train_iris", "waterflow.dag_run_id": "manual__gone"}
+    tags = [{"key": key, "value": value} for key, value in origin.items()]
+    body = {"experiment_id": experiment_id, "run_name": "left behind", "start_time": 0, "tags": tags}
+    made = stack.mlflow("POST", "/runs/create", json=body).json()["run"]["info"]
+    assert made["status"] == "RUNNING"
+    assert stack.wait("reconcile_mlflow_runs", stack.trigger("reconcile_mlflow_runs")) == "success"
+    run = stack.mlflow("GET", "/runs/get", params={"run_id": made["run_id"]}).json()["run"]
+    assert run["info"]["status"] == "KILLED"
+    assert "waterflow.failure" in {tag["key"] for tag in run["data"]["tags"]}
+
+
 def nested_runs(stack: Stack, run_id: str) -> list[dict]:
     """Give the nested MLflow runs of a DAG run."""
     return [run for run in stack.runs(run_id, "stacktest_slow") if "mlflow.parentRunId" in run["tags"]]
