@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -97,13 +97,13 @@ def imported_modules(module: str, root: Path = SOURCE_ROOT) -> list[str]:
     return sorted(seen)
 
 
-def locked_versions(lock_file: Path) -> dict[str, str]:
-    """Read `name==version` of the lock file, as it holds for this Python and platform."""
+def locked_versions(lock_file: Path, names: Collection[str] | None = None) -> dict[str, str]:
+    """Read `name==version` of the lock file, as it holds for this Python and platform; of `names` alone, if given."""
     versions: dict[str, str] = {}
     if not lock_file.is_file():
         return versions
     for line in lock_file.read_text("utf-8").splitlines():
-        if "==" in line and line[:1].isalnum():
+        if "==" in line and line[:1].isalnum() and (names is None or line.partition("==")[0] in names):
             requirement = Requirement(line.removesuffix("\\").strip())
             if requirement.marker is None or requirement.marker.evaluate():
                 versions[requirement.name] = str(requirement.specifier).removeprefix("==")
@@ -112,11 +112,11 @@ def locked_versions(lock_file: Path) -> dict[str, str]:
 
 def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
     """List, from the lock, what a fitted pipeline needs to be loaded and to predict elsewhere."""
-    versions = locked_versions(lock_file)
     package = estimator_path.partition(".")[0]
     needed = ["mlflow", "scikit-learn", "pandas", "numpy", "scipy", "cloudpickle"]
     if package != "sklearn":
         needed += _distributions().get(package, [])
+    versions = locked_versions(lock_file, needed)
     return [f"{name}=={versions[name]}" for name in needed if name in versions]
 
 
