@@ -199,6 +199,11 @@ class Stack:
         answer = self.mlflow("GET", "/model-versions/search", params={"filter": f"name='{model}'", "max_results": 200})
         return list(answer.json().get("model_versions", []))
 
+    def aliases(self, model: str = "iris") -> dict[str, str]:
+        """Give the version that each alias of a model points to."""
+        found = self.mlflow("GET", "/registered-models/get", params={"name": model}).json()["registered_model"]
+        return {entry["alias"]: entry["version"] for entry in found.get("aliases", [])}
+
     def artifacts(self, run_id: str, path: str = "") -> list[str]:
         """List a run's artifacts in one folder."""
         answer = self.mlflow("GET", "/artifacts/list", params={"run_id": run_id, "path": path})

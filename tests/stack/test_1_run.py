@@ -38,9 +38,7 @@ def test_the_winner_is_a_version_with_the_alias_champion(stack: Stack, iris_run:
     """The gate was passed, so the version became challenger and champion."""
     parent, *_ = stack.runs(iris_run)
     version = parent["tags"]["waterflow.registered"].removeprefix("iris/")
-    model = stack.mlflow("GET", "/registered-models/get", params={"name": "iris"}).json()["registered_model"]
-    aliases = {entry["alias"]: entry["version"] for entry in model["aliases"]}
-    assert aliases == {"challenger": version, "champion": version}
+    assert stack.aliases() == {"challenger": version, "champion": version}
 
 
 def test_rows_and_models_lie_in_the_buckets(stack: Stack, iris_run: str) -> None:

@@ -35,6 +35,12 @@ def window_end(stack: Stack, run_id: str) -> str:
     return str(parent["tags"]["waterflow.window_end"])
 
 
+def under_way(stack: Stack, dag_id: str) -> list[dict]:
+    """List the backfills that Airflow has not closed yet; it does so some seconds after their last run."""
+    found = stack.airflow("GET", "/backfills", params={"dag_id": dag_id}).json()["backfills"]
+    return [backfill for backfill in found if backfill["completed_at"] is None]
+
+
 def runs_of(stack: Stack, dag_id: str, run_type: str) -> list[dict]:
     """List the DAG runs of one type that are over."""
     runs = stack.airflow("GET", f"/dags/{dag_id}/dagRuns", params={"run_type": run_type}).json()["dag_runs"]
@@ -70,7 +76,8 @@ def test_a_backfill_makes_one_run_for_each_interval(stack: Stack, daily: str) ->
 
 
 def test_the_backfill_command_works_too(stack: Stack, daily: str) -> None:
-    """`airflow backfill create` inside the stack makes the run of its day."""
+    """`airflow backfill create` inside the stack makes the run of its day, once no other backfill is under way."""
+    eventually(lambda: not under_way(stack, daily), timeout_seconds=120, pause_seconds=2)
     stack.inside(
         "airflow-scheduler", "airflow", "backfill", "create", "--dag-id", daily,
         "--from-date", "2026-03-01", "--to-date", "2026-03-01",
