@@ -7,6 +7,7 @@ Nothing is computed here: a thread pool started before the fork would hang in th
 
 import compileall
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -105,3 +106,5 @@ if is_scheduler():
     # Reads the 1 MB of JSON that describes S3, once; boto3's default session keeps it. No request is made.
     importlib.import_module("boto3").client("s3")
     keep_bytecode_of("/opt/waterflow/src")
+    # A task makes some ten thousand objects beside the million that were imported; collecting them early pays for nothing.
+    gc.set_threshold(100_000, 20, 20)
