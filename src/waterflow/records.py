@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Part = Literal["train", "validation", "test"]
+ScoredOn = Literal["validation", "folds", "test"]
 Rule = Literal["at_least", "at_most"]
 
 
@@ -67,7 +68,8 @@ class Origin(Record):
 class RunRequest(Record):
     """What a person or a schedule asks for.
 
-    `strategy` and `candidates` replace those of the pipeline's YAML and are names only.
+    `strategy` and `candidates` replace those of the pipeline's YAML, `scenario` lays a file of `conf/scenario/`
+    over it; all are names only.
     `overrides` are Hydra's, from the command line; Airflow never sends any.
     """
 
@@ -75,6 +77,7 @@ class RunRequest(Record):
     origin: Origin
     window: Window | None = None
     strategy: str | None = None
+    scenario: str | None = None
     candidates: tuple[str, ...] | None = None
     overrides: tuple[str, ...] = ()
 
@@ -107,15 +110,19 @@ class Prepared(Record):
 class Trained(Record):
     """One fitted candidate: its MLflow run and model, and the scores that selection may look at.
 
-    `metrics` leaves out those per class, which MLflow has.
+    `metrics` leaves out those per class, which MLflow has. Scored on folds they are means over them, and `spread`
+    holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took.
     """
 
     candidate: str
     action_key: str
     run_id: str
     model_id: str
-    scored_on: Part
+    scored_on: ScoredOn
     metrics: dict[str, float]
+    spread: dict[str, float] = Field(default_factory=dict)
+    tuned: dict[str, Any] = Field(default_factory=dict)
+    trials: int = 0
     fit_seconds: float
 
 

@@ -29,8 +29,12 @@ METRICS: dict[str, Metric] = {
         Metric("recall_macro", "classification", greater_is_better=True),
         Metric("f1_macro", "classification", greater_is_better=True),
         Metric("roc_auc", "classification", greater_is_better=True, needs_scores=True),
+        Metric("average_precision", "classification", greater_is_better=True, needs_scores=True),
         Metric("log_loss", "classification", greater_is_better=False, needs_scores=True),
+        # Of two classes, where the pipeline declares `costs`.
+        Metric("expected_cost", "classification", greater_is_better=False),
         Metric("mae", "regression", greater_is_better=False),
+        Metric("median_ae", "regression", greater_is_better=False),
         Metric("rmse", "regression", greater_is_better=False),
         Metric("r2", "regression", greater_is_better=True),
     )

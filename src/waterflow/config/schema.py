@@ -4,11 +4,12 @@ Credentials and addresses of servers have no place here; they belong to `profile
 stored with every run and its sections enter the digests that decide what must be computed again.
 """
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from waterflow.config.catalog import METRICS, Task, metrics_of
 
@@ -17,6 +18,16 @@ USUALLY_SHOWN: dict[Task, tuple[str, ...]] = {
     "regression": ("mae", "rmse", "r2"),
 }
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+DURATION = re.compile(r"(\d+) (minute|hour|day|week|month|year)s?")
+
+
+def _is_duration(text: str) -> str:
+    if not DURATION.fullmatch(text):
+        raise ValueError(f"{text!r} is no duration; write it like '36 hours' or '3 months'")
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_is_duration)]
 
 
 class Section(BaseModel):
@@ -26,7 +37,7 @@ class Section(BaseModel):
 
 
 class CsvSource(Section):
-    """A CSV file with a header, read by pandas; `path` is relative to the project."""
+    """A CSV file with a header, read by pandas: a path relative to the project, `s3://…` or `https://…`."""
 
     kind: Literal["csv"]
     path: str
@@ -34,20 +45,84 @@ class CsvSource(Section):
 
 
 class ParquetSource(Section):
-    """A Parquet file; `path` is relative to the project."""
+    """A Parquet file: a path relative to the project, `s3://…` or `https://…`."""
 
     kind: Literal["parquet"]
     path: str
 
 
+class SqlSource(Section):
+    """The rows of a query, over a SQLAlchemy URL.
+
+    `url` holds no password, for the configuration is stored with every run; `url_env` names an environment
+    variable that holds the whole URL, or, with `_FILE` behind its name, the path of a file that does.
+    """
+
+    kind: Literal["sql"]
+    query: str
+    url: str | None = None
+    url_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if (self.url is None) == (self.url_env is None):
+            raise ValueError("give exactly one of url, url_env")
+        if self.url and re.search(r"://[^/@]*:[^/@]+@", self.url):
+            raise ValueError(
+                "url: it holds a password, and this file is stored with every run; "
+                "put the URL into an environment variable and name that by url_env"
+            )
+        return self
+
+
 class PackageSource(Section):
-    """A data set that a Python package carries, by the name of its loader in `waterflow.data.packaged`."""
+    """A data set that a package carries, by the name of its loader in `waterflow.data.packaged`."""
 
     kind: Literal["package"]
     loader: str
 
 
-Source = Annotated[CsvSource | ParquetSource | PackageSource, Field(discriminator="kind")]
+Source = Annotated[CsvSource | ParquetSource | SqlSource | PackageSource, Field(discriminator="kind")]
+
+
+class WindowConfig(Section):
+    """Where a run's window starts, when nobody states it: at a day, or a look-back before its end."""
+
+    kind: Literal["expanding", "sliding"] = "expanding"
+    start: date | None = None
+    lookback: Duration | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if self.kind == "sliding" and (self.lookback is None or self.start is not None):
+            raise ValueError("kind: sliding needs lookback, such as '3 months', and takes no start")
+        if self.kind == "expanding" and self.lookback is not None:
+            raise ValueError("lookback goes with kind: sliding")
+        return self
+
+
+class ColumnContract(Section):
+    """What one column must hold; `min` and `max` are inclusive, `values` are all that may occur."""
+
+    type: Literal["integer", "number", "text", "boolean", "datetime"] | None = None
+    nullable: bool = True
+    min: float | date | None = None
+    max: float | date | None = None
+    values: tuple[Any, ...] | None = None
+    pattern: str | None = None
+    unique: bool = False
+
+
+class ContractConfig(Section):
+    """What the rows of a window must be like, or nothing is trained on them.
+
+    `unique` lists sets of columns whose values together name a row; `closed` refuses columns that are not listed.
+    """
+
+    columns: dict[str, ColumnContract] = Field(default_factory=dict)
+    unique: tuple[tuple[str, ...], ...] = ()
+    min_rows: Annotated[int, Field(ge=1)] | None = None
+    closed: bool = False
 
 
 class SplitConfig(Section):
@@ -67,7 +142,7 @@ class Selector(Section):
     """Which columns a block applies to: by exact names, by type or by a regular expression."""
 
     names: tuple[str, ...] | None = None
-    type: Literal["numeric", "categorical"] | None = None
+    type: Literal["numeric", "categorical", "datetime"] | None = None
     pattern: str | None = None
 
     @model_validator(mode="after")
@@ -77,40 +152,147 @@ class Selector(Section):
         return self
 
 
+class Clip(Section):
+    """Bounds learnt from the training rows: two quantiles, or so many interquartile ranges beyond the quartiles."""
+
+    quantiles: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] | None = None
+    iqr: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if (self.quantiles is None) == (self.iqr is None):
+            raise ValueError("give exactly one of quantiles, iqr")
+        if self.quantiles is not None and self.quantiles[0] >= self.quantiles[1]:
+            raise ValueError("quantiles: the first must lie below the second")
+        return self
+
+
+class Tfidf(Section):
+    """Terms of a text, weighted by TF-IDF; `ngrams` are the shortest and the longest run of words."""
+
+    max_features: Annotated[int, Field(ge=1)] | None = 20_000
+    ngrams: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (1, 2)
+    min_rows: Annotated[int, Field(ge=1)] = 2
+    sublinear: bool = True
+
+
+DatePart = Literal["year", "quarter", "month", "day", "day_of_week", "day_of_year", "hour", "minute", "is_weekend"]
+
+
 class Block(Section):
-    """Preprocessing for some columns, in this order: impute, encode, scale. The first match takes a column."""
+    """Preprocessing for some columns, in this order: impute, clip, encode, scale. The first match takes a column.
+
+    `encode: category` keeps categories as such, for estimators that know them; `drop` takes columns away.
+    """
 
     select: Selector
-    impute: Literal["mean", "median", "most_frequent"] | None = None
-    encode: Literal["onehot", "ordinal"] | None = None
+    drop: bool = False
+    impute: Literal["mean", "median", "most_frequent", "missing"] | None = None
+    indicator: bool = False
+    clip: Clip | None = None
+    encode: Literal["onehot", "ordinal", "target", "category", "dates", "tfidf"] | None = None
+    min_frequency: Annotated[int, Field(ge=1)] | None = None
+    dates: tuple[DatePart, ...] = ("month", "day_of_week", "hour")
+    tfidf: Tfidf = Tfidf()
     scale: Literal["standard", "minmax", "robust"] | None = None
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        if self.drop and (self.impute or self.clip or self.encode or self.scale):
+            raise ValueError("drop takes the columns away; leave the other keys out")
+        if self.indicator and self.impute is None:
+            raise ValueError("indicator goes with impute")
+        if self.min_frequency is not None and self.encode not in ("onehot", "ordinal"):
+            raise ValueError("min_frequency goes with encode: onehot or ordinal")
+        return self
 
 
 DEFAULT_PREPROCESSING = (
     Block(select=Selector(type="numeric"), impute="median", scale="standard"),
+    Block(select=Selector(type="datetime"), encode="dates", scale="standard"),
     Block(select=Selector(type="categorical"), impute="most_frequent", encode="onehot"),
 )
 
 
+class Dimension(Section):
+    """The values of one parameter: a range of numbers, or choices."""
+
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    log: bool = False
+    integer: bool = False
+    choices: tuple[Any, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        bounded = self.low is not None and self.high is not None
+        if bounded == (self.choices is not None) or (self.low is None) != (self.high is None):
+            raise ValueError("give low and high, or choices")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low {self.low} lies above high {self.high}")
+        if self.log and (self.low is None or self.low <= 0 or self.step is not None):
+            raise ValueError("log needs a low above 0, and takes no step")
+        return self
+
+
+class SearchConfig(Section):
+    """How a candidate's parameters are looked for: by TPE within a number of trials and a time, or on a whole grid."""
+
+    method: Literal["tpe", "grid"] = "tpe"
+    trials: Annotated[int, Field(ge=1)] = 20
+    time_budget_seconds: Annotated[float, Field(gt=0)] | None = None
+    pruning: bool = True
+    space: dict[str, Dimension] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _grid_has_points(self) -> Self:
+        if self.method == "grid":
+            for name, dimension in self.space.items():
+                if dimension.choices is None and dimension.step is None:
+                    raise ValueError(f"space.{name}: a grid needs choices, or low, high and step")
+        return self
+
+
+class TuningConfig(Section):
+    """Bounds that a pipeline sets to what its models' files allow; 0 trials keep the parameters as they are."""
+
+    trials: Annotated[int, Field(ge=0)] | None = None
+    time_budget_seconds: Annotated[float, Field(gt=0)] | None = None
+
+
 class CandidateConfig(Section):
-    """An estimator with the scikit-learn API, by its dotted path, and its constructor's parameters."""
+    """An estimator with the scikit-learn API, by its dotted path, and its constructor's parameters.
+
+    `search` says how `params` are tuned under a strategy that tunes; `early_stopping` lets boosting end where the
+    validation rows gain no more; `preprocessing` takes the place of the pipeline's, for this candidate.
+    """
 
     estimator: str
     params: dict[str, Any] = Field(default_factory=dict)
+    search: SearchConfig | None = None
+    early_stopping_rounds: Annotated[int, Field(ge=1)] | None = None
+    preprocessing: tuple[Block, ...] | None = None
 
 
 class StrategyConfig(Section):
-    """How candidates are selected. The share of the holdout belongs to the pipeline, not to a strategy."""
+    """How candidates are tuned and selected. The share of the holdout belongs to the pipeline, not to a strategy."""
 
     name: str
-    select_on: Literal["validation", "test"]
+    select_on: Literal["validation", "folds", "test"]
     validation_fraction: Fraction | None = None
+    folds: Annotated[int, Field(ge=2)] | None = None
+    tune: bool = False
     promotable: bool
 
     @model_validator(mode="after")
-    def _validation_rows(self) -> Self:
+    def _rows_to_select_on(self) -> Self:
         if (self.select_on == "validation") != (self.validation_fraction is not None):
             raise ValueError("validation_fraction goes with select_on: validation, and only with it")
+        if (self.select_on == "folds") != (self.folds is not None):
+            raise ValueError("folds goes with select_on: folds, and only with it")
+        if self.select_on == "test" and (self.tune or self.promotable):
+            raise ValueError("select_on: test looks at the holdout, so it can neither tune nor promote")
         return self
 
 
@@ -135,6 +317,19 @@ class GateConfig(Section):
         return self
 
 
+class CostsConfig(Section):
+    """What each outcome of a two-class decision costs per row, in one unit; a gain is a negative cost.
+
+    `positive` is the class whose alarm is raised: the greater one unless given.
+    """
+
+    positive: Any = None
+    false_alarm: float = 0.0
+    miss: float = 0.0
+    hit: float = 0.0
+    correct_rejection: float = 0.0
+
+
 class ScheduleConfig(Section):
     """A cron line; each interval `[start, end)` between two ticks is one run's window."""
 
@@ -153,6 +348,9 @@ class ScheduleConfig(Section):
         return self
 
 
+ROWS_KEYS = {"target", "task", "features", "drop", "known_after", "key", "group", "time_column"}
+
+
 class PipelineConfig(Section):
     """One pipeline, as composed from `conf/pipeline/NAME.yaml`, its groups and any overrides."""
 
@@ -167,15 +365,22 @@ class PipelineConfig(Section):
     task: Task
     features: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
+    known_after: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
     group: str | None = None
     time_column: str | None = None
+    label_delay: Duration | None = None
+    window: WindowConfig = WindowConfig()
+    sample: Fraction | None = None
     split: SplitConfig = SplitConfig()
+    contract: ContractConfig | None = None
 
     preprocessing: tuple[Block, ...] = DEFAULT_PREPROCESSING
     candidates: dict[str, CandidateConfig] = Field(min_length=1)
     strategy: StrategyConfig
+    tuning: TuningConfig = TuningConfig()
     metrics: MetricsConfig
+    costs: CostsConfig | None = None
     gate: GateConfig | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -206,6 +411,19 @@ class PipelineConfig(Section):
             raise ValueError("split.kind: 'time' needs time_column, the column that dates a row")
         if self.group is not None and self.split_kind != "hash":
             raise ValueError(f"group: {self.group!r} goes with split.kind: hash, not {self.split_kind!r}")
+        if self.time_column is None:
+            for name, is_given in (("label_delay", self.label_delay), ("window", self.window != WindowConfig())):
+                if is_given:
+                    raise ValueError(f"{name}: it needs time_column, the column that dates a row")
+        return self
+
+    @model_validator(mode="after")
+    def _costs_of_two_classes(self) -> Self:
+        if self.costs is not None and self.task != "classification":
+            raise ValueError("costs: they are of a decision between two classes; task is regression")
+        used = (self.metrics.main, *self.metrics.show, *([self.gate.metric] if self.gate else []))
+        if self.costs is None and "expected_cost" in used:
+            raise ValueError("metrics: 'expected_cost' needs costs, such as `costs: {false_alarm: 1, miss: 5}`")
         return self
 
     @property
@@ -219,31 +437,37 @@ class PipelineConfig(Section):
         chosen = self.metrics.show or USUALLY_SHOWN[self.task]
         return (self.metrics.main, *(name for name in chosen if name != self.metrics.main))
 
+    def preprocessing_of(self, candidate: str) -> tuple[Block, ...]:
+        """Give the blocks of a candidate: its own where it has some, else the pipeline's."""
+        own = self.candidates[candidate].preprocessing
+        return self.preprocessing if own is None else own
+
+    def search_of(self, candidate: str) -> SearchConfig | None:
+        """Say how a candidate is tuned under this strategy, within the pipeline's bounds; None where it is not."""
+        search = self.candidates[candidate].search
+        if search is None or not self.strategy.tune or self.tuning.trials == 0:
+            return None
+        bounds = [given for given in (search.time_budget_seconds, self.tuning.time_budget_seconds) if given is not None]
+        trials = search.trials if self.tuning.trials is None else min(search.trials, self.tuning.trials)
+        return search.model_copy(update={"trials": trials, "time_budget_seconds": min(bounds, default=None)})
+
     def data_section(self) -> dict[str, Any]:
         """Give what decides the prepared rows and their split: the part that keys `prepare`."""
         section = self.model_dump(
-            mode="json",
-            include={"dataset", "target", "task", "features", "drop", "key", "group", "time_column", "split"},
+            mode="json", include=ROWS_KEYS | {"dataset", "sample", "split", "contract", "label_delay"}
         )
-        return section | {"validation_fraction": self.strategy.validation_fraction}
+        return section | {"validation_fraction": self.strategy.validation_fraction, "folds": self.strategy.folds}
 
     def train_section(self, candidate: str) -> dict[str, Any]:
         """Give what decides one fitted candidate: the part that keys `train`."""
-        section = self.model_dump(
-            mode="json",
-            include={
-                "target",
-                "task",
-                "features",
-                "drop",
-                "key",
-                "group",
-                "time_column",
-                "preprocessing",
-                "seed",
-            },
-        )
+        section = self.model_dump(mode="json", include=ROWS_KEYS | {"seed", "costs"})
+        search = self.search_of(candidate)
+        chosen = self.candidates[candidate].model_dump(mode="json", exclude={"search", "preprocessing"})
         return section | {
-            "candidate": self.candidates[candidate].model_dump(mode="json"),
+            "candidate": chosen,
+            "preprocessing": [block.model_dump(mode="json") for block in self.preprocessing_of(candidate)],
+            "search": search and search.model_dump(mode="json"),
+            # Tuning aims at the main metric; without it no score decides anything in a fit.
+            "main_metric": search and self.metrics.main,
             "select_on": self.strategy.select_on,
         }
