@@ -62,7 +62,8 @@ def _selects(selector: Selector, name: str, column: pd.Series) -> bool:
         return re.search(selector.pattern, name) is not None
     is_numeric = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
     is_time = pd.api.types.is_datetime64_any_dtype(column)
-    return is_numeric if selector.type == "numeric" else not is_numeric and not is_time
+    found = "numeric" if is_numeric else "datetime" if is_time else "categorical"
+    return selector.type == found
 
 
 def _label(selector: Selector) -> str:

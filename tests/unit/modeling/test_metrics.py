@@ -3,11 +3,16 @@ import pandas as pd
 import pytest
 from sklearn import metrics as skm
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from support import message_of
 
 from waterflow.config.catalog import METRICS, metrics_of
+from waterflow.config.schema import CostsConfig
 from waterflow.data.packaged import iris
-from waterflow.modeling.metrics import Predicted, confusion, headline, predict_rows, score_rows
+from waterflow.errors import ConfigError, DataError
+from waterflow.modeling.metrics import Predicted, check_costs, confusion, headline, predict_rows, score_rows
 
 ROWS = iris()
 X, Y = ROWS.drop(columns="species"), ROWS["species"]
@@ -26,10 +31,11 @@ def test_scores_of_classes_are_those_of_scikit_learn() -> None:
         "recall_macro": skm.recall_score(truth, called, average="macro"),
         "f1_macro": skm.f1_score(truth, called, average="macro"),
         "roc_auc": skm.roc_auc_score(truth, chances, multi_class="ovr"),
+        "average_precision": skm.average_precision_score(truth, chances, average="macro"),
         "log_loss": skm.log_loss(truth, chances),
     }
     assert headline(scores) == pytest.approx(expected)
-    assert list(expected) == metrics_of("classification")
+    assert [*expected, "expected_cost"] == metrics_of("classification")
     assert scores["recall.virginica"] == pytest.approx(
         skm.recall_score(truth, called, labels=["virginica"], average="macro")
     )
@@ -44,6 +50,7 @@ def test_scores_of_two_classes_are_those_of_scikit_learn() -> None:
     predicted = predict_rows(model, X.loc[two, ["sepal_width_cm"]], truth, "classification")
     scores = score_rows(predicted, "classification")
     assert scores["roc_auc"] == pytest.approx(skm.roc_auc_score(truth, chances))
+    assert scores["average_precision"] == pytest.approx(skm.average_precision_score(truth, chances))
     assert 0.5 < scores["roc_auc"] < 0.9
 
 
@@ -56,6 +63,7 @@ def test_scores_of_numbers_are_those_of_scikit_learn() -> None:
     assert scores == pytest.approx(
         {
             "mae": skm.mean_absolute_error(target[TEST], called),
+            "median_ae": skm.median_absolute_error(target[TEST], called),
             "rmse": skm.mean_squared_error(target[TEST], called) ** 0.5,
             "r2": skm.r2_score(target[TEST], called),
         }
@@ -77,7 +85,7 @@ def test_roc_auc_is_left_out_where_a_class_is_missing() -> None:
     model = LogisticRegression(max_iter=1000).fit(X[TRAIN], Y[TRAIN])
     some = TEST & (Y == "setosa")
     scores = score_rows(predict_rows(model, X[some], Y[some], "classification"), "classification")
-    assert "roc_auc" not in scores
+    assert not {"roc_auc", "average_precision"} & set(scores)
     assert "log_loss" in scores
 
 
@@ -98,7 +106,7 @@ def test_balanced_accuracy_counts_the_classes_that_are_there() -> None:
 
 def test_r2_of_one_row_is_left_out() -> None:
     """One row has no variance to explain."""
-    assert set(score_rows(Predicted(np.array([1.0]), np.array([2.0])), "regression")) == {"mae", "rmse"}
+    assert set(score_rows(Predicted(np.array([1.0]), np.array([2.0])), "regression")) == {"mae", "median_ae", "rmse"}
 
 
 def test_the_confusion_matrix_counts_truth_by_row() -> None:
@@ -122,3 +130,84 @@ def test_a_lower_loss_is_better_and_a_higher_score_is() -> None:
     assert not METRICS["rmse"].better(2.0, 1.0)
     assert METRICS["accuracy"].better(0.9, 0.8)
     assert not METRICS["accuracy"].better(0.8, 0.8)
+
+
+LATE = Predicted(
+    truth=np.array(["late", "late", "on time", "on time", "on time"]),
+    prediction=np.array(["late", "on time", "late", "on time", "on time"]),
+    classes=("late", "on time"),
+)
+
+
+def test_the_expected_cost_is_the_mean_cost_of_the_outcomes() -> None:
+    """It is scikit-learn's confusion matrix weighted by what each outcome costs, per row."""
+    costs = CostsConfig(positive="late", false_alarm=1, miss=5, hit=-2, correct_rejection=0.5)
+    counts = skm.confusion_matrix(LATE.truth, LATE.prediction, labels=["on time", "late"])
+    expected = (counts * [[0.5, 1], [5, -2]]).sum() / 5
+    assert score_rows(LATE, "classification", costs)["expected_cost"] == pytest.approx(expected)
+
+
+def test_the_greater_class_is_the_positive_one_unless_told() -> None:
+    """Of true and false it is true; of 9 and 10 it is the number that is greater, not the text."""
+    assert check_costs([True, False], CostsConfig()) is True
+    assert check_costs(np.array([10, 9]), CostsConfig()) == 10
+    assert score_rows(LATE, "classification", CostsConfig(miss=5))["expected_cost"] == pytest.approx(1.0)
+
+
+def test_there_is_no_expected_cost_without_costs() -> None:
+    """Nobody said what an outcome costs."""
+    assert "expected_cost" not in score_rows(LATE, "classification")
+
+
+def test_costs_of_three_classes_are_refused() -> None:
+    """False alarm and miss are words about two."""
+    message = message_of(lambda: check_costs(Y, CostsConfig(miss=5)), DataError)
+    assert message.startswith("costs: they are of a decision between two classes, the target has 3 ('setosa', ")
+
+
+def test_a_positive_that_is_no_class_is_refused_with_the_valid_ones() -> None:
+    """The message has the value found and those of the target."""
+    message = message_of(lambda: check_costs(["no", "yes"], CostsConfig(positive=True)), ConfigError)
+    assert message == "costs.positive: True is no class of the target; valid: 'no', 'yes'"
+
+
+def test_costs_hold_where_the_rows_have_one_class() -> None:
+    """A holdout without a late flight still has a price."""
+    quiet = Predicted(np.array([False, False]), np.array([False, True]), classes=(False, True))
+    assert score_rows(quiet, "classification", CostsConfig(false_alarm=4))["expected_cost"] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("kind", ["bool", "object", "str", "category", "boolean"])
+def test_scores_do_not_depend_on_how_labels_are_stored(kind: str) -> None:
+    """Each dtype of labels gives the scores of plain ones."""
+    truth = (Y == "virginica").map(str) if kind in ("str", "category") else Y == "virginica"
+    model = LogisticRegression(C=0.1).fit(X, truth)
+    expected = score_rows(predict_rows(model, X, truth, "classification"), "classification")
+    assert score_rows(predict_rows(model, X, truth.astype(kind), "classification"), "classification") == expected
+    assert expected["precision.True"] == pytest.approx(
+        skm.precision_score(truth.map(str), model.predict(X).astype(str), pos_label="True")
+    )
+
+
+def test_columns_are_preprocessed_once_for_labels_and_probabilities() -> None:
+    """Both come from the same prepared columns."""
+
+    class Counting(StandardScaler):
+        calls = 0
+
+        def transform(self, X: pd.DataFrame, copy: bool | None = None) -> np.ndarray:  # noqa: N803
+            Counting.calls += 1
+            return super().transform(X, copy=copy)
+
+    model = make_pipeline(Counting(), LogisticRegression()).fit(X, Y)
+    Counting.calls = 0
+    predicted = predict_rows(model, X, Y, "classification")
+    assert Counting.calls == 1
+    assert np.array_equal(predicted.prediction, model.predict(X))
+    assert np.array_equal(predicted.probabilities, model.predict_proba(X))
+
+
+def test_numbered_classes_stand_in_order_of_their_numbers() -> None:
+    """Class 10 comes after class 9."""
+    predicted = Predicted(np.array([9, 10, 9]), np.array([9, 10, 10]))
+    assert confusion(predicted) == {"classes": ["9", "10"], "matrix": [[1, 1], [0, 1]]}

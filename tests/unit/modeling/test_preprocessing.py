@@ -31,11 +31,11 @@ def test_columns_go_to_the_first_block_that_selects_them() -> None:
     assert left == ["picked"]
 
 
-def test_the_default_takes_numbers_and_words_and_leaves_times() -> None:
-    """A time is no feature by itself; what is left is listed."""
+def test_the_default_takes_numbers_times_and_words() -> None:
+    """Each type has its block, and no column is left."""
     taken, left = assign_columns(ROWS, DEFAULT_PREPROCESSING)
-    assert taken == [["width", "height", "wild"], ["garden"]]
-    assert left == ["picked"]
+    assert taken == [["width", "height", "wild"], ["picked"], ["garden"]]
+    assert left == []
 
 
 def test_a_name_that_is_no_feature_is_refused_with_the_valid_ones() -> None:
