@@ -16,7 +16,14 @@ from typing import Any
 import pendulum
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
-from waterflow.config.outline import Outline, Schedule, group_options, pipeline_files, read_outline
+from waterflow.config.outline import (
+    Outline,
+    Schedule,
+    group_options,
+    pipeline_files,
+    read_outline,
+    scenarios_for,
+)
 
 RETRIES = {
     "retries": 3,
@@ -31,7 +38,7 @@ MOMENT = (
 )
 
 
-def build_dag(outline: Outline, strategies: tuple[str, ...]) -> DAG:
+def build_dag(outline: Outline, strategies: tuple[str, ...], scenarios: tuple[str, ...] = ()) -> DAG:
     """Build the training DAG of one pipeline from what its YAML says."""
     with DAG(
         dag_id=f"train_{outline.name}",
@@ -42,7 +49,7 @@ def build_dag(outline: Outline, strategies: tuple[str, ...]) -> DAG:
         is_paused_upon_creation=False,
         tags={"waterflow", *outline.tags},
         doc_md=describe(outline),
-        params=build_form(outline, strategies),
+        params=build_form(outline, strategies, scenarios),
         default_args={"owner": outline.owner, **RETRIES},
     ) as dag:
         planned = prepare(outline.name)
@@ -52,7 +59,7 @@ def build_dag(outline: Outline, strategies: tuple[str, ...]) -> DAG:
     return dag
 
 
-def build_form(outline: Outline, strategies: tuple[str, ...]) -> dict[str, Param]:
+def build_form(outline: Outline, strategies: tuple[str, ...], scenarios: tuple[str, ...]) -> dict[str, Param]:
     """Build the trigger form. Its values are names and times alone: no trigger can make a run import code."""
     names = list(outline.candidates)
     rows = f"by {outline.time_column}" if outline.time_column else "this pipeline has no time column: leave it empty"
@@ -65,6 +72,13 @@ def build_form(outline: Outline, strategies: tuple[str, ...]) -> dict[str, Param
             enum=list(strategies),
             title="Strategy",
             description="How candidates are selected. quick only explores: it never promotes.",
+        ),
+        "scenario": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, *scenarios],
+            title="Scenario",
+            description="A file of conf/scenario/ that changes only what differs; none if empty.",
         ),
         "candidates": Param(
             names,
@@ -126,7 +140,7 @@ def build_all(conf: Path) -> dict[str, DAG]:
     dags = {}
     for path in pipeline_files(conf):
         try:
-            dag = build_dag(read_outline(path), strategies)
+            dag = build_dag(read_outline(path), strategies, scenarios_for(conf, path.stem))
         except Exception as error:
             name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in path.stem)
             problem = str(error) if path.name in str(error) else f"conf/pipeline/{path.name}: {error}"
@@ -200,12 +214,15 @@ def build_request(pipeline: str, context: Any) -> Any:
     unknown = sorted(set(run.conf or {}) - set(params))
     if unknown:
         raise ConfigError(f"conf: unknown key {unknown[0]!r}; valid: {', '.join(sorted(params))}")
-    chosen = run.conf or {}
+    # The form sends every field. One that was left as it stood must not stand in the way of a scenario.
+    defaults = context["dag"].params.dump()
+    chosen = {name: value for name, value in (run.conf or {}).items() if value != defaults[name]}
     return RunRequest(
         pipeline=pipeline,
         origin=build_origin(context),
         window=window_of(run.run_type, context.get("data_interval_end"), params, now=run.run_after),
         strategy=chosen.get("strategy"),
+        scenario=chosen.get("scenario"),
         candidates=tuple(chosen["candidates"]) if chosen.get("candidates") else None,
     )
 

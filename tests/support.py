@@ -37,7 +37,7 @@ FLOWERS: dict[str, Any] = {
 def make_project(folder: Path, *, home: Path | None = None) -> Project:
     """Make a project with the checkout's models, strategies and profiles, and `conf/pipeline/flowers.yaml`."""
     root = folder / "project"
-    for group in ("model", "profile", "strategy"):
+    for group in ("model", "profile", "scenario", "strategy"):
         shutil.copytree(CHECKOUT / "conf" / group, root / "conf" / group)
     shutil.copy(CHECKOUT / "conf" / "config.yaml", root / "conf")
     shutil.copy(CHECKOUT / "requirements.lock", root)

@@ -24,6 +24,7 @@ def test_the_form_offers_what_there_is(form: Any, project: Project) -> None:
     assert candidates["items"]["enum"] == ["gaussian_nb", "logistic_regression"]
     assert form.dump() == {
         "strategy": "balanced",
+        "scenario": None,
         "candidates": ["gaussian_nb", "logistic_regression"],
         "window_start": None,
         "window_end": None,
@@ -42,6 +43,8 @@ def test_the_form_says_which_column_dates_a_row(project: Project, build: Build) 
     "conf",
     [
         {"strategy": "quick"},
+        {"scenario": "few_rows"},
+        {"scenario": None},
         {"candidates": ["gaussian_nb"]},
         {"window_start": "2026-01-01", "window_end": "2026-02-01T00:00:00+00:00"},
         {"window_end": "2026-02-01T12:30:00Z"},
@@ -61,6 +64,8 @@ def test_a_good_value_passes(form: Any, conf: dict[str, Any]) -> None:
         ("strategy", "os.system"),
         ("strategy", None),
         ("strategy", ["quick"]),
+        ("scenario", "../../etc/passwd"),
+        ("scenario", "unheard_of"),
         ("candidates", ["sklearn.svm.SVC"]),
         ("candidates", ["gaussian_nb", "svc"]),
         ("candidates", ["gaussian_nb", "gaussian_nb"]),

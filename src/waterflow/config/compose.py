@@ -13,7 +13,14 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
 
 from waterflow.config.estimators import check_candidate
-from waterflow.config.outline import check_model_file, check_names_once, group_options, pipeline_files, read_outline
+from waterflow.config.outline import (
+    check_model_file,
+    check_names_once,
+    group_options,
+    pipeline_files,
+    read_outline,
+    scenarios_for,
+)
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
@@ -23,15 +30,17 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def compose_pipeline(project: Project, pipeline: str, overrides: Sequence[str] = ()) -> PipelineConfig:
-    """Compose and validate one pipeline, with Hydra's overrides such as `strategy=quick`.
+    """Compose and validate one pipeline, with Hydra's overrides such as `strategy=quick` or `scenario=few_rows`.
 
     Raises ConfigError naming the path in the YAML, the value found and what is valid.
     """
     _find_outline(project, pipeline)
+    scenario = _find_scenario(project, pipeline, overrides)
     composed = _compose(project, [f"pipeline@_global_={pipeline}", *overrides])
-    composed.pop("profile", None)
-    place = f"conf/pipeline/{pipeline}.yaml"
-    config = validate(PipelineConfig, composed | {"name": pipeline}, place)
+    for key in ("profile", "for"):
+        composed.pop(key, None)
+    place = f"conf/pipeline/{pipeline}.yaml" + (f" with conf/scenario/{scenario}.yaml" if scenario else "")
+    config = validate(PipelineConfig, composed | {"name": pipeline, "scenario": scenario}, place)
     for name, candidate in config.candidates.items():
         check_candidate(candidate, config.task, f"{place}: candidates.{name}")
     return config
@@ -46,6 +55,17 @@ def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:
         return validate(Profile, _resolved(OmegaConf.load(named), project), f"conf/profile/{named.name}")
     composed = _compose(project, ["~pipeline@_global_", *profile_overrides])
     return validate(Profile, composed["profile"], "conf/profile")
+
+
+def choose_scenario(project: Project, pipeline: str, scenario: str | None) -> tuple[str, ...]:
+    """Turn the name of a scenario, as a trigger form sends it, into a Hydra override; raises ConfigError on another."""
+    if scenario is None:
+        return ()
+    options = scenarios_for(project.conf, pipeline)
+    if scenario not in options:
+        valid = ", ".join(options) or "none; add conf/scenario/NAME.yaml"
+        raise ConfigError(f"scenario: {scenario!r} is none of {pipeline}; valid: {valid}")
+    return (f"scenario={scenario}",)
 
 
 def choose(
@@ -94,6 +114,18 @@ def _find_outline(project: Project, pipeline: str) -> None:
         check_model_file(project.conf, name)
 
 
+def _find_scenario(project: Project, pipeline: str, overrides: Sequence[str]) -> str | None:
+    """Read the scenario's name off the overrides; the last one counts, as it does for Hydra."""
+    named = [entry.partition("=")[2] for entry in overrides if entry.partition("=")[0].lstrip("+") == "scenario"]
+    if not named or named[-1] in ("", "null"):
+        return None
+    choose_scenario(project, pipeline, named[-1])
+    path = project.conf / "scenario" / f"{named[-1]}.yaml"
+    if not path.read_text("utf-8").startswith("# @package _global_"):
+        raise ConfigError(f"conf/scenario/{path.name}: its first line must be `# @package _global_`; add it")
+    return named[-1]
+
+
 def _compose(project: Project, overrides: Sequence[str]) -> dict[str, Any]:
     for override in overrides:
         group, _, chosen = override.partition("=")
@@ -130,7 +162,7 @@ def _one_line(text: str) -> str:
 
 def _explain(model: type[BaseModel], problem: Any) -> str:
     """Put one of pydantic's problems into words: path, value, what is valid."""
-    path = [part for part in problem["loc"] if part not in ("csv", "parquet", "package")]
+    path = [part for part in problem["loc"] if part not in ("csv", "parquet", "sql", "package")]
     place = ".".join(str(part) for part in path)
     value, kind = problem["input"], problem["type"]
     if kind == "extra_forbidden":
@@ -140,7 +172,7 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
     if kind == "value_error":
         return f"{place + ': ' if place else ''}{problem['ctx']['error']}"
     if kind == "union_tag_not_found":
-        return f"{place}.kind: missing; valid: csv, parquet, package"
+        return f"{place}.kind: missing; valid: csv, parquet, sql, package"
     if kind == "union_tag_invalid":
         return f"{place}.kind: {problem['ctx']['tag']!r} is unknown; valid: {problem['ctx']['expected_tags']}"
     if kind == "literal_error":

@@ -16,7 +16,7 @@ import yaml
 
 from waterflow.errors import ConfigError
 
-# The fields of `schema.PipelineConfig` except `name` and `strategy`, plus Hydra's own `defaults`.
+# The fields of `schema.PipelineConfig` except `name`, `scenario` and `strategy`, plus Hydra's own `defaults`.
 TOP_LEVEL_KEYS = frozenset(
     [
         "defaults",
@@ -81,6 +81,19 @@ def pipeline_files(conf: Path) -> list[Path]:
 def group_options(conf: Path, group: str) -> tuple[str, ...]:
     """Name the choices of a Hydra group, such as `strategy`."""
     return tuple(sorted(path.stem for path in (conf / group).glob("*.yaml")))
+
+
+def scenarios_for(conf: Path, pipeline: str) -> tuple[str, ...]:
+    """Name the scenarios of `conf/scenario/` that fit a pipeline: those whose key `for` lists it, or that have none."""
+    names = []
+    for path in sorted((conf / "scenario").glob("*.yaml")):
+        try:
+            fits = _load(path.read_text("utf-8"), f"conf/scenario/{path.name}")[0].get("for")
+        except ConfigError:
+            fits = None  # offered all the same: who chooses it is told what is wrong with it
+        if not isinstance(fits, list) or pipeline in fits:
+            names.append(path.stem)
+    return tuple(names)
 
 
 def read_outline(path: Path) -> Outline:

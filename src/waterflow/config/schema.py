@@ -355,6 +355,7 @@ class PipelineConfig(Section):
     """One pipeline, as composed from `conf/pipeline/NAME.yaml`, its groups and any overrides."""
 
     name: str
+    scenario: str | None = None
     description: str = ""
     owner: str = "waterflow"
     tags: tuple[str, ...] = ()

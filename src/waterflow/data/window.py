@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from waterflow.config.schema import DURATION, WindowConfig
 from waterflow.errors import ConfigError, DataError
 from waterflow.records import Window
 
+ZONE = r"(?:Z|[+-]\d{2}:?\d{2})$"
 RunType = Literal["manual", "scheduled", "backfill", "asset_triggered"]
 
 
@@ -33,11 +35,40 @@ def window_of(run_type: str, interval_end: datetime | None, conf: Mapping[str, A
     return window
 
 
-def cut_to_window(frame: pd.DataFrame, time_column: str | None, window: Window | None) -> pd.DataFrame:
+def apply_rule(window: Window, rule: WindowConfig) -> Window:
+    """Give a window its start by the pipeline's rule, where nobody stated one.
+
+    Raises ConfigError when the window ends before the first day that the rule allows.
+    """
+    if window.start is not None:
+        return window
+    start = None
+    if rule.start is not None:
+        start = datetime(rule.start.year, rule.start.month, rule.start.day, tzinfo=UTC)
+        if window.end is not None and window.end <= start:
+            raise ConfigError(
+                f"window: {window} ends before window.start {rule.start} of the pipeline; choose a later window_end"
+            )
+    elif rule.lookback is not None and window.end is not None:
+        start = (pd.Timestamp(window.end) - offset_of(rule.lookback)).to_pydatetime()
+    return window.model_copy(update={"start": start})
+
+
+def offset_of(duration: str) -> pd.DateOffset:
+    """Turn a duration such as `36 hours` or `3 months` into what can be added to times; months are calendar months."""
+    found = DURATION.fullmatch(duration)
+    assert found is not None, duration  # the configuration has been checked
+    return pd.DateOffset(**{f"{found[2]}s": int(found[1])})
+
+
+def cut_to_window(
+    frame: pd.DataFrame, time_column: str | None, window: Window | None, label_delay: str | None = None
+) -> pd.DataFrame:
     """Keep the rows of `[start, end)` by `time_column`, whose values become UTC; nothing else cuts rows.
 
-    Without a time column the frame comes back whole. Raises DataError on an empty window, and on times that
-    are missing or cannot be read.
+    With a `label_delay`, a row whose outcome was known only at or after the end is left out as well: it would
+    carry the future into the training rows. Without a time column the frame comes back whole. Raises DataError
+    on an empty window, and on times that are missing or cannot be read.
     """
     if time_column is None:
         return frame
@@ -48,7 +79,8 @@ def cut_to_window(frame: pd.DataFrame, time_column: str | None, window: Window |
     if window.start is not None:
         keep &= times >= window.start
     if window.end is not None:
-        keep &= times < window.end
+        known = times + offset_of(label_delay) if label_delay else times
+        keep &= known < window.end
     if not keep.any():
         raise DataError(
             f"window: {window} holds none of {len(frame)} rows, which lie from {times.min()} to {times.max()}; "
@@ -60,14 +92,36 @@ def cut_to_window(frame: pd.DataFrame, time_column: str | None, window: Window |
 def _read_times(frame: pd.DataFrame, time_column: str) -> pd.Series:
     if time_column not in frame:
         raise DataError(f"time_column: {time_column!r} is no column; the data has {', '.join(map(str, frame.columns))}")
+    values = frame[time_column]
+    if pd.api.types.is_numeric_dtype(values):
+        raise DataError(
+            f"time_column: {time_column!r} holds numbers ({values.dtype}), such as {values.iloc[0]}; "
+            "times are needed, as text like 2013-04-01 or as datetimes"
+        )
+    _check_zones(values, time_column)
     try:
-        times = pd.to_datetime(frame[time_column], utc=True)
+        times = pd.to_datetime(values, utc=True)
     except (ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"time_column: {time_column!r} cannot be read as times ({reason}); mend the values") from error
     if times.isna().any():
         raise DataError(f"time_column: {time_column!r} is empty in {int(times.isna().sum())} rows; fill or remove them")
     return times
+
+
+def _check_zones(values: pd.Series, time_column: str) -> None:
+    """Refuse a column in which some times have a zone and some have none: nobody can say which moment is meant.
+
+    Different offsets, as summer time gives, are exact and pass.
+    """
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return
+    zoned = values.dropna().astype("str").str.strip().str.contains(ZONE, regex=True)
+    if zoned.any() and not zoned.all():
+        raise DataError(
+            f"time_column: {time_column!r} mixes times with a zone and without ({int(zoned.sum())} of {len(zoned)} "
+            f"have one; {values.dropna()[~zoned].iloc[0]!r} has none); give every time its zone, or none"
+        )
 
 
 def _read_moment(conf: Mapping[str, Any], name: str) -> datetime | None:

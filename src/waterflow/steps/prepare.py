@@ -5,23 +5,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from waterflow.config.compose import choose, compose_pipeline
+from waterflow.config.compose import choose, choose_scenario, compose_pipeline
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import canonical_order, write_parquet
 from waterflow.data.checks import check_rows
 from waterflow.data.sources import describe_source, read_source
+from waterflow.data.sample import sample_rows
 from waterflow.data.split import count_shares, split_rows
-from waterflow.data.window import cut_to_window
+from waterflow.data.window import apply_rule, cut_to_window
 from waterflow.errors import ConfigError
 from waterflow.provenance import action_key, code_digest, environment_digest
-from waterflow.records import Blob, Prepared, RunRequest
+from waterflow.records import Blob, Prepared, RunRequest, Window
 from waterflow.steps.tools import Tools, lineage_tags, origin_tags, scratch_folder, window_tags
 from waterflow.stores.base import put_file, put_json
 from waterflow.tracking.runs import RunIdentity, write_record
 
 logger = logging.getLogger(__name__)
 
-DATA_MODULES = ("sources", "window", "checks", "split", "canonical")
+DATA_MODULES = ("sources", "window", "sample", "checks", "split", "canonical")
 
 
 def prepare(request: RunRequest, tools: Tools) -> Prepared:
@@ -30,21 +31,21 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
     A retry finds the run of its first try, and what that try stored: the source is not read a second time.
     """
     config = compose_request(request, tools)
-    check_window_applies(request, config)
-    key = prepare_key(config, request, tools)
+    window = window_for(request, config)
+    key = prepare_key(config, window, tools)
     experiment_id = tools.runs.ensure_experiment(config.name)
     opened = tools.runs.open_run(
         experiment_id,
         RunIdentity(config.name, request.origin.run_id),
         key,
         name=request.origin.run_id,
-        tags=origin_tags(request.origin, config.name, config, tools) | window_tags(request.window),
+        tags=origin_tags(request.origin, config.name, config, tools) | window_tags(window),
     )
     if opened.record is not None:
         logger.info("prepare was done by an earlier try: run %s", opened.run_id)
         return Prepared.from_json(opened.record)
     with tools.runs.closing(opened.run_id, success=None), scratch_folder() as folder:
-        frame = read_rows(config, request, tools)
+        frame = read_rows(config, window, tools)
         split = split_rows(frame, config)
         classes = frame[config.target] if config.task == "classification" else None
         prepared = Prepared(
@@ -56,7 +57,7 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
             config=put_json(tools.store, config.model_dump(mode="json"), folder),
             data=_put_frame(frame, folder / "data.parquet", tools),
             split=_put_frame(split.to_frame(), folder / "split.parquet", tools),
-            window=request.window,
+            window=window,
             rows=len(frame),
             shares=count_shares(split, classes),
             candidates=tuple(config.candidates),
@@ -69,35 +70,44 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
 
 def compose_request(request: RunRequest, tools: Tools) -> PipelineConfig:
     """Compose the configuration that a request asks for; raises ConfigError on an unknown name."""
-    config = compose_pipeline(tools.project, request.pipeline, request.overrides)
+    overrides = (*request.overrides, *choose_scenario(tools.project, request.pipeline, request.scenario))
+    config = compose_pipeline(tools.project, request.pipeline, overrides)
     choice = choose(config, tools.project, request.strategy, request.candidates)
-    return compose_pipeline(tools.project, request.pipeline, (*request.overrides, *choice)) if choice else config
+    return compose_pipeline(tools.project, request.pipeline, (*overrides, *choice)) if choice else config
 
 
-def prepare_key(config: PipelineConfig, request: RunRequest, tools: Tools) -> str:
+def prepare_key(config: PipelineConfig, window: Window | None, tools: Tools) -> str:
     """Name this preparation by what decides it; the window counts where rows are dated."""
-    window = request.window.to_json() if request.window and config.time_column else None
     code = "".join(code_digest(f"waterflow.data.{name}") for name in DATA_MODULES)
     # Later steps read the whole configuration from this step's record, so all that reaches them counts.
-    inputs = {"data": config.data_section(), "window": window, "config": config.model_dump(mode="json")}
+    whole = config.model_dump(mode="json")
+    inputs = {"window": window.to_json() if window and config.time_column else None, "config": whole}
     return action_key("prepare", inputs, code, environment_digest(tools.project.lock_file))
 
 
-def read_rows(config: PipelineConfig, request: RunRequest, tools: Tools) -> pd.DataFrame:
+def read_rows(config: PipelineConfig, window: Window | None, tools: Tools) -> pd.DataFrame:
     """Read the source, cut it to the window before anything else sees it, check it and order it."""
-    frame = cut_to_window(read_source(config.dataset, tools.project.root), config.time_column, request.window)
+    frame = read_source(config.dataset, tools.project.root)
+    frame = cut_to_window(frame, config.time_column, window, config.label_delay)
+    frame = sample_rows(frame, config)
     check_rows(frame, config)
     logger.info("%d rows from %s", len(frame), describe_source(config.dataset))
     return canonical_order(frame, config.time_column)
 
 
-def check_window_applies(request: RunRequest, config: PipelineConfig) -> None:
-    """Refuse a window that a person asked for where no column dates the rows."""
-    if request.window is not None and request.window.start is not None and config.time_column is None:
+def window_for(request: RunRequest, config: PipelineConfig) -> Window | None:
+    """Complete the window of a request by the pipeline's rule.
+
+    Raises ConfigError on a start that a person asked for where no column dates the rows.
+    """
+    if config.time_column is not None:
+        return apply_rule(request.window or Window(), config.window)
+    if request.window is not None and request.window.start is not None:
         raise ConfigError(
             f"window: pipeline {config.name!r} has no time_column, so {request.window} cannot be cut; "
             "leave the window empty or declare time_column"
         )
+    return request.window
 
 
 def _put_frame(frame: pd.DataFrame, path: Path, tools: Tools) -> Blob:
@@ -108,6 +118,7 @@ def _put_frame(frame: pd.DataFrame, path: Path, tools: Tools) -> Blob:
 def _log_prepared(prepared: Prepared, config: PipelineConfig, tools: Tools) -> None:
     params = {
         "strategy": config.strategy.name,
+        "scenario": config.scenario or "–",
         "candidates": ", ".join(prepared.candidates),
         "main_metric": config.metrics.main,
         "target": config.target,

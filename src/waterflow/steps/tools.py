@@ -77,6 +77,7 @@ def origin_tags(origin: Origin, pipeline: str, config: PipelineConfig, tools: To
     tags = {
         "waterflow.pipeline": pipeline,
         "waterflow.strategy": config.strategy.name,
+        "waterflow.scenario": config.scenario,
         "waterflow.runner": origin.runner,
         "waterflow.dag_id": origin.dag_id,
         "waterflow.dag_run_id": origin.run_id,

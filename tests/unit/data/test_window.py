@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from support import message_of
 
-from waterflow.data.window import cut_to_window, window_of
+from waterflow.config.schema import WindowConfig
+from waterflow.data.window import apply_rule, cut_to_window, window_of
 from waterflow.errors import ConfigError, DataError
 from waterflow.records import Window
 
@@ -112,3 +113,65 @@ def test_a_window_that_ends_before_it_starts_is_refused(start: str) -> None:
     """A window of no length holds no row either."""
     conf = {"window_start": start, "window_end": "2026-01-15"}
     assert "ends before it starts" in message_of(lambda: window_of("manual", None, conf, now=NOW), ConfigError)
+
+
+def test_a_row_whose_outcome_was_not_yet_known_is_left_out() -> None:
+    """With a delay of two days, what happened on the eve of the end was not known at the end."""
+    window = Window(end=datetime(2026, 1, 6))
+    assert cut_to_window(DAYS, "day", window, "2 days")["x"].tolist() == [0, 1, 2]
+
+
+def test_a_delay_in_months_follows_the_calendar() -> None:
+    """One month before the first of March is the first of February, whatever its length."""
+    frame = pd.DataFrame({"day": ["2026-01-31", "2026-02-01"]})
+    assert len(cut_to_window(frame, "day", Window(end=datetime(2026, 3, 1)), "1 month")) == 1
+
+
+def test_an_expanding_window_starts_at_its_day() -> None:
+    """The rule gives the start that nobody stated."""
+    rule = WindowConfig.model_validate({"start": "2026-01-03"})
+    assert apply_rule(Window(end=TICK), rule) == Window(start=datetime(2026, 1, 3), end=TICK)
+
+
+def test_a_sliding_window_looks_back_from_its_end() -> None:
+    """Three calendar months before the end."""
+    rule = WindowConfig.model_validate({"kind": "sliding", "lookback": "3 months"})
+    assert apply_rule(Window(end=TICK), rule).start == datetime(2025, 11, 1, tzinfo=UTC)
+
+
+def test_a_stated_start_stands_above_the_rule() -> None:
+    """Who fills in the form knows what they want."""
+    stated = Window(start=datetime(2020, 1, 1), end=TICK)
+    assert apply_rule(stated, WindowConfig.model_validate({"kind": "sliding", "lookback": "1 day"})) == stated
+
+
+def test_without_a_rule_everything_up_to_the_end_is_seen() -> None:
+    """The default expands from the first row."""
+    assert apply_rule(Window(end=TICK), WindowConfig()) == Window(end=TICK)
+
+
+def test_a_window_before_the_data_begins_is_refused() -> None:
+    """It ends before the first day that the rule allows."""
+    rule = WindowConfig.model_validate({"start": "2026-02-01"})
+    message = message_of(lambda: apply_rule(Window(end=TICK), rule), ConfigError)
+    assert "ends before window.start 2026-02-01" in message
+
+
+def test_times_with_and_without_a_zone_are_not_mixed() -> None:
+    """Nobody can say which moment the second one means."""
+    frame = pd.DataFrame({"day": ["2026-01-01T00:00:00+01:00", "2026-01-02T00:00:00"]})
+    message = message_of(lambda: cut_to_window(frame, "day", None), DataError)
+    assert "mixes times with a zone and without (1 of 2 have one; '2026-01-02T00:00:00' has none)" in message
+
+
+def test_different_offsets_are_exact() -> None:
+    """Summer time moves the clock, not the moment."""
+    frame = pd.DataFrame({"day": ["2026-03-29T01:59:59+01:00", "2026-03-29T03:00:00+02:00"]})
+    seconds = cut_to_window(frame, "day", None)["day"].diff().dt.total_seconds()
+    assert seconds.iloc[1] == 1
+
+
+def test_numbers_are_no_times() -> None:
+    """20260101 would be read as nanoseconds of 1970."""
+    frame = pd.DataFrame({"day": [20260101, 20260102]})
+    assert "holds numbers (int64)" in message_of(lambda: cut_to_window(frame, "day", None), DataError)
