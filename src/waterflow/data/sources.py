@@ -1,59 +1,86 @@
 """Reading a pipeline's source: one function for each `kind` of data set."""
 
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
-from waterflow.config.schema import CsvSource, PackageSource, ParquetSource, Source
+from waterflow.config.project import Project
+from waterflow.config.schema import CsvSource, PackageSource, ParquetSource, Source, SqlSource
 from waterflow.data.packaged import LOADERS
+from waterflow.data.remote import download, shown
+from waterflow.data.sql import read_sql
 from waterflow.errors import ConfigError, DataError
 
+CopyObject = Callable[[str, Path], None]
 
-def read_source(source: Source, root: Path) -> pd.DataFrame:
-    """Read all rows of a source; relative paths start at `root`.
 
-    Raises DataError when the file is missing, empty or not what its kind says, ConfigError for an unknown
-    loader.
+def read_source(source: Source, project: Project, copy_object: CopyObject) -> pd.DataFrame:
+    """Read all rows of a source; relative paths start at the project's root.
+
+    `copy_object` brings an `s3://…` object to a file, with the client that the object store has. Raises DataError
+    when the source is missing, empty, refused or not what its kind says, UnreachableError when a server does
+    not answer, ConfigError for an unknown loader.
     """
     match source:
-        case CsvSource():
-            frame = _read_csv(_find_file(source.path, root), source)
-        case ParquetSource():
-            frame = _read_parquet(_find_file(source.path, root), source)
+        case CsvSource() | ParquetSource():
+            frame = _read_path(source, project.root, copy_object)
+        case SqlSource():
+            frame = read_sql(source, project.root)
         case PackageSource():
-            frame = _read_package(source)
+            frame = _read_package(source, project.home)
     if frame.empty:
-        raise DataError(f"dataset: {_name(source)!r} has no row; fill it or point to another")
+        raise DataError(f"dataset: {describe_source(source)!r} has no row; fill it or point to another")
     return frame
 
 
 def describe_source(source: Source) -> str:
-    """Name a source in one word: a path, or `package:loader`."""
-    return f"package:{source.loader}" if isinstance(source, PackageSource) else source.path
+    """Name a source in one word: a path, `package:loader`, or `sql:` with the address or the variable that holds it."""
+    match source:
+        case PackageSource():
+            return f"package:{source.loader}"
+        case SqlSource():
+            return f"sql:{shown(source.url)}" if source.url else f"sql:${source.url_env}"
+    return shown(source.path)
 
 
-def _name(source: Source) -> str:
-    return source.loader if isinstance(source, PackageSource) else source.path
+def _read_path(source: CsvSource | ParquetSource, root: Path, copy_object: CopyObject) -> pd.DataFrame:
+    read = _read_csv if isinstance(source, CsvSource) else _read_parquet
+    if "://" not in source.path:
+        return read(_find_file(source.path, root), source)
+    with tempfile.TemporaryDirectory(prefix="waterflow-") as folder:
+        path = Path(folder) / "source"
+        if source.path.startswith("s3://"):
+            copy_object(source.path, path)
+        else:
+            download(source.path, path)
+        return read(_check_size(path, source.path), source)
 
 
 def _find_file(path: str, root: Path) -> Path:
     found = root / path
     if not found.is_file():
         raise DataError(f"dataset.path: {path!r} is no file (looked for {found}); mend the path or put the file there")
+    return _check_size(found, path)
+
+
+def _check_size(found: Path, path: str) -> Path:
     if found.stat().st_size == 0:
-        raise DataError(f"dataset.path: {path!r} is empty (0 bytes); fill it or point to another")
+        raise DataError(f"dataset.path: {shown(path)!r} is empty (0 bytes); fill it or point to another")
     return found
 
 
-def _read_csv(path: Path, source: CsvSource) -> pd.DataFrame:
+def _read_csv(path: Path, source: CsvSource | ParquetSource) -> pd.DataFrame:
+    assert isinstance(source, CsvSource)
     try:
         return pd.read_csv(path, sep=source.separator)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
-        raise DataError(f"dataset.path: {source.path!r} is no CSV ({reason}); mend the file or change kind") from error
+        raise _wrong_kind(source, "CSV", reason) from error
 
 
-def _read_parquet(path: Path, source: ParquetSource) -> pd.DataFrame:
+def _read_parquet(path: Path, source: CsvSource | ParquetSource) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -61,12 +88,14 @@ def _read_parquet(path: Path, source: ParquetSource) -> pd.DataFrame:
         return pq.read_table(path).to_pandas()
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise DataError(
-            f"dataset.path: {source.path!r} is no Parquet ({reason}); mend the file or change kind"
-        ) from error
+        raise _wrong_kind(source, "Parquet", reason) from error
 
 
-def _read_package(source: PackageSource) -> pd.DataFrame:
+def _wrong_kind(source: CsvSource | ParquetSource, kind: str, reason: str) -> DataError:
+    return DataError(f"dataset.path: {shown(source.path)!r} is no {kind} ({reason}); mend the file or change kind")
+
+
+def _read_package(source: PackageSource, home: Path) -> pd.DataFrame:
     if source.loader not in LOADERS:
         raise ConfigError(f"dataset.loader: {source.loader!r} is unknown; valid: {', '.join(LOADERS)}")
-    return LOADERS[source.loader]()
+    return LOADERS[source.loader](home)

@@ -18,6 +18,7 @@ from waterflow.provenance import action_key, code_digest, environment_digest
 from waterflow.records import Blob, Prepared, RunRequest, Window
 from waterflow.steps.tools import Tools, lineage_tags, origin_tags, scratch_folder, window_tags
 from waterflow.stores.base import put_file, put_json
+from waterflow.stores.open import copy_object
 from waterflow.tracking.runs import RunIdentity, write_record
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def prepare_key(config: PipelineConfig, window: Window | None, tools: Tools) -> 
 
 def read_rows(config: PipelineConfig, window: Window | None, tools: Tools) -> pd.DataFrame:
     """Read the source, cut it to the window before anything else sees it, check it and order it."""
-    frame = read_source(config.dataset, tools.project.root)
+    frame = read_source(config.dataset, tools.project, copy_object)
     frame = cut_to_window(frame, config.time_column, window, config.label_delay)
     frame = sample_rows(frame, config)
     check_rows(frame, config)

@@ -7,6 +7,14 @@ from waterflow.stores.base import ObjectStore
 from waterflow.stores.folder import FolderStore
 
 
+def copy_object(uri: str, path: Path) -> None:
+    """Write the object `s3://bucket/key` to `path`; raises ConfigError without a key, else what stores raise."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not bucket or not key:
+        raise ConfigError(f"dataset.path: {uri!r} names no object; write it like s3://bucket/folder/file.parquet")
+    open_store(f"s3://{bucket}").download(key, path)
+
+
 def open_store(uri: str) -> ObjectStore:
     """Open `s3://bucket/prefix` or a folder (a path or `file://…`); raises ConfigError for other schemes."""
     if uri.startswith("s3://"):

@@ -7,6 +7,7 @@ from waterflow.config.schema import CsvSource, PackageSource, ParquetSource, Sou
 from waterflow.data.packaged import iris
 from waterflow.data.sources import describe_source, read_source
 from waterflow.errors import ConfigError, DataError
+from waterflow.stores.open import copy_object
 
 CSV = CsvSource(kind="csv", path="data/rows.csv")
 PARQUET = ParquetSource(kind="parquet", path="data/rows.parquet")
@@ -14,25 +15,25 @@ PARQUET = ParquetSource(kind="parquet", path="data/rows.parquet")
 
 def refusal(source: Source, project: Project, kind: type[Exception] = DataError) -> str:
     """Give the line with which a source is refused."""
-    return message_of(lambda: read_source(source, project.root), kind)
+    return message_of(lambda: read_source(source, project, copy_object), kind)
 
 
 def test_a_csv_is_read_with_its_separator(project: Project) -> None:
     """A semicolon is one word of YAML away."""
     (project.root / "data" / "rows.csv").write_text("a;b\n1;x\n2;y\n")
-    frame = read_source(CsvSource(kind="csv", path="data/rows.csv", separator=";"), project.root)
+    frame = read_source(CsvSource(kind="csv", path="data/rows.csv", separator=";"), project, copy_object)
     assert frame.to_dict("list") == {"a": [1, 2], "b": ["x", "y"]}
 
 
 def test_a_parquet_file_is_read(project: Project) -> None:
     """Types come from the file."""
     iris().to_parquet(project.root / "data" / "rows.parquet")
-    pd.testing.assert_frame_equal(read_source(PARQUET, project.root), iris())
+    pd.testing.assert_frame_equal(read_source(PARQUET, project, copy_object), iris())
 
 
 def test_a_packaged_data_set_is_read_by_its_loader(project: Project) -> None:
     """Iris needs no file at all."""
-    frame = read_source(PackageSource(kind="package", loader="iris"), project.root)
+    frame = read_source(PackageSource(kind="package", loader="iris"), project, copy_object)
     assert frame["species"].value_counts().to_dict() == {"setosa": 50, "versicolor": 50, "virginica": 50}
 
 

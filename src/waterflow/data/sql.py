@@ -1,0 +1,155 @@
+"""Rows of a query. No message, log line or exception chain shows the password of its database."""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
+
+import pandas as pd
+
+from waterflow.config.schema import SqlSource
+from waterflow.errors import ConfigError, DataError, UnreachableError, WaterflowError
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+CONNECT_TIMEOUT_SECONDS = 10
+# Said by a server or a network that may be well again in a while, in the words of Postgres' and MySQL's drivers.
+PASSING = re.compile(
+    r"refused|timed? ?out|time-?out|could not translate|not known|unreachable|no route|can't connect|starting up|"
+    r"shutting down|recovery|too many (clients|connections)|connection slots|closed the connection|reset by peer",
+    re.IGNORECASE,
+)
+
+
+def read_sql(source: SqlSource, root: Path) -> pd.DataFrame:
+    """Run the query and give its rows; nothing that it might change is committed.
+
+    Raises UnreachableError when the database does not answer, DataError when it refuses the login or the query,
+    ConfigError when the address cannot be used.
+    """
+    from sqlalchemy import NullPool, create_engine
+    from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+    url = _parse(source, root)
+    timeout = {} if url.get_backend_name() == "sqlite" else {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
+    try:
+        engine = create_engine(url, poolclass=NullPool, connect_args=timeout)
+        connection = engine.connect()
+    except (ImportError, ArgumentError) as error:
+        reason = _first_line(error, url)
+        raise ConfigError(
+            f"dataset.{_place(source)}: no driver for {url.drivername!r} ({reason}); install it"
+        ) from None
+    except DBAPIError as error:
+        raise _not_connected(error, url) from None
+    except SQLAlchemyError as error:
+        raise DataError(f"database {_server(url)}: {_first_line(error, url)}; check dataset.{_place(source)}") from None
+    with connection:
+        # Else a driver looks for parameters in the query and trips over each `%`.
+        raw = connection.execution_options(no_parameters=True)
+        try:
+            frame = pd.read_sql(source.query, raw)
+        except (pd.errors.DatabaseError, SQLAlchemyError) as error:
+            raise _not_answered(error.__cause__ or error, url) from None
+    return _plain_types(_check_names(frame))
+
+
+def _place(source: SqlSource) -> str:
+    return "url" if source.url else "url_env"
+
+
+def _parse(source: SqlSource, root: Path) -> "URL":
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(source.url or _from_environment(str(source.url_env)))
+    except (ArgumentError, ValueError):  # whose texts may hold a piece of the password
+        raise ConfigError(
+            f"dataset.{_place(source)}: no database URL; write it like postgresql+psycopg2://user@host:5432/database"
+        ) from None
+    if url.host and "@" in url.host:
+        raise ConfigError(f"dataset.{_place(source)}: the password holds an @; write %40 in its place")
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg2")
+    if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
+        path = root / url.database
+        if not path.is_file():  # SQLite would make an empty one
+            raise DataError(f"dataset.{_place(source)}: {url.database!r} is no file (looked for {path}); mend the path")
+        url = url.set(database=str(path))
+    return url
+
+
+def _from_environment(name: str) -> str:
+    if value := os.environ.get(name):
+        return value
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        raise ConfigError(
+            f"dataset.url_env: {name!r} is not set; set it to the database's URL, or {name}_FILE to a file holding it"
+        )
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"{name}_FILE: {path!r} cannot be read ({error.strerror}); mend the path or its rights"
+        ) from None
+
+
+def _not_connected(error: Any, url: "URL") -> WaterflowError:
+    text = str(error.orig)
+    # A host of several addresses has a line for each; one that answers says FATAL.
+    answers = [line for line in text.splitlines() if "FATAL" in line] or [_first_line(error.orig, url)]
+    reason = _masked(answers[0].rpartition("FATAL:")[2].strip(), url)
+    if PASSING.search(answers[0]):
+        return UnreachableError(f"database {_server(url)} does not answer ({reason}); is it up?")
+    return DataError(f"database {_server(url)} refuses the login ({reason}); check user, password and database name")
+
+
+def _not_answered(error: Any, url: "URL") -> WaterflowError:
+    if getattr(error, "connection_invalidated", False):
+        return UnreachableError(f"database {_server(url)} broke off ({_first_line(error, url)}); try again")
+    if type(error).__name__ == "ResourceClosedError":
+        return DataError("dataset.query: it gives no rows at all; write a SELECT")
+    return DataError(f"dataset.query: database {_server(url)} refuses it ({_first_line(error, url)}); mend the query")
+
+
+def _check_names(frame: pd.DataFrame) -> pd.DataFrame:
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise DataError(f"dataset.query: it gives column {twice[0]!r} twice; list the columns, each with its own name")
+    return frame
+
+
+def _plain_types(frame: pd.DataFrame) -> pd.DataFrame:
+    """Turn what drivers give as Python objects into types that Parquet and models know: dates, else text."""
+    for name in frame.select_dtypes(object).columns:
+        kind = pd.api.types.infer_dtype(frame[name], skipna=True)
+        if kind == "date":
+            frame[name] = pd.to_datetime(frame[name])
+        elif kind not in ("boolean", "string", "empty"):
+            frame[name] = frame[name].map(str, na_action="ignore")
+    return frame
+
+
+def _server(url: "URL") -> str:
+    """Show an address without password and options: `user@host:port/database`."""
+    user = f"{url.username}@" if url.username else ""
+    port = f":{url.port}" if url.port else ""
+    return f"{user}{url.host or ''}{port}/{url.database or ''}" if url.host else str(url.database)
+
+
+def _first_line(error: Any, url: "URL") -> str:
+    text = str(getattr(error, "orig", None) or error).strip()
+    return _masked(text.splitlines()[0] if text else type(error).__name__, url)
+
+
+def _masked(text: str, url: "URL") -> str:
+    secrets = [str(url.password)] if url.password else []
+    secrets += [str(value) for name, value in url.query.items() if "pass" in name.lower() or "key" in name.lower()]
+    for secret in secrets:
+        for form in (secret, quote(secret, safe=""), quote_plus(secret)):
+            text = text.replace(form, "***")
+    return text
