@@ -5,11 +5,11 @@ and a light reader; a task imports what it needs inside its body. A broken YAML 
 and never keeps the others from running.
 """
 
+import datetime
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ from waterflow.config.outline import (
 
 RETRIES = {
     "retries": 3,
-    "retry_delay": timedelta(seconds=10),
+    "retry_delay": datetime.timedelta(seconds=10),
     "retry_exponential_backoff": True,
-    "max_retry_delay": timedelta(minutes=5),
+    "max_retry_delay": datetime.timedelta(minutes=5),
 }
 POOL = "training"
 MOMENT = (
@@ -44,7 +44,8 @@ def build_dag(outline: Outline, strategies: tuple[str, ...], scenarios: tuple[st
         dag_id=f"train_{outline.name}",
         description=outline.description,
         schedule=build_timetable(outline.schedule),
-        start_date=pendulum.datetime(2000, 1, 1) if outline.schedule is None else day(outline.schedule),
+        start_date=day(outline.schedule.start, outline.schedule) if outline.schedule else pendulum.datetime(2000, 1, 1),
+        end_date=day(outline.schedule.end, outline.schedule) if outline.schedule and outline.schedule.end else None,
         catchup=False,
         is_paused_upon_creation=False,
         tags={"waterflow", *outline.tags},
@@ -111,9 +112,9 @@ def build_timetable(schedule: Schedule | None) -> CronDataIntervalTimetable | No
     return CronDataIntervalTimetable(schedule.cron, timezone=pendulum.timezone(schedule.timezone))
 
 
-def day(schedule: Schedule) -> pendulum.DateTime:
-    """Give the first moment of the day from which a schedule counts."""
-    return pendulum.datetime(*schedule.start.timetuple()[:3], tz=schedule.timezone)
+def day(date: datetime.date, schedule: Schedule) -> pendulum.DateTime:
+    """Give the first moment of a day in the schedule's time zone."""
+    return pendulum.datetime(*date.timetuple()[:3], tz=schedule.timezone)
 
 
 def describe(outline: Outline) -> str:

@@ -99,6 +99,24 @@ def test_a_schedule_has_real_intervals(project: Project, build: Build) -> None:
     assert interval.end == datetime(2026, 3, 1, tzinfo=UTC)
 
 
+def test_nothing_is_scheduled_after_the_end(project: Project, build: Build) -> None:
+    """Data that end with a year need no run today; a backfill may still cover the year."""
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.timetables.base import TimeRestriction
+
+    path = write_pipeline(project, "flowers")
+    path.write_text(path.read_text() + "schedule:\n  cron: '0 0 1 * *'\n  start: 2013-01-01\n  end: 2014-01-01\n")
+    dag: DAG = build()["train_flowers"]
+    scheduled = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    within = TimeRestriction(scheduled.start_date, scheduled.end_date, catchup=False)
+    assert scheduled.timetable.next_dagrun_info(last_automated_data_interval=None, restriction=within) is None
+    every = TimeRestriction(scheduled.start_date, scheduled.end_date, catchup=True)
+    first = scheduled.timetable.next_dagrun_info(last_automated_data_interval=None, restriction=every)
+    assert first is not None
+    assert first.data_interval.end == datetime(2013, 2, 1, tzinfo=UTC)
+
+
 # Broken pipelines
 
 

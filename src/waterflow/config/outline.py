@@ -51,11 +51,12 @@ TOP_LEVEL_KEYS = frozenset(
 
 @dataclass(frozen=True)
 class Schedule:
-    """A cron line with its time zone, and the day from which it counts."""
+    """A cron line with its time zone, the day from which it counts, and the one after which nothing is scheduled."""
 
     cron: str
     start: date
     timezone: str
+    end: date | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,8 @@ def _read_schedule(schedule: Any, place: str) -> Schedule | None:
         raise ConfigError(
             f"{place}: {schedule!r} is no schedule; write `cron: '0 3 * * 1'` and `start: 2026-01-01` below it"
         )
-    if not isinstance(schedule.get("start"), date):
-        raise ConfigError(f"{place}.start: {schedule.get('start')!r} is no day; write it like 2026-01-01")
-    return Schedule(schedule["cron"], schedule["start"], str(schedule.get("timezone") or "UTC"))
+    for name in ("start", "end"):
+        if not isinstance(schedule.get(name), date) and (name == "start" or schedule.get(name) is not None):
+            raise ConfigError(f"{place}.{name}: {schedule.get(name)!r} is no day; write it like 2026-01-01")
+    timezone = str(schedule.get("timezone") or "UTC")
+    return Schedule(schedule["cron"], schedule["start"], timezone, schedule.get("end"))

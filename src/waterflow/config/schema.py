@@ -180,8 +180,9 @@ DatePart = Literal["year", "quarter", "month", "day", "day_of_week", "day_of_yea
 
 
 class Block(Section):
-    """Preprocessing for some columns, in this order: impute, clip, encode, scale. The first match takes a column.
+    """Preprocessing for some columns, in this order: clip, impute, encode, scale. The first match takes a column.
 
+    Times are taken into parts first, and gaps among those filled.
     `encode: category` keeps categories as such, for estimators that know them; `drop` takes columns away.
     """
 
@@ -209,7 +210,7 @@ class Block(Section):
 
 DEFAULT_PREPROCESSING = (
     Block(select=Selector(type="numeric"), impute="median", scale="standard"),
-    Block(select=Selector(type="datetime"), encode="dates", scale="standard"),
+    Block(select=Selector(type="datetime"), impute="median", encode="dates", scale="standard"),
     Block(select=Selector(type="categorical"), impute="most_frequent", encode="onehot"),
 )
 
@@ -331,10 +332,14 @@ class CostsConfig(Section):
 
 
 class ScheduleConfig(Section):
-    """A cron line; each interval `[start, end)` between two ticks is one run's window."""
+    """A cron line; each interval between two ticks is one run, whose window ends with it.
+
+    Intervals count from `start`; after `end` none is scheduled.
+    """
 
     cron: str
     start: date
+    end: date | None = None
     timezone: str = "UTC"
 
     @model_validator(mode="after")

@@ -42,6 +42,7 @@ def test_a_schedule_has_a_start_and_a_zone(project: Project) -> None:
     [
         ("schedule: '@daily'\n", "is no schedule; write `cron:"),
         ("schedule:\n  cron: '0 3 * * 1'\n  start: soon\n", "schedule.start: 'soon' is no day"),
+        ("schedule:\n  cron: '0 3 * * 1'\n  start: 2026-01-01\n  end: late\n", "schedule.end: 'late' is no day"),
     ],
 )
 def test_a_malformed_schedule_is_named(project: Project, text: str, reason: str) -> None:
