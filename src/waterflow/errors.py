@@ -3,6 +3,7 @@
     WaterflowError
     ├── ConfigError         a setting is wrong: edit the YAML or the override
     ├── DataError           the rows are wrong: edit the data or its declaration
+    │   └── ContractError   they break the pipeline's contract; it carries the worst offenders
     ├── FitError            a candidate, or every candidate, could not be trained
     ├── StoreError          an object is gone, altered, or the store cannot be written
     ├── TrackingError       MLflow refused: wrong password, deleted experiment, unknown model
@@ -10,6 +11,9 @@
 
 Every message is one line: what is wrong, the value found, what would be valid, what to do next.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class WaterflowError(Exception):
@@ -22,6 +26,24 @@ class ConfigError(WaterflowError):
 
 class DataError(WaterflowError):
     """Data that cannot be read, or that cannot be trained on."""
+
+
+class Break(NamedTuple):
+    """A value that breaks a rule of the contract; `row` is its key, empty where a column or all rows are meant."""
+
+    row: str
+    column: str
+    value: str
+    rule: str
+
+
+class ContractError(DataError):
+    """Rows that break the contract in `count` places; `breaks` are the worst of each rule."""
+
+    def __init__(self, message: str, breaks: Sequence[Break] = (), count: int = 0) -> None:
+        super().__init__(message)
+        self.breaks = tuple(breaks)
+        self.count = count
 
 
 class FitError(WaterflowError):

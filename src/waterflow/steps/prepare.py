@@ -9,6 +9,7 @@ from waterflow.config.compose import choose, choose_scenario, compose_pipeline
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import canonical_order, write_parquet
 from waterflow.data.checks import check_rows
+from waterflow.data.contract import check_contract
 from waterflow.data.sources import describe_source, read_source
 from waterflow.data.sample import sample_rows
 from waterflow.data.split import count_shares, split_rows
@@ -16,6 +17,7 @@ from waterflow.data.window import apply_rule, cut_to_window
 from waterflow.errors import ConfigError
 from waterflow.provenance import action_key, code_digest, environment_digest
 from waterflow.records import Blob, Prepared, RunRequest, Window
+from waterflow.steps.contract import breaks_logged
 from waterflow.steps.tools import Tools, lineage_tags, origin_tags, scratch_folder, window_tags
 from waterflow.stores.base import put_file, put_json
 from waterflow.stores.open import copy_object
@@ -23,7 +25,7 @@ from waterflow.tracking.runs import RunIdentity, write_record
 
 logger = logging.getLogger(__name__)
 
-DATA_MODULES = ("sources", "window", "sample", "checks", "split", "canonical")
+DATA_MODULES = ("sources", "window", "contract", "sample", "checks", "split", "canonical")
 
 
 def prepare(request: RunRequest, tools: Tools) -> Prepared:
@@ -46,7 +48,8 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
         logger.info("prepare was done by an earlier try: run %s", opened.run_id)
         return Prepared.from_json(opened.record)
     with tools.runs.closing(opened.run_id, success=None), scratch_folder() as folder:
-        frame = read_rows(config, window, tools)
+        with breaks_logged(opened.run_id, tools):
+            frame = read_rows(config, window, tools)
         split = split_rows(frame, config)
         classes = frame[config.target] if config.task == "classification" else None
         prepared = Prepared(
@@ -90,6 +93,7 @@ def read_rows(config: PipelineConfig, window: Window | None, tools: Tools) -> pd
     """Read the source, cut it to the window before anything else sees it, check it and order it."""
     frame = read_source(config.dataset, tools.project, copy_object)
     frame = cut_to_window(frame, config.time_column, window, config.label_delay)
+    check_contract(frame, config)
     frame = sample_rows(frame, config)
     check_rows(frame, config)
     logger.info("%d rows from %s", len(frame), describe_source(config.dataset))

@@ -1,0 +1,37 @@
+"""What a run keeps of a broken contract: the worst offenders, as a table to read and as JSON."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from waterflow.errors import Break, ContractError
+from waterflow.steps.tools import Tools, scratch_folder, write_json
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def breaks_logged(run_id: str, tools: Tools) -> Iterator[None]:
+    """Log the offenders of a ContractError to the run, as `contract/breaks.md` and `.json`, and pass it on."""
+    try:
+        yield
+    except ContractError as error:
+        table = markdown_table(error.breaks)
+        logger.info("the worst of %d breaks of the contract:\n%s", error.count, table)
+        with scratch_folder() as folder:
+            content = {"count": error.count, "worst": [entry._asdict() for entry in error.breaks]}
+            write_json(folder / "contract" / "breaks.json", content)
+            (folder / "contract" / "breaks.md").write_text(f"{error}\n\n{table}\n", "utf-8")
+            tools.runs.log_folder(run_id, folder)
+        tools.runs.log(run_id, tags={"waterflow.contract_breaks": str(error.count)})
+        raise
+
+
+def markdown_table(breaks: Sequence[Break]) -> str:
+    """Lay the breaks out as a table of Markdown."""
+    rows = [Break._fields, tuple("---" for _ in Break._fields), *breaks]
+    return "\n".join("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
+
+
+def _cell(value: str) -> str:
+    return " ".join(value.replace("|", "\\|").split())
