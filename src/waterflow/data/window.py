@@ -100,13 +100,21 @@ def _read_times(frame: pd.DataFrame, time_column: str) -> pd.Series:
         )
     _check_zones(values, time_column)
     try:
-        times = pd.to_datetime(values, utc=True)
+        times = _parse(values)
     except (ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". You might")[0]
         raise DataError(f"time_column: {time_column!r} cannot be read as times ({reason}); mend the values") from error
     if times.isna().any():
         raise DataError(f"time_column: {time_column!r} is empty in {int(times.isna().sum())} rows; fill or remove them")
     return times
+
+
+def _parse(values: pd.Series) -> pd.Series:
+    """Read ISO 8601 in any of its lengths, else one other format throughout."""
+    try:
+        return pd.to_datetime(values, utc=True, format="ISO8601")
+    except ValueError:
+        return pd.to_datetime(values, utc=True)
 
 
 def _check_zones(values: pd.Series, time_column: str) -> None:
