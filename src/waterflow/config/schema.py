@@ -238,10 +238,13 @@ class Dimension(Section):
 
 
 class SearchConfig(Section):
-    """How a candidate's parameters are looked for: by TPE within a number of trials and a time, or on a whole grid."""
+    """How a candidate's parameters are looked for: by TPE within a number of trials and a time, or on a whole grid.
+
+    `trials` bounds their number: TPE makes 20 unless told otherwise, a grid has all its points tried.
+    """
 
     method: Literal["tpe", "grid"] = "tpe"
-    trials: Annotated[int, Field(ge=1)] = 20
+    trials: Annotated[int, Field(ge=1)] | None = None
     time_budget_seconds: Annotated[float, Field(gt=0)] | None = None
     pruning: bool = True
     space: dict[str, Dimension] = Field(min_length=1)
@@ -453,9 +456,11 @@ class PipelineConfig(Section):
         search = self.candidates[candidate].search
         if search is None or not self.strategy.tune or self.tuning.trials == 0:
             return None
-        bounds = [given for given in (search.time_budget_seconds, self.tuning.time_budget_seconds) if given is not None]
-        trials = search.trials if self.tuning.trials is None else min(search.trials, self.tuning.trials)
-        return search.model_copy(update={"trials": trials, "time_budget_seconds": min(bounds, default=None)})
+        bounds: dict[str, Any] = {}
+        for name in ("trials", "time_budget_seconds"):
+            given = [bound for bound in (getattr(search, name), getattr(self.tuning, name)) if bound is not None]
+            bounds[name] = min(given, default=None)
+        return search.model_copy(update=bounds)
 
     def data_section(self) -> dict[str, Any]:
         """Give what decides the prepared rows and their split: the part that keys `prepare`."""

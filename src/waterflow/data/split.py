@@ -1,4 +1,4 @@
-"""Which part a row belongs to: train, validation or test (the holdout)."""
+"""Which part a row belongs to: train, validation or test (the holdout), and in which fold it is judged."""
 
 import numpy as np
 import pandas as pd
@@ -9,13 +9,19 @@ from waterflow.errors import DataError
 from waterflow.records import Part, Share
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+HELD_OUT = -1
+FOLDS_MIX = 0x5F01D5  # sets the folds' hash apart from the holdout's
 
 
-def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.Series:
-    """Give each row its part, as a categorical Series aligned with `frame`.
+def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.DataFrame:
+    """Give each row its part, and its fold under a strategy that has folds; aligned with `frame`.
 
-    The holdout depends on the data and the pipeline's `split` alone; the strategy's validation rows are
-    taken from outside it. Raises DataError when a part that is needed would hold no row.
+    Columns: `part`, categorical; `fold`, int8, from 1 to the strategy's `folds`, -1 for the holdout. Folds obey the
+    rule of the holdout: a group is never torn, classes are even where the split is stratified. Folds in time are
+    judged by models of all earlier rows, so the earliest slice is fold 0, which is never judged.
+
+    The holdout depends on the data and the pipeline's `split` alone; validation rows and folds are taken from
+    outside it. Raises DataError when a part or a fold would hold no row.
     """
     validation = config.strategy.validation_fraction or 0.0
     if config.split.test_fraction + validation >= 1:
@@ -30,13 +36,19 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.Series:
             places = _time_fractions(frame[config.time_column])
         case "stratified":
             places = _stratified_fractions(frame[config.target], config)
+    is_test = places < config.split.test_fraction
     parts = np.select(
-        [places < config.split.test_fraction, places < config.split.test_fraction + validation],
+        [is_test, places < config.split.test_fraction + validation],
         ["test", "validation"],
         default="train",
     )
-    split = pd.Series(pd.Categorical(parts, categories=list(PARTS)), index=frame.index, name="part")
-    _check_parts(split, frame, config)
+    split = pd.DataFrame({"part": pd.Categorical(parts, categories=list(PARTS))}, index=frame.index)
+    _check_parts(split["part"], frame, config)
+    if config.strategy.folds:
+        folds = np.full(len(frame), HELD_OUT, dtype=np.int8)
+        folds[~is_test] = _number_folds(frame[~is_test], places[~is_test], config, config.strategy.folds)
+        split["fold"] = folds
+        _check_folds(split["fold"], frame, config)
     return split
 
 
@@ -52,14 +64,14 @@ def count_shares(split: pd.Series, target: pd.Series | None) -> tuple[Share, ...
     return tuple(shares)
 
 
-def hash_fractions(frame: pd.DataFrame, config: PipelineConfig) -> NDArray[np.float64]:
+def hash_fractions(frame: pd.DataFrame, config: PipelineConfig, mix: int = 0) -> NDArray[np.float64]:
     """Place each row in [0, 1) by a hash of its group, its key columns or all its values.
 
-    The place is a function of those values and the split's seed: not of row order, of other rows, or of
+    The place is a function of those values, the split's seed and `mix`: not of row order, of other rows, or of
     whether a column of whole numbers was read as integers or floats.
     """
     names = [config.group] if config.group else list(config.key or frame.columns)
-    hashes = np.full(len(frame), config.split.seed, dtype=np.uint64)
+    hashes = np.full(len(frame), config.split.seed ^ mix, dtype=np.uint64)
     for name in names:
         column = pd.util.hash_pandas_object(_stable(frame[name]), index=False)
         hashes = _mix(np.bitwise_xor(hashes, column.to_numpy().astype(np.uint64)))
@@ -100,6 +112,41 @@ def _stratified_fractions(target: pd.Series, config: PipelineConfig) -> NDArray[
         order = generator.permutation(len(positions))
         places[positions[order]] = np.arange(len(positions)) / len(positions)
     return places
+
+
+def _number_folds(
+    rows: pd.DataFrame, places: NDArray[np.float64], config: PipelineConfig, folds: int
+) -> NDArray[np.int8]:
+    """Assign folds to the rows outside the holdout; `places` are those that decided that they are outside."""
+    match config.split_kind:
+        case "hash":
+            numbers = 1 + np.floor(hash_fractions(rows, config, FOLDS_MIX) * folds)
+        case "time":
+            numbers = folds - np.floor(_time_fractions(rows[config.time_column]) * (folds + 1))
+        case "stratified":
+            numbers = np.empty(len(rows))
+            strata = rows[config.target] if config.task == "classification" else pd.Series("all", index=rows.index)
+            numbers[np.lexsort((places, strata.factorize()[0]))] = 1 + np.arange(len(rows)) % folds
+    return numbers.astype(np.int8)
+
+
+def _check_folds(split: pd.Series, frame: pd.DataFrame, config: PipelineConfig) -> None:
+    folds = config.strategy.folds or 0
+    first = 0 if config.split_kind == "time" else 1
+    for number in range(first, folds + 1):
+        if not (split == number).any():
+            raise DataError(
+                f"split: no row falls into fold {number} of {folds} under split.kind {config.split_kind!r}; "
+                "give more rows or a smaller strategy.folds"
+            )
+    if config.task == "classification":
+        for number in range(1, folds + 1):
+            learnt = (split >= 0) & ((split < number) if first == 0 else (split != number))
+            if frame.loc[learnt, config.target].nunique() < 2:
+                raise DataError(
+                    f"split: the rows to learn from for fold {number} of {folds} hold one class of "
+                    f"{config.target!r} only; give more rows or a smaller strategy.folds"
+                )
 
 
 def _check_parts(split: pd.Series, frame: pd.DataFrame, config: PipelineConfig) -> None:

@@ -10,8 +10,8 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import canonical_order, write_parquet
 from waterflow.data.checks import check_rows
 from waterflow.data.contract import check_contract
-from waterflow.data.sources import describe_source, read_source
 from waterflow.data.sample import sample_rows
+from waterflow.data.sources import describe_source, read_source
 from waterflow.data.split import count_shares, split_rows
 from waterflow.data.window import apply_rule, cut_to_window
 from waterflow.errors import ConfigError
@@ -60,10 +60,10 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
             parent_run_id=opened.run_id,
             config=put_json(tools.store, config.model_dump(mode="json"), folder),
             data=_put_frame(frame, folder / "data.parquet", tools),
-            split=_put_frame(split.to_frame(), folder / "split.parquet", tools),
+            split=_put_frame(split, folder / "split.parquet", tools),
             window=window,
             rows=len(frame),
-            shares=count_shares(split, classes),
+            shares=count_shares(split["part"], classes),
             candidates=tuple(config.candidates),
         )
         _log_prepared(prepared, config, tools)

@@ -1,21 +1,24 @@
 """What every step works with, and what it reads back of the steps before."""
 
 import json
+import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pandas as pd
+import joblib
 
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet
 from waterflow.data.checks import feature_columns
+from waterflow.errors import ConfigError
+from waterflow.modeling.fitting import Rows
 from waterflow.provenance import git_state, lock_digest
 from waterflow.records import Origin, Part, Prepared, Window
 from waterflow.stores.base import ObjectStore, get_file, get_json
@@ -32,14 +35,6 @@ class Tools:
     store: ObjectStore
     runs: RunStore
     models: ModelStore
-
-
-@dataclass(frozen=True)
-class Rows:
-    """One part of the prepared rows: raw feature columns and the target, row by row."""
-
-    features: pd.DataFrame
-    target: pd.Series
 
 
 @contextmanager
@@ -62,13 +57,33 @@ def load_config(prepared: Prepared, tools: Tools) -> PipelineConfig:
 
 
 def load_rows(prepared: Prepared, config: PipelineConfig, tools: Tools, parts: tuple[Part, ...]) -> dict[Part, Rows]:
-    """Read the prepared rows by their digest and divide them by their stored parts."""
+    """Read the prepared rows by their digest and divide them by their stored parts, with their folds if they have."""
     with scratch_folder() as folder:
         frame = read_parquet(get_file(tools.store, prepared.data, folder / "data.parquet"))
-        split = read_parquet(get_file(tools.store, prepared.split, folder / "split.parquet"))["part"]
+        split = read_parquet(get_file(tools.store, prepared.split, folder / "split.parquet"))
     columns = feature_columns(frame, config)
-    divided = {part: frame[split.to_numpy() == part].reset_index(drop=True) for part in parts}
-    return {part: Rows(rows[columns], rows[config.target]) for part, rows in divided.items()}
+    divided: dict[Part, Rows] = {}
+    for part in parts:
+        chosen = (split["part"] == part).to_numpy()
+        rows = frame[chosen].reset_index(drop=True)
+        folds = split.loc[chosen, "fold"].reset_index(drop=True) if "fold" in split else None
+        divided[part] = Rows(rows[columns], rows[config.target], folds)
+    return divided
+
+
+def count_threads(environment: Mapping[str, str] | None = None) -> int:
+    """Count the cores that one fit may use: what `WATERFLOW_THREADS` or `OMP_NUM_THREADS` says, else all.
+
+    Raises ConfigError on a value that is no whole number above 0.
+    """
+    environment = os.environ if environment is None else environment
+    for name in ("WATERFLOW_THREADS", "OMP_NUM_THREADS"):
+        value = environment.get(name)
+        if value:
+            if not value.isdecimal() or int(value) == 0:
+                raise ConfigError(f"{name}: {value!r} is no number of threads; write it like 2, or leave it out")
+            return int(value)
+    return joblib.cpu_count()  # of this process: a container or a mask may leave it fewer than the machine has
 
 
 def origin_tags(origin: Origin, pipeline: str, config: PipelineConfig, tools: Tools) -> dict[str, str]:

@@ -3,14 +3,16 @@
 import logging
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.errors import ConfigError, FitError
-from waterflow.modeling.fitting import Fitted, fit_candidate
-from waterflow.modeling.metrics import Predicted, confusion, headline, predict_rows, score_rows
+from waterflow.errors import ConfigError
+from waterflow.modeling.boosting import bare
+from waterflow.modeling.fitting import Rows
+from waterflow.modeling.metrics import confusion, headline
 from waterflow.provenance import action_key, code_digest, environment_digest, model_requirements, user_code
-from waterflow.records import Origin, Part, Prepared, Trained
+from waterflow.records import Origin, Prepared, ScoredOn, Trained
+from waterflow.steps.candidates import Judged, Setting, judge_candidate
 from waterflow.steps.tools import (
-    Rows,
     Tools,
+    count_threads,
     lineage_tags,
     load_config,
     load_rows,
@@ -18,6 +20,7 @@ from waterflow.steps.tools import (
     scratch_folder,
     write_json,
 )
+from waterflow.steps.trials import write_trials
 from waterflow.tracking.runs import RunIdentity, write_record
 
 logger = logging.getLogger(__name__)
@@ -50,20 +53,24 @@ def train(prepared: Prepared, candidate: str, origin: Origin, tools: Tools) -> T
         if opened.record is not None:
             logger.info("%s was trained by an earlier try: run %s", candidate, opened.run_id)
             return Trained.from_json(opened.record)
-        part = config.strategy.select_on
-        rows = load_rows(prepared, config, tools, ("train", part))
+        part: ScoredOn = config.strategy.select_on
+        rows = load_rows(prepared, config, tools, ("train",) if part == "folds" else ("train", part))
         logger.info("fitting %s on %d rows", candidate, len(rows["train"].target))
-        fitted = fit_candidate(config, candidate, rows["train"].features, rows["train"].target)
-        predicted, scores = _score(fitted, rows[part], config, candidate)
-        _check_main_metric(config, candidate, scores)
-        trained = _log_fitted(prepared, config, candidate, opened.run_id, key, fitted, scores, predicted, rows, tools)
-        logger.info("%s: %s %.4f on the %s rows", candidate, config.metrics.main, scores[config.metrics.main], part)
+        setting = Setting(tools.profile.find_database, key, count_threads())
+        judged = judge_candidate(config, candidate, rows, setting)
+        trained = _log_judged(prepared, config, candidate, opened.run_id, key, judged, rows["train"], tools)
+        logger.info("%s: %s %.4f on the %s", candidate, config.metrics.main, judged.scores[config.metrics.main], part)
     return trained
 
 
 def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, tools: Tools) -> str:
     """Name this fit by what decides it: rows, split, its own section of the configuration, code, environment."""
-    code = "".join(code_digest(name) for name in FIT_MODULES) + user_code(config.candidates[candidate].estimator)
+    modules = [*FIT_MODULES]
+    if config.strategy.select_on == "folds":
+        modules.append("waterflow.modeling.folds")
+    if config.search_of(candidate) is not None:
+        modules.append("waterflow.modeling.tuning")
+    code = "".join(code_digest(name) for name in modules) + user_code(config.candidates[candidate].estimator)
     inputs = {
         "data": prepared.data.digest,
         "split": prepared.split.digest,
@@ -72,67 +79,42 @@ def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, tools:
     return action_key("train", inputs, code, environment_digest(tools.project.lock_file))
 
 
-def _score(fitted: Fitted, rows: Rows, config: PipelineConfig, candidate: str) -> tuple[Predicted, dict[str, float]]:
-    """Score a candidate; one that was fitted but cannot predict, or predicts no numbers, has failed as well."""
-    try:
-        predicted = predict_rows(fitted.pipeline, rows.features, rows.target, config.task)
-        return predicted, score_rows(predicted, config.task)
-    except Exception as error:  # an estimator of the user's choice may raise anything
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise FitError(
-            f"candidates.{candidate}: {type(error).__name__} while predicting: {reason}; "
-            "mend its params or drop the candidate"
-        ) from error
-
-
-def _check_main_metric(config: PipelineConfig, candidate: str, scores: dict[str, float]) -> None:
-    if config.metrics.main not in scores:
-        raise FitError(
-            f"candidates.{candidate}: metrics.main {config.metrics.main!r} is undefined for it "
-            f"(defined: {', '.join(headline(scores))}); "
-            "choose another main metric, or an estimator that gives probabilities"
-        )
-
-
-def _log_fitted(
+def _log_judged(
     prepared: Prepared,
     config: PipelineConfig,
     candidate: str,
     run_id: str,
     key: str,
-    fitted: Fitted,
-    scores: dict[str, float],
-    predicted: Predicted,
-    rows: dict[Part, Rows],
+    judged: Judged,
+    train_rows: Rows,
     tools: Tools,
 ) -> Trained:
-    part = config.strategy.select_on
-    chosen = config.candidates[candidate]
+    fitted, part, chosen = judged.fitted, config.strategy.select_on, config.candidates[candidate]
     model = tools.models.log_model(
         fitted.pipeline,
         experiment_id=prepared.experiment_id,
         run_id=run_id,
         name=candidate,
-        example=rows["train"].features.head(EXAMPLE_ROWS),
+        example=train_rows.features.head(EXAMPLE_ROWS),
         requirements=model_requirements(tools.project.lock_file, chosen.estimator),
         tags={"waterflow.pipeline": prepared.pipeline, "waterflow.data_digest": prepared.data.digest},
     )
-    metrics = {f"{part}_{name}": value for name, value in scores.items()} | {"fit_seconds": fitted.fit_seconds}
-    tags = {"waterflow.model_id": model.model_id, "waterflow.model_digest": model.digest}
-    if fitted.warnings:
-        tags["waterflow.fit_warnings"] = " | ".join(fitted.warnings)[:4000]
-        logger.warning("%s: %s", candidate, "; ".join(fitted.warnings))
-    if fitted.unused_columns:
-        tags["waterflow.unused_columns"] = ", ".join(fitted.unused_columns)[:4000]
-    estimator = fitted.pipeline.named_steps["model"]
-    params = {"estimator": chosen.estimator, **estimator.get_params(deep=False)}
-    tools.runs.log(run_id, params=params, metrics=metrics, tags=tags, model_id=model.model_id)
+    estimator = bare(fitted.pipeline.named_steps["model"])
+    metrics = {f"{part}_{name}": value for name, value in judged.scores.items()}
+    metrics |= {f"{part}_{name}_std": value for name, value in judged.spread.items()}
+    tools.runs.log(
+        run_id,
+        params={"estimator": chosen.estimator, **estimator.get_params(deep=False)},
+        metrics=metrics | {"fit_seconds": fitted.fit_seconds},
+        tags={"waterflow.model_id": model.model_id, "waterflow.model_digest": model.digest} | _notes(judged, candidate),
+        model_id=model.model_id,
+    )
     tools.runs.log_dataset(
         run_id,
         name=prepared.pipeline,
         digest=prepared.data.digest,
         source=f"{tools.store.uri}/{prepared.data.key}",
-        rows=len(rows["train"].target),
+        rows=len(train_rows.target),
         context="train",
     )
     trained = Trained(
@@ -141,12 +123,34 @@ def _log_fitted(
         run_id=run_id,
         model_id=model.model_id,
         scored_on=part,
-        metrics=headline(scores),
+        metrics=headline(judged.scores),
+        spread=headline(judged.spread),
+        tuned=judged.tuned.params if judged.tuned else {},
+        trials=len(judged.tuned.trials) if judged.tuned else 0,
         fit_seconds=fitted.fit_seconds,
     )
     with scratch_folder() as folder:
         write_record(folder, trained.to_json())
-        if config.task == "classification":
-            write_json(folder / f"confusion_matrix_{part}.json", confusion(predicted))
+        if judged.predicted is not None and config.task == "classification":
+            write_json(folder / f"confusion_matrix_{part}.json", confusion(judged.predicted))
+        if judged.tuned is not None:
+            write_trials(folder / "tuning", judged.tuned, config.metrics.main)
         tools.runs.log_folder(run_id, folder)
     return trained
+
+
+def _notes(judged: Judged, candidate: str) -> dict[str, str]:
+    """Say as tags what a person should know of a fit, and warn of what may be wrong with it."""
+    tags: dict[str, str] = {}
+    if judged.fitted.warnings:
+        tags["waterflow.fit_warnings"] = " | ".join(judged.fitted.warnings)[:4000]
+        logger.warning("%s: %s", candidate, "; ".join(judged.fitted.warnings))
+    if judged.fitted.unused_columns:
+        tags["waterflow.unused_columns"] = ", ".join(judged.fitted.unused_columns)[:4000]
+    if judged.tuned is not None:
+        states = judged.tuned.trials["state"].value_counts()
+        tags |= {f"waterflow.trials_{str(state).lower()}": str(count) for state, count in states.items()}
+        if judged.tuned.note:
+            tags["waterflow.tuning_note"] = judged.tuned.note
+            logger.warning("%s: %s", candidate, judged.tuned.note)
+    return tags

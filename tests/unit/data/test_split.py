@@ -13,6 +13,11 @@ from waterflow.errors import DataError
 KEYED = iris().assign(id=[f"flower-{number}" for number in range(150)])
 
 
+def parts_of(frame: pd.DataFrame, config: Any) -> pd.Series:
+    """Split rows and give their parts alone."""
+    return split_rows(frame, config)["part"]
+
+
 def hashed(**changes: Any) -> Any:
     """Configure a hash split by the column `id`."""
     return config_of(**{"split": {"kind": "hash"}, "key": ["id"], **changes})
@@ -28,15 +33,15 @@ def timed(**changes: Any) -> Any:
 
 def test_a_row_once_held_out_stays_held_out_as_data_grow() -> None:
     """More rows move no row from one part to another."""
-    few, many = split_rows(KEYED.iloc[:80], hashed()), split_rows(KEYED, hashed())
+    few, many = parts_of(KEYED.iloc[:80], hashed()), parts_of(KEYED, hashed())
     assert few.astype("str").tolist() == many.iloc[:80].astype("str").tolist()
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
     """Membership belongs to the row, not to its place."""
     shuffled = KEYED.sample(frac=1, random_state=0)
-    expected = split_rows(KEYED, hashed()).astype("str")
-    assert split_rows(shuffled, hashed()).astype("str").sort_index().tolist() == expected.tolist()
+    expected = parts_of(KEYED, hashed()).astype("str")
+    assert parts_of(shuffled, hashed()).astype("str").sort_index().tolist() == expected.tolist()
 
 
 def test_a_column_that_is_no_key_does_not_matter() -> None:
@@ -82,8 +87,8 @@ def test_null_keys_are_hashed_as_well() -> None:
 
 def test_the_seed_draws_another_holdout() -> None:
     """Two seeds hold out different rows."""
-    first = split_rows(KEYED, hashed(split={"kind": "hash", "seed": 0}))
-    second = split_rows(KEYED, hashed(split={"kind": "hash", "seed": 1}))
+    first = parts_of(KEYED, hashed(split={"kind": "hash", "seed": 0}))
+    second = parts_of(KEYED, hashed(split={"kind": "hash", "seed": 1}))
     assert (first != second).any()
 
 
@@ -105,14 +110,14 @@ def test_places_are_spread_evenly() -> None:
 def test_a_group_falls_on_one_side() -> None:
     """Rows of one household never teach a model about their own holdout."""
     frame = iris().assign(garden=[f"garden-{number % 30}" for number in range(150)])
-    split = split_rows(frame, config_of(group="garden", split={"kind": "hash"}))
+    split = parts_of(frame, config_of(group="garden", split={"kind": "hash"}))
     assert (split.astype("str").groupby(frame["garden"]).nunique() == 1).all()
 
 
 def test_validation_rows_are_taken_from_outside_the_holdout() -> None:
     """Another strategy leaves the holdout as it is."""
     quick = {"name": "quick", "select_on": "test", "promotable": False}
-    with_validation, without = split_rows(KEYED, hashed()), split_rows(KEYED, hashed(strategy=quick))
+    with_validation, without = parts_of(KEYED, hashed()), parts_of(KEYED, hashed(strategy=quick))
     assert ((with_validation == "test") == (without == "test")).all()
     assert (with_validation == "validation").any()
     assert not (without == "validation").any()
@@ -125,7 +130,7 @@ def test_the_holdout_is_the_latest_slice() -> None:
     """Every training row is older than every validation row, and those than every held-out row."""
     frame = iris().sample(frac=1, random_state=1).reset_index(drop=True)
     frame = frame.assign(day=pd.date_range("2026-01-01", periods=150, tz="UTC"))
-    split = split_rows(frame, timed())
+    split = parts_of(frame, timed())
     days = {part: frame.loc[split == part, "day"] for part in ("train", "validation", "test")}
     assert days["train"].max() < days["validation"].min()
     assert days["validation"].max() < days["test"].min()
@@ -136,7 +141,7 @@ def test_equal_times_fall_on_one_side() -> None:
     """Rows of one day are not known before one another."""
     days = pd.date_range("2026-01-01", periods=15, tz="UTC").repeat(10)
     frame = iris().sample(frac=1, random_state=1).assign(day=days)
-    split = split_rows(frame, timed(split={"kind": "time", "test_fraction": 0.25})).astype("str")
+    split = parts_of(frame, timed(split={"kind": "time", "test_fraction": 0.25})).astype("str")
     assert (split.groupby(frame["day"]).nunique() == 1).all()
     assert (split == "test").mean() <= 0.25
 
@@ -150,7 +155,7 @@ def test_dated_rows_are_split_by_time_unless_told_otherwise() -> None:
 def test_rows_of_one_moment_cannot_be_split_by_time() -> None:
     """No slice is later than another."""
     frame = iris().assign(day=pd.Timestamp("2026-01-01", tz="UTC"))
-    assert "no row of 150 falls into 'validation'" in message_of(lambda: split_rows(frame, timed()), DataError)
+    assert "no row of 150 falls into 'validation'" in message_of(lambda: parts_of(frame, timed()), DataError)
 
 
 # Stratified
@@ -158,7 +163,7 @@ def test_rows_of_one_moment_cannot_be_split_by_time() -> None:
 
 def test_a_stratified_split_is_exact_in_each_class() -> None:
     """Fifty flowers of a species are 30, 10 and 10."""
-    split = split_rows(iris(), config_of(split={"kind": "stratified"}))
+    split = parts_of(iris(), config_of(split={"kind": "stratified"}))
     shares = {share.part: share for share in count_shares(split, iris()["species"])}
     species = ("setosa", "versicolor", "virginica")
     assert shares["train"].by_class == dict.fromkeys(species, 30)
@@ -169,7 +174,7 @@ def test_a_stratified_split_is_exact_in_each_class() -> None:
 def test_a_stratified_split_follows_its_seed() -> None:
     """One seed gives the same rows each time, another gives others."""
     first, again, other = (
-        split_rows(iris(), config_of(split={"kind": "stratified", "seed": seed})) for seed in (1, 1, 2)
+        parts_of(iris(), config_of(split={"kind": "stratified", "seed": seed})) for seed in (1, 1, 2)
     )
     assert (first == again).all()
     assert (first != other).any()
@@ -181,27 +186,27 @@ def test_a_stratified_split_follows_its_seed() -> None:
 def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
     """Holdout and validation rows together must be less than all."""
     config = config_of(split={"kind": "hash", "test_fraction": 0.8})
-    message = message_of(lambda: split_rows(iris(), config), DataError)
+    message = message_of(lambda: parts_of(iris(), config), DataError)
     assert "test_fraction 0.8 and validation_fraction 0.2 leave no row to train on" in message
 
 
 def test_too_few_rows_for_a_part_are_refused() -> None:
     """A holdout of no row judges nothing."""
     config = hashed(split={"kind": "hash", "test_fraction": 0.0001})
-    assert "no row of 150 falls into 'test'" in message_of(lambda: split_rows(KEYED, config), DataError)
+    assert "no row of 150 falls into 'test'" in message_of(lambda: parts_of(KEYED, config), DataError)
 
 
 def test_training_rows_of_one_class_are_refused() -> None:
     """When all of a class lies in the latest slice, there is nothing to tell apart."""
     day = pd.Timestamp("2026-01-01", tz="UTC")
     frame = iris().assign(species=["a"] * 130 + ["b"] * 20, day=[day + timedelta(days=n) for n in range(150)])
-    message = message_of(lambda: split_rows(frame, timed()), DataError)
+    message = message_of(lambda: parts_of(frame, timed()), DataError)
     assert "the training rows hold one class of 'species' only" in message
 
 
 def test_shares_of_a_regression_have_no_classes() -> None:
     """Numbers are counted by row alone."""
-    split = split_rows(KEYED, hashed())
+    split = parts_of(KEYED, hashed())
     shares = count_shares(split, None)
     assert sum(share.rows for share in shares) == 150
     assert all(share.by_class == {} for share in shares)

@@ -1,0 +1,98 @@
+"""The values that a search may choose from, between the YAML's terms and Optuna's."""
+
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from waterflow.config.schema import Dimension
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+Labels = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Space:
+    """The dimensions of a search, and the parameters that an estimator has without it.
+
+    Optuna keeps numbers, texts, booleans and null; any other choice, such as a list, goes by a label, its JSON.
+    """
+
+    dimensions: Mapping[str, Dimension]
+    usual: Mapping[str, Any]
+
+    def distributions(self) -> dict[str, "BaseDistribution"]:
+        """Give the dimensions in Optuna's terms."""
+        return {name: _distribution(dimension) for name, dimension in self.dimensions.items()}
+
+    def params_of(self, labels: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the estimator's parameters for what Optuna chose."""
+        return {name: _choice(self.dimensions[name], label) for name, label in labels.items()}
+
+    def usual_labels(self) -> Labels | None:
+        """Give the parameters without a search in Optuna's terms; None where one of them lies outside the space."""
+        labels = {name: _label_of(dimension, self.usual[name]) for name, dimension in self.dimensions.items()}
+        return None if _Outside in labels.values() else labels
+
+    def grid(self) -> list[Labels]:
+        """List every point of a grid, the first dimension slowest."""
+        axes = [_axis(dimension) for dimension in self.dimensions.values()]
+        return [dict(zip(self.dimensions, point, strict=True)) for point in itertools.product(*axes)]
+
+
+class _Outside:
+    """Stands for a value that a dimension does not hold; null is a value."""
+
+
+def _distribution(dimension: Dimension) -> "BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if dimension.choices is not None:
+        return CategoricalDistribution([_label(choice) for choice in dimension.choices])
+    assert dimension.low is not None
+    assert dimension.high is not None
+    if dimension.integer:
+        low, high = math.ceil(dimension.low), math.floor(dimension.high)
+        return IntDistribution(low, high, log=dimension.log, step=int(dimension.step or 1))
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+
+
+def _label(choice: Any) -> Any:
+    return choice if choice is None or isinstance(choice, bool | int | float | str) else json.dumps(choice)
+
+
+def _choice(dimension: Dimension, label: Any) -> Any:
+    if dimension.choices is None:
+        return label
+    return next(choice for choice in dimension.choices if _same(_label(choice), label))
+
+
+def _label_of(dimension: Dimension, value: Any) -> Any:
+    if dimension.choices is not None:
+        return next((_label(choice) for choice in dimension.choices if _same(choice, value)), _Outside)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or (dimension.integer and value != int(value)):
+        return _Outside
+    return value if _distribution(dimension)._contains(value) else _Outside
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Tell 1 and True apart, which are equal in Python; a YAML's list equals a tuple."""
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return list(first) == list(second)
+    return isinstance(first, bool) == isinstance(second, bool) and first == second
+
+
+def _axis(dimension: Dimension) -> list[Any]:
+    if dimension.choices is not None:
+        return [_label(choice) for choice in dimension.choices]
+    assert dimension.low is not None
+    assert dimension.high is not None
+    step = dimension.step or 1.0
+    count = math.floor((dimension.high - dimension.low) / step + 1e-9) + 1
+    values = [dimension.low + number * step for number in range(count)]
+    return [int(value) for value in values] if dimension.integer else values

@@ -1,0 +1,110 @@
+"""One candidate, tuned, fitted and scored where its strategy lets selection look."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.errors import WaterflowError
+from waterflow.modeling.fitting import Division, Fitted, Rows, assemble, fit_candidate
+from waterflow.modeling.folds import cannot_predict, check_main_metric, divisions_of, judge_usual
+from waterflow.modeling.metrics import Predicted, predict_rows, score_rows
+from waterflow.records import Part
+
+if TYPE_CHECKING:
+    from waterflow.modeling.tuning import Tuned
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A fitted candidate and what selection may know of it.
+
+    `scores` are those of the rows that the strategy selects on; on folds they are means, with their `spread`, and
+    there is no single prediction to show.
+    """
+
+    fitted: Fitted
+    scores: dict[str, float]
+    spread: dict[str, float] = field(default_factory=dict)
+    predicted: Predicted | None = None
+    tuned: "Tuned | None" = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a fit takes beside the configuration: where studies are kept and under which name, and how many threads.
+
+    `find_database` gives the address of the database, and is asked only when something is tuned.
+    """
+
+    find_database: Callable[[], str]
+    study_name: str
+    threads: int
+
+
+def judge_candidate(config: PipelineConfig, candidate: str, rows: Mapping[Part, Rows], setting: Setting) -> Judged:
+    """Tune a candidate where its YAML and the strategy say so, fit it and score it; raises FitError when it cannot be.
+
+    `quick` fits and scores the holdout. `balanced` tunes and scores on the validation rows. `rigorous` does both on
+    the folds and fits all their rows at the end.
+    """
+    match config.strategy.select_on:
+        case "test":
+            fitted = fit_candidate(config, candidate, rows["train"], threads=setting.threads)
+            return _scored(config, candidate, fitted, rows["test"])
+        case "validation":
+            return _on_validation(config, candidate, rows["train"], rows["validation"], setting)
+        case "folds":
+            return _on_folds(config, candidate, rows["train"], setting)
+
+
+def _on_validation(config: PipelineConfig, candidate: str, train: Rows, validation: Rows, setting: Setting) -> Judged:
+    if config.search_of(candidate) is None:
+        fitted = fit_candidate(config, candidate, train, validation, threads=setting.threads)
+        return _scored(config, candidate, fitted, validation)
+    divisions = divisions_of(config, candidate, train, validation)
+    tuned = _tune(config, candidate, divisions, setting)
+    if tuned.attempt.model is not None:
+        fitted = assemble(divisions[0], tuned.attempt.model)
+    else:  # an earlier try fitted the best
+        fitted = fit_candidate(config, candidate, train, validation, tuned.params, setting.threads)
+    return _scored(config, candidate, fitted, validation, tuned)
+
+
+def _on_folds(config: PipelineConfig, candidate: str, rows: Rows, setting: Setting) -> Judged:
+    divisions = divisions_of(config, candidate, rows, None)
+    tuned = None
+    if config.search_of(candidate) is None:
+        attempt = judge_usual(config, candidate, divisions, setting.threads)
+    else:
+        tuned = _tune(config, candidate, divisions, setting)
+        attempt = tuned.attempt
+    stopped = {} if attempt.mean_rounds is None else {"n_estimators": attempt.mean_rounds}
+    params = (tuned.params if tuned else {}) | stopped
+    fitted = fit_candidate(config, candidate, rows, None, params, setting.threads)
+    return Judged(fitted, attempt.means, attempt.spread, tuned=tuned)
+
+
+def _tune(config: PipelineConfig, candidate: str, divisions: Sequence[Division], setting: Setting) -> "Tuned":
+    from waterflow.modeling.tuning import tune_candidate
+
+    return tune_candidate(
+        config,
+        candidate,
+        divisions,
+        database_uri=setting.find_database(),
+        study_name=setting.study_name,
+        threads=setting.threads,
+    )
+
+
+def _scored(config: PipelineConfig, candidate: str, fitted: Fitted, rows: Rows, tuned: "Tuned | None" = None) -> Judged:
+    try:
+        predicted = predict_rows(fitted.pipeline, rows.features, rows.target, config.task)
+        scores = score_rows(predicted, config.task, config.costs)
+    except WaterflowError:
+        raise
+    except Exception as error:  # an estimator of the user's choice may raise anything
+        raise cannot_predict(candidate, error) from error
+    check_main_metric(config, candidate, scores)
+    return Judged(fitted, scores, predicted=predicted, tuned=tuned)
