@@ -14,7 +14,8 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from waterflow.errors import ConfigError, WaterflowError
+from waterflow.cli_data import breaks_table, data_app
+from waterflow.errors import ConfigError, ContractError, WaterflowError
 
 if TYPE_CHECKING:
     from waterflow.records import Record, Registered
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 step_app = typer.Typer(help="Run one step on records in JSON files.", no_args_is_help=True)
 app.add_typer(step_app, name="step")
+app.add_typer(data_app, name="data")
 
 Kind = TypeVar("Kind", bound="Record")
 
@@ -238,6 +240,8 @@ def main() -> None:
     except WaterflowError as error:
         if "--debug" in sys.argv:
             raise
+        if isinstance(error, ContractError):
+            err.print(breaks_table(error))
         err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(1)
 

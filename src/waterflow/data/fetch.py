@@ -14,6 +14,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -180,7 +181,7 @@ def _npm(dataset: Fetchable, scratch: Path, target: Path) -> list[str]:
 
 
 def _watch(command: Sequence[str], scratch: Path, report: Report) -> str:
-    """Run a client in `scratch` and report how that folder grows, whatever the client shows; gives what it said."""
+    """Run a client in `scratch`, report how its largest file grows, and give what it said."""
     said = scratch / "said.txt"
     with said.open("wb") as output:
         process = subprocess.Popen(
@@ -188,7 +189,7 @@ def _watch(command: Sequence[str], scratch: Path, report: Report) -> str:
         )
         try:
             while process.poll() is None:
-                report(_size_of(scratch))
+                report(_largest_in(scratch))
                 time.sleep(0.1)
         finally:
             process.kill()
@@ -196,14 +197,14 @@ def _watch(command: Sequence[str], scratch: Path, report: Report) -> str:
     return said.read_text("utf-8", errors="replace")
 
 
-def _size_of(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:  # moved on meanwhile
-            continue
-    return total
+def _largest_in(folder: Path) -> int:
+    """Give the size of the largest file: the archive, wherever its client puts it while it arrives."""
+    largest = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # moved on meanwhile
+                largest = max(largest, (Path(parent) / name).stat().st_size)
+    return largest
 
 
 NO_NETWORK = re.compile(

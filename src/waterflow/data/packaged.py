@@ -48,7 +48,7 @@ def flights() -> pd.DataFrame:
     departure = hour + pd.to_timedelta(frame["minute"], unit="min")
     frame = frame.assign(
         scheduled_departure=departure,
-        day_of_week=departure.dt.tz_convert("America/New_York").dt.dayofweek,
+        day_of_week=departure.dt.tz_convert("America/New_York").dt.day_of_week,
         scheduled_arrival_minutes=frame["sched_arr_time"] // 100 * 60 + frame["sched_arr_time"] % 100,
         # An observation is dated by the hour it falls into, so that of the departure's own hour may be later than it.
         observed=hour - pd.Timedelta(hours=1),

