@@ -24,6 +24,14 @@ demo: $(BIN)/.runtime ## Run the real Airflow DAG train_iris in this process, on
 test: $(BIN)/.dev ## Pass every test that needs no Docker
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/dags tests/e2e
 
+.PHONY: install-bert
+install-bert: $(BIN)/.bert ## Add the extra `bert`: torch and transformers (about 5 GB on Linux, with CUDA)
+
+.PHONY: test-bert
+test-bert: .venv-bert/.ready ## Fine-tune a packaged MiniLM on real reviews, offline, to a registered version
+	.venv-bert/bin/waterflow data fetch reviews
+	HF_HUB_OFFLINE=1 .venv-bert/bin/python -m pytest -v tests/bert
+
 .PHONY: test-stack
 test-stack: $(BIN)/.dev ## Test the whole stack in Docker, from clean volumes, beside one that may be running
 	$(BIN)/python -m pytest -v -m stack tests/stack
@@ -60,10 +68,16 @@ lock: $(BIN)/.uv ## Resolve the locked requirements again
 		--no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" --group dev -c requirements.lock -o requirements-dev.lock
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bert"], sep="\n")' \
+		| $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" - -c requirements.lock -o requirements-bert.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" --group bert-test -c requirements.lock \
+		-c requirements-bert.lock -o requirements-bert-test.lock
 
 .PHONY: clean
-clean: ## Remove .venv and .waterflow (not the stack's volumes)
-	rm -rf .venv .waterflow
+clean: ## Remove .venv, .venv-bert and .waterflow (not the stack's volumes)
+	rm -rf .venv .venv-bert .waterflow
 
 $(BIN)/.uv:
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 with venv on the PATH; install one, or name it: make PYTHON=/path/to/python"; exit 1; }
@@ -83,6 +97,21 @@ $(BIN)/.dev: $(BIN)/.runtime requirements-dev.lock
 	@echo "installing the development tools"
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-dev.lock
 	@$(UV) pip install -q --python $(BIN)/python --no-deps --compile-bytecode -e .
+	@touch $@
+
+# The extra only adds to what the other locks install: its own lock is resolved under theirs.
+$(BIN)/.bert: $(BIN)/.runtime requirements-bert.lock
+	@echo "installing torch and transformers"
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-bert.lock
+	@touch $@
+
+# Tests of the extra have an environment of their own, so that all other tests run without it.
+.venv-bert/.ready: $(BIN)/.uv requirements.lock requirements-dev.lock requirements-bert.lock requirements-bert-test.lock pyproject.toml
+	@echo "setting up .venv-bert: the locked requirements, torch, transformers and a packaged MiniLM (once)"
+	@test -x .venv-bert/bin/python || $(BIN)/python -m venv .venv-bert
+	@$(UV) pip install -q --python .venv-bert/bin/python --require-hashes --compile-bytecode -r requirements.lock \
+		-r requirements-dev.lock -r requirements-bert.lock -r requirements-bert-test.lock
+	@$(UV) pip install -q --python .venv-bert/bin/python --no-deps -e .
 	@touch $@
 
 -include stack.mk

@@ -19,6 +19,9 @@ from packaging.requirements import Requirement
 
 SOURCE_ROOT = Path(__file__).resolve().parents[1]
 
+# Estimators that an optional extra brings: its lock, which lies beside the main one, and what their models need of it.
+EXTRAS = {"waterflow.modeling.bert": ("requirements-bert.lock", ("torch", "transformers"))}
+
 
 @dataclass(frozen=True)
 class GitState:
@@ -51,10 +54,12 @@ def action_key(step: str, inputs: Mapping[str, Any], code: str, environment: str
     return digest_of({"step": step, "inputs": dict(inputs), "code": code, "environment": environment})
 
 
-def environment_digest(lock_file: Path) -> str:
-    """Hash the lock file's bytes, the Python minor version and the platform."""
+def environment_digest(lock_file: Path, estimator_path: str = "") -> str:
+    """Hash the lock's bytes, those of an extra's where the estimator needs one, Python's minor version, the platform."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return digest_of([lock_digest(lock_file), version, sys.platform, platform.machine()])
+    extra, _ = _extra_of(estimator_path)
+    locks = [lock_digest(lock_file), *([lock_digest(lock_file.with_name(extra))] if extra else [])]
+    return digest_of([*locks, version, sys.platform, platform.machine()])
 
 
 def lock_digest(lock_file: Path) -> str:
@@ -74,6 +79,8 @@ def user_code(estimator_path: str) -> str:
     Installed packages are the lock file's business.
     """
     module = estimator_path.rpartition(".")[0]
+    if module.startswith("waterflow."):
+        return code_digest(module)
     spec = find_spec(module)
     origin = Path(spec.origin) if spec and spec.origin and spec.has_location else None
     if origin is None or "site-packages" in origin.parts or origin.suffix != ".py":
@@ -116,7 +123,11 @@ def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
     needed = ["mlflow", "scikit-learn", "pandas", "numpy", "scipy", "cloudpickle"]
     if package != "sklearn":
         needed += _distributions().get(package, [])
+    extra, packages = _extra_of(estimator_path)
     versions = locked_versions(lock_file, needed)
+    if extra:
+        needed += packages
+        versions |= locked_versions(lock_file.with_name(extra), packages)
     return [f"{name}=={versions[name]}" for name in needed if name in versions]
 
 
@@ -132,6 +143,10 @@ def _imports_in(source: str, package: str) -> list[str]:
         elif isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
     return names
+
+
+def _extra_of(estimator_path: str) -> tuple[str, tuple[str, ...]]:
+    return EXTRAS.get(estimator_path.rpartition(".")[0], ("", ()))
 
 
 @cache

@@ -1,35 +1,32 @@
 """Logged models and the model registry."""
 
-import logging
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import mlflow
-import mlflow.sklearn
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.models import Model, infer_signature
-from mlflow.utils import requirements_utils
 
+import waterflow
 from waterflow.errors import StoreError, TrackingError
-from waterflow.stores.base import sha256_of
 from waterflow.tracking.errors import translated
+from waterflow.tracking.formats import FORMATS, format_of, without_advice, without_package_map
 
-MODEL_FILE = "model.pkl"
 CHALLENGER, CHAMPION = "challenger", "champion"
 
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model in MLflow: its id, and the sha256 of the file that holds the fitted pipeline."""
+    """A model in MLflow: its id, and the sha256 of the files that hold the fitted pipeline."""
 
     model_id: str
     digest: str
@@ -67,28 +64,30 @@ class ModelStore:
     ) -> LoggedModel:
         """Log a fitted pipeline with signature, input example and given requirements.
 
-        The format is cloudpickle: skops takes ten times as long for a forest, and MLflow reads its list of
-        trusted types from the very file that it should distrust. `load_model` holds the file against its
-        digest instead.
-
-        `mlflow.sklearn.log_model` would do the same and more: load the model again to try its example, read the
-        run's metrics back, and, without a run of the fluent API, choose experiment 0.
+        `load_model` holds its files against their digest. MLflow's own `log_model` would do the same and more: load
+        the model again to try its example, read the run's metrics back, and, without a run of the fluent API,
+        choose experiment 0.
         """
-        with translated(self._uri), _without_advice(), _without_package_map(), tempfile.TemporaryDirectory() as scratch:
+        example, quiet = _without_zones(example), without_advice()
+        with translated(self._uri), quiet, without_package_map(), tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
             description = Model(run_id=run_id)
-            mlflow.sklearn.save_model(
-                pipeline,
-                str(folder),
-                mlflow_model=description,
-                signature=infer_signature(example, pipeline.predict(example)),
-                input_example=example,
-                pip_requirements=list(requirements),
-                serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
-            )
-            digest = sha256_of(folder / MODEL_FILE)
+            kind = format_of(pipeline)
+            with _own_code_inside():
+                kind.save(
+                    pipeline,
+                    folder,
+                    description,
+                    signature=infer_signature(example, pipeline.predict(example)),
+                    input_example=example,
+                    pip_requirements=list(requirements),
+                )
+            digest = kind.digest(folder)
             model = self._client.create_logged_model(
-                experiment_id, name=name, source_run_id=run_id, tags={**tags, "waterflow.sha256": digest}
+                experiment_id,
+                name=name,
+                source_run_id=run_id,
+                tags={**tags, "waterflow.sha256": digest, "waterflow.format": kind.name},
             )
             description.model_id = description.model_uuid = model.model_id
             description.artifact_path = model.artifact_location
@@ -102,15 +101,16 @@ class ModelStore:
         """Load the fitted pipeline; raises StoreError when its file is gone or is not the one that was logged."""
         with translated(self._uri), tempfile.TemporaryDirectory() as folder:
             mlflow.set_tracking_uri(self._uri)
-            expected = self._client.get_logged_model(model_id).tags.get("waterflow.sha256")
+            tags = self._client.get_logged_model(model_id).tags
+            kind, expected = FORMATS[tags.get("waterflow.format", "cloudpickle")], tags.get("waterflow.sha256")
             try:
                 path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
-                found = sha256_of(path / MODEL_FILE)
+                found = kind.digest(path)
             except (MlflowException, OSError) as error:
                 raise StoreError(f"model {model_id}: its files cannot be fetched ({_first_line(error)})") from error
             if expected is not None and found != expected:
-                raise StoreError(f"model {model_id}: {MODEL_FILE} is not the file that was logged; it was altered")
-            return mlflow.sklearn.load_model(str(path))
+                raise StoreError(f"model {model_id}: its files are not those that were logged; they were altered")
+            return kind.load(path)
 
     def find_version(self, model: str, run_id: str) -> int | None:
         """Give the version that was registered from a run, if there is one."""
@@ -190,32 +190,19 @@ class ModelStore:
 
 
 @contextmanager
-def _without_advice() -> Iterator[None]:
-    """Silence two hints of MLflow that are answered: pickle (see `log_model`), and that integers cannot be null."""
-    logger = logging.getLogger("mlflow.sklearn")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextmanager
-def _without_package_map() -> Iterator[None]:
-    """Keep MLflow from reading the metadata of every installed package, half a second in each new process.
-
-    It wants to know which package a module came from, for requirements that it infers; ours are given, and it
-    still holds their versions against those that are installed.
-    """
-    known = requirements_utils._MODULES_TO_PACKAGES
-    requirements_utils._MODULES_TO_PACKAGES = known or {}
+def _own_code_inside() -> Iterator[None]:
+    """Let pickles carry Waterflow's own transformers and estimators, so that models load where it is not installed."""
+    cloudpickle.register_pickle_by_value(waterflow)
     try:
         yield
     finally:
-        requirements_utils._MODULES_TO_PACKAGES = known
+        cloudpickle.unregister_pickle_by_value(waterflow)
+
+
+def _without_zones(example: pd.DataFrame) -> pd.DataFrame:
+    """Give times in UTC without their zone: MLflow's signature knows no others, and refuses those at prediction."""
+    zoned = example.select_dtypes("datetimetz")
+    return example.assign(**{str(name): column.dt.tz_convert(None) for name, column in zoned.items()})
 
 
 def _version(entry: ModelVersion, aliases: dict[str, str]) -> Version:
