@@ -204,7 +204,7 @@ def test_a_main_metric_that_a_candidate_does_not_have_leaves_it_out(tracked: Pro
         (lambda rows: rows.drop(columns="species"), "target: 'species' is no column"),
         (lambda rows: rows.assign(species="setosa"), "there is nothing to learn"),
         (lambda rows: rows.iloc[:101], "has one row"),
-        (lambda rows: rows.assign(petal_width_cm=np.nan), "is null in all 150 rows"),
+        (lambda rows: rows.assign(petal_width_cm=np.nan), "is null or empty in all 150 rows"),
         (lambda rows: rows.assign(species=rows["species"].where(rows.index > 0)), "is null in 1 of 150 rows"),
         (lambda rows: rows.iloc[:0], "has no row"),
     ],

@@ -67,7 +67,7 @@ class SqlSource(Section):
     def _one_address(self) -> Self:
         if (self.url is None) == (self.url_env is None):
             raise ValueError("give exactly one of url, url_env")
-        if self.url and re.search(r"://[^/@]*:[^/@]+@", self.url):
+        if self.url and re.search(r"://[^:/@]*:[^@]+@", self.url):
             raise ValueError(
                 "url: it holds a password, and this file is stored with every run; "
                 "put the URL into an environment variable and name that by url_env"
@@ -102,7 +102,10 @@ class WindowConfig(Section):
 
 
 class ColumnContract(Section):
-    """What one column must hold; `min` and `max` are inclusive, `values` are all that may occur."""
+    """What one column must hold; `min` and `max` are inclusive, `values` are all that may occur.
+
+    `pattern` is a regular expression for the whole of a text. A null breaks `nullable: false` and no other rule.
+    """
 
     type: Literal["integer", "number", "text", "boolean", "datetime"] | None = None
     nullable: bool = True
@@ -111,6 +114,18 @@ class ColumnContract(Section):
     values: tuple[Any, ...] | None = None
     pattern: str | None = None
     unique: bool = False
+
+    @model_validator(mode="after")
+    def _can_be_held(self) -> Self:
+        if isinstance(self.min, date) != isinstance(self.max, date) and None not in (self.min, self.max):
+            raise ValueError(f"min {self.min} and max {self.max}: give two numbers or two dates")
+        if self.min is not None and self.max is not None and self.min > self.max:  # type: ignore[operator]
+            raise ValueError(f"min {self.min} lies above max {self.max}")
+        try:
+            re.compile(self.pattern or "")
+        except re.error as error:
+            raise ValueError(f"pattern: {self.pattern!r} is no regular expression ({error})") from error
+        return self
 
 
 class ContractConfig(Section):

@@ -14,9 +14,14 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
     """Refuse rows that cannot be trained on; raises DataError naming the column and what to do.
 
     Asked for: every declared column, a target without nulls and with something to tell apart, features that
-    are not null throughout, and enough rows for each part of the split.
+    are not null or empty throughout, a group for each row and enough rows for each part of the split.
     """
     _check_columns(frame, config)
+    if config.group is not None and frame[config.group].isna().any():
+        raise DataError(
+            f"group: {config.group!r} is null in {int(frame[config.group].isna().sum())} of {len(frame)} rows; without "
+            "their group they could fall on both sides of the split: fill it or leave those rows out"
+        )
     target = frame[config.target]
     if target.isna().any():
         raise DataError(
@@ -32,16 +37,27 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
     if config.task == "classification":
         _check_classes(target, config)
     for name in feature_columns(frame, config):
-        if frame[name].isna().all():
-            raise DataError(f"column {name!r} is null in all {len(frame)} rows; add `drop: [{name}]` or mend the data")
+        if _is_blank(frame[name]):
+            raise DataError(
+                f"column {name!r} is null or empty in all {len(frame)} rows; add `drop: [{name}]` or mend the data"
+            )
 
 
 def feature_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:
-    """Name the columns that a model may see: the declared features, or all but those with another role."""
+    """Name the columns that a model may see: the declared features, or all but those with another role.
+
+    What is dropped, or known only after the outcome, is no feature even where it is declared as one.
+    """
     if config.features is not None:
-        return [name for name in config.features if name not in config.drop]
-    roles = {config.target, config.group, config.time_column, *config.key, *config.drop}
+        return [name for name in config.features if name not in (*config.drop, *config.known_after)]
+    roles = {config.target, config.group, config.time_column, *config.key, *config.drop, *config.known_after}
     return [str(name) for name in frame.columns if name not in roles]
+
+
+def _is_blank(column: pd.Series) -> bool:
+    """Say whether a column is null throughout, or holds nothing but empty text and spaces."""
+    values = column.dropna()
+    return all(isinstance(value, str) and not value.strip() for value in values)
 
 
 def _check_columns(frame: pd.DataFrame, config: PipelineConfig) -> None:
@@ -49,6 +65,7 @@ def _check_columns(frame: pd.DataFrame, config: PipelineConfig) -> None:
         "target": (config.target,),
         "features": config.features or (),
         "drop": config.drop,
+        "known_after": config.known_after,
         "key": config.key,
         "group": (config.group,) if config.group else (),
         "time_column": (config.time_column,) if config.time_column else (),

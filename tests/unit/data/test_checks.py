@@ -45,7 +45,7 @@ def test_a_declared_column_that_the_data_lack_is_named(changes: dict[str, Any], 
         (lambda frame: frame.assign(species="setosa"), "is always 'setosa'; there is nothing to learn"),
         (lambda frame: frame.assign(species=frame["species"].where(frame.index > 2)), "is null in 3 of 150 rows"),
         (lambda frame: frame.iloc[:101], "class 'virginica' of 'species' has one row"),
-        (lambda frame: frame.assign(petal_width_cm=np.nan), "column 'petal_width_cm' is null in all 150 rows"),
+        (lambda frame: frame.assign(petal_width_cm=np.nan), "column 'petal_width_cm' is null or empty in all 150 rows"),
         (lambda frame: frame.assign(species=[0] * 149 + [1]), "class 1 of 'species' has one row"),
     ],
 )
