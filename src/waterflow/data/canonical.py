@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,11 +10,12 @@ import pyarrow.parquet as pq
 
 def canonical_order(frame: pd.DataFrame, time_column: str | None) -> pd.DataFrame:
     """Sort rows by time, then by a hash of their values, and drop the index."""
-    order = pd.DataFrame({"hash": pd.util.hash_pandas_object(frame, index=False)}, index=frame.index)
-    if time_column is not None:
-        order.insert(0, "time", frame[time_column])
-    positions = order.reset_index(drop=True).sort_values(list(order.columns), kind="stable").index
-    return frame.take(positions.to_numpy()).reset_index(drop=True)
+    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    if time_column is None:
+        positions = np.argsort(hashes, kind="stable")
+    else:
+        positions = np.lexsort((hashes, pd.DatetimeIndex(frame[time_column]).asi8))
+    return frame.take(positions).reset_index(drop=True)
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:

@@ -100,7 +100,9 @@ def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _time_fractions(times: pd.Series) -> NDArray[np.float64]:
     """Place each row by the share of rows that are later: equal times never fall on two sides."""
-    return (times.rank(method="max", ascending=False).to_numpy() - 1) / len(times)
+    moments = pd.DatetimeIndex(times).asi8
+    not_earlier = len(moments) - np.searchsorted(np.sort(moments), moments, side="left")
+    return (not_earlier - 1) / len(moments)
 
 
 def _stratified_fractions(target: pd.Series, config: PipelineConfig) -> NDArray[np.float64]:
