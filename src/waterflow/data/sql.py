@@ -125,7 +125,7 @@ def _check_names(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _plain_types(frame: pd.DataFrame) -> pd.DataFrame:
     """Turn what drivers give as Python objects into types that Parquet and models know: dates, else text."""
-    for name in frame.select_dtypes(object).columns:
+    for name in [name for name, dtype in frame.dtypes.items() if pd.api.types.is_object_dtype(dtype)]:
         kind = pd.api.types.infer_dtype(frame[name], skipna=True)
         if kind == "date":
             frame[name] = pd.to_datetime(frame[name])
