@@ -55,7 +55,7 @@ def action_key(step: str, inputs: Mapping[str, Any], code: str, environment: str
 
 
 def environment_digest(lock_file: Path, estimator_path: str = "") -> str:
-    """Hash the lock's bytes, those of an extra's where the estimator needs one, Python's minor version, the platform."""
+    """Hash the lock's bytes, those of the extra's that an estimator needs, Python's minor version and the platform."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     extra, _ = _extra_of(estimator_path)
     locks = [lock_digest(lock_file), *([lock_digest(lock_file.with_name(extra))] if extra else [])]

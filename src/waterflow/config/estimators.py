@@ -1,6 +1,7 @@
 """Finding the estimator behind a dotted path, and saying early why it will not do."""
 
 import inspect
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -43,7 +44,7 @@ def build_estimator(candidate: CandidateConfig, seed: int, place: str) -> Any:
         estimator = estimator_class(**candidate.params)
     except Exception as error:  # scikit-learn checks in fit, but an estimator of the user's own may check here
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{place}.params: {reason}; valid: {_parameters(estimator_class)}") from error
+        raise ConfigError(f"{place}.params: {reason}; valid: {_list(_parameters(estimator_class))}") from error
     known = estimator.get_params(deep=False)
     if known.get("random_state", seed) is None:
         estimator.set_params(random_state=seed)
@@ -51,7 +52,7 @@ def build_estimator(candidate: CandidateConfig, seed: int, place: str) -> Any:
 
 
 def check_candidate(candidate: CandidateConfig, task: Task, place: str) -> None:
-    """Refuse a candidate that cannot be made, or that is of the other task; raises ConfigError."""
+    """Refuse a candidate that cannot be made, is of the other task or is tuned by what it lacks; raises ConfigError."""
     from sklearn.base import is_classifier, is_regressor  # dear to import, and only a run needs it
 
     estimator = build_estimator(candidate, seed=0, place=place)
@@ -59,8 +60,50 @@ def check_candidate(candidate: CandidateConfig, task: Task, place: str) -> None:
         raise ConfigError(f"{place}.estimator: {candidate.estimator!r} is a regressor; task is classification")
     if task == "regression" and is_classifier(estimator):
         raise ConfigError(f"{place}.estimator: {candidate.estimator!r} is a classifier; task is regression")
+    _check_parameters(candidate, estimator, place)
 
 
-def _parameters(estimator_class: type[Any]) -> str:
-    names = [name for name in inspect.signature(estimator_class).parameters if name not in ("args", "kwargs")]
+def check_ready(candidates: Mapping[str, CandidateConfig]) -> None:
+    """Ask estimators that can tell, by a method `check_ready`, whether what they need is here; raises ConfigError."""
+    for name, candidate in candidates.items():
+        estimator = build_estimator(candidate, seed=0, place=f"candidates.{name}")
+        if callable(ask := getattr(estimator, "check_ready", None)):
+            try:
+                ask()
+            except ConfigError as error:
+                raise ConfigError(f"candidates.{name}: {error}") from error
+
+
+def _check_parameters(candidate: CandidateConfig, estimator: Any, place: str) -> None:
+    """Refuse names that the estimator does not have, where it would not refuse them itself until it fits, or never."""
+    known = _parameters(type(estimator))
+    for name in candidate.params:
+        if name not in known:  # XGBoost takes any name, and only warns of it while it fits
+            raise ConfigError(f"{place}.params.{name}: {_name(estimator)} has no such parameter; valid: {_list(known)}")
+    searched = candidate.search.space if candidate.search else {}
+    for name in searched:
+        if name not in estimator.get_params():
+            raise ConfigError(
+                f"{place}.search.space.{name}: {_name(estimator)} has no such parameter; valid: {_list(known)}"
+            )
+    if candidate.early_stopping_rounds is not None and "early_stopping_rounds" not in known:
+        raise ConfigError(
+            f"{place}.early_stopping_rounds: {_name(estimator)} does not stop early on rows that it is given; "
+            "remove the key, or choose an estimator such as xgboost.XGBClassifier"
+        )
+
+
+def _name(estimator: Any) -> str:
+    return type(estimator).__name__
+
+
+def _list(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
+
+
+def _parameters(estimator_class: type[Any]) -> list[str]:
+    """List a class's parameters; one that takes any keyword says by an instance which ones it knows."""
+    parameters = inspect.signature(estimator_class).parameters
+    if any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in parameters.values()):
+        return sorted(estimator_class().get_params(deep=False))
+    return [name for name in parameters if name not in ("args", "kwargs")]

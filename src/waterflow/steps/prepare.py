@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from waterflow.config.compose import choose, choose_scenario, compose_pipeline
+from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import canonical_order, write_parquet
 from waterflow.data.checks import check_rows
@@ -34,6 +35,7 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
     A retry finds the run of its first try, and what that try stored: the source is not read a second time.
     """
     config = compose_request(request, tools)
+    check_ready(config.candidates)
     window = window_for(request, config)
     key = prepare_key(config, window, tools)
     experiment_id = tools.runs.ensure_experiment(config.name)

@@ -70,13 +70,14 @@ def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, tools:
         modules.append("waterflow.modeling.folds")
     if config.search_of(candidate) is not None:
         modules.append("waterflow.modeling.tuning")
-    code = "".join(code_digest(name) for name in modules) + user_code(config.candidates[candidate].estimator)
+    estimator = config.candidates[candidate].estimator
+    code = "".join(code_digest(name) for name in modules) + user_code(estimator)
     inputs = {
         "data": prepared.data.digest,
         "split": prepared.split.digest,
         "config": config.train_section(candidate),
     }
-    return action_key("train", inputs, code, environment_digest(tools.project.lock_file))
+    return action_key("train", inputs, code, environment_digest(tools.project.lock_file, estimator))
 
 
 def _log_judged(

@@ -16,9 +16,8 @@ def check_extra() -> None:
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         raise ConfigError(
-            f"{' and '.join(missing)} not installed; run `make install-bert` "
-            "(elsewhere: pip install 'waterflow-mlops[bert]'; on the stack: BERT=true in .env, then build its images "
-            "again), or leave this candidate out"
+            f"{' and '.join(missing)} not installed; run `make install-bert` (elsewhere: pip install "
+            "'waterflow-mlops[bert]'; on the stack: BERT=yes in .env and `make build up`), or leave the candidate out"
         )
 
 
