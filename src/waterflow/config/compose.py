@@ -140,10 +140,20 @@ def _compose(project: Project, overrides: Sequence[str]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(project.conf), version_base="1.3"):
-            composed = hydra_compose("config", overrides=list(overrides))
+            composed = hydra_compose("config", overrides=[_forced(entry, project) for entry in overrides])
     except (HydraException, OmegaConfBaseException, OSError) as error:
         raise ConfigError(f"conf: {_one_line(str(error))}") from error
     return _resolved(composed, project)
+
+
+def _forced(override: str, project: Project) -> str:
+    """Let a value be set whether or not the YAML spells its key out; a key that does not exist is refused later.
+
+    What names a file of a group, such as `strategy=quick`, stays as it is.
+    """
+    key = override.partition("=")[0]
+    plain = key[:1].isalnum() and "@" not in key and not (project.conf / key).is_dir()
+    return f"++{override}" if plain else override
 
 
 def _resolved(composed: Any, project: Project) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def test_a_pipeline_is_composed_from_its_groups(project: Project) -> None:
     config = compose_pipeline(project, "flowers")
     assert config.name == "flowers"
     assert config.strategy.name == "balanced"
-    assert config.candidates["logistic_regression"].params == {"max_iter": 1000}
+    assert config.candidates["logistic_regression"].params["max_iter"] == 1000
 
 
 @pytest.mark.parametrize("name", [path.stem for path in pipeline_files(SHIPPED.conf)])
@@ -55,14 +55,16 @@ def test_a_group_is_replaced_by_an_override(project: Project) -> None:
 def test_one_value_is_replaced_by_an_override(project: Project) -> None:
     """A dotted key changes one parameter and leaves the others."""
     config = compose_pipeline(project, "flowers", ["candidates.logistic_regression.params.max_iter=7", "split.seed=5"])
-    assert config.candidates["logistic_regression"].params == {"max_iter": 7}
+    assert config.candidates["logistic_regression"].params["max_iter"] == 7
     assert config.split.seed == 5
 
 
-def test_a_value_is_added_by_a_plus(project: Project) -> None:
-    """`+` adds a parameter that the YAML does not have."""
-    config = compose_pipeline(project, "flowers", ["+candidates.logistic_regression.params.C=0.5"])
-    assert config.candidates["logistic_regression"].params == {"max_iter": 1000, "C": 0.5}
+@pytest.mark.parametrize("plus", ["", "+", "++"])
+def test_a_value_is_set_that_the_yaml_does_not_spell_out(project: Project, plus: str) -> None:
+    """An optional key needs no sign of its own; Hydra's `+` may stand all the same."""
+    config = compose_pipeline(project, "flowers", [f"{plus}candidates.logistic_regression.params.tol=0.5"])
+    assert config.candidates["logistic_regression"].params["tol"] == 0.5
+    assert compose_pipeline(project, "flowers", [f"{plus}seed=5"]).seed == 5
 
 
 def test_the_list_of_models_is_replaced_by_an_override(project: Project) -> None:
@@ -254,7 +256,7 @@ def test_an_unknown_strategy_on_the_command_line_is_refused_with_the_valid_ones(
 def test_an_unknown_model_is_refused_with_the_valid_ones(project: Project) -> None:
     """A model without a file is named before Hydra looks for it."""
     message = refusal(project, defaults=[{"/strategy": "balanced"}, {"/model@candidates": ["svm"]}])
-    assert "model: 'svm' is unknown; valid: gaussian_nb" in message
+    assert "model: 'svm' is unknown; valid: " in message
 
 
 @pytest.mark.parametrize("changes", [{"metrics": {"main": "accurracy"}}, {"gate": {"metric": "f2", "at_least": 0.5}}])
