@@ -9,13 +9,14 @@ from waterflow.config.compose import choose, choose_scenario, compose_pipeline
 from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import canonical_order, write_parquet
-from waterflow.data.checks import check_rows
+from waterflow.data.checks import check_rows, feature_columns
 from waterflow.data.contract import check_contract
 from waterflow.data.sample import sample_rows
 from waterflow.data.sources import describe_source, read_source
 from waterflow.data.split import count_shares, split_rows
 from waterflow.data.window import apply_rule, cut_to_window
 from waterflow.errors import ConfigError
+from waterflow.modeling.leaks import find_leaks
 from waterflow.provenance import action_key, code_digest, environment_digest
 from waterflow.records import Blob, Prepared, RunRequest, Window
 from waterflow.steps.contract import breaks_logged
@@ -69,6 +70,7 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
             candidates=tuple(config.candidates),
         )
         _log_prepared(prepared, config, tools)
+        _warn_of_leaks(frame[split["part"] == "train"], prepared, config, tools)
         for share in prepared.shares:
             logger.info("%s: %d rows %s", share.part, share.rows, share.by_class or "")
     return prepared
@@ -115,6 +117,21 @@ def window_for(request: RunRequest, config: PipelineConfig) -> Window | None:
             "leave the window empty or declare time_column"
         )
     return request.window
+
+
+def _warn_of_leaks(training: pd.DataFrame, prepared: Prepared, config: PipelineConfig, tools: Tools) -> None:
+    """Raise the warning `leak` on the run for each feature that alone tells the target."""
+    leaks = find_leaks(training[feature_columns(training, config)], training[config.target], config.task)
+    for leak in leaks:
+        logger.warning(
+            "leak: %r alone separates %r (%.4f of 1); if it is known only afterwards, list it in known_after",
+            leak.column,
+            config.target,
+            leak.score,
+        )
+    if leaks:
+        named = ", ".join(f"{leak.column} ({leak.score:.4f})" for leak in leaks)
+        tools.runs.log(prepared.parent_run_id, tags={"waterflow.warning.leak": named[:4000]})
 
 
 def _put_frame(frame: pd.DataFrame, path: Path, tools: Tools) -> Blob:
