@@ -108,11 +108,13 @@ def _all(values: pd.Series, answer: bool) -> pd.Series:
 
 
 def _times(values: pd.Series) -> pd.Series:
+    """Read times, as ISO 8601 or else in the form of the first; what is none becomes NaT."""
     if kinds.is_numeric_dtype(values):
         return pd.Series(pd.NaT, index=values.index, dtype="datetime64[us, UTC]")
+    times = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas says when it has to guess how times are written
-        return pd.to_datetime(values, errors="coerce", utc=True)
+        return times if times.notna().any() else pd.to_datetime(values, errors="coerce", utc=True)
 
 
 def _distance_below(bound: float | date) -> Callable[[pd.Series], pd.Series]:
