@@ -30,6 +30,7 @@ FLOWERS: dict[str, Any] = {
     "task": "classification",
     "split": {"kind": "stratified", "seed": 3},
     "metrics": {"main": "f1_macro", "show": ["accuracy", "log_loss"]},
+    "tuning": {"trials": 0},
     "gate": {"metric": "accuracy", "at_least": 0.6},
 }
 

@@ -191,12 +191,13 @@ def print_progress(step: str, text: str) -> None:
 def print_result(registered: "Registered", mlflow_url: str | None = None) -> None:
     """Print the table that a run ends with: candidates, winner, version, aliases, what to type next."""
     evaluated = registered.evaluated
-    part = evaluated.winner.scored_on
+    is_tuned = any(entry.trials for entry in evaluated.ranked)
     table = Table(
         "candidate",
         *registered.shown_metrics,
+        *(["trials"] if is_tuned else []),
         "fit (s)",
-        title=f"\n{registered.model}: candidates on the {part} rows",
+        title=f"\n{registered.model}: candidates {evaluated.winner.where}",
         title_justify="left",
         title_style="bold",
         box=None,
@@ -204,10 +205,11 @@ def print_result(registered: "Registered", mlflow_url: str | None = None) -> Non
     )
     for entry in evaluated.ranked:
         mark = "green" if entry is evaluated.winner else ""
-        values = [_rounded(entry.metrics.get(name)) for name in registered.shown_metrics]
-        table.add_row(entry.candidate, *values, f"{entry.fit_seconds:.2f}", style=mark)
+        values = [_with_spread(entry.metrics.get(name), entry.spread.get(name)) for name in registered.shown_metrics]
+        trials = [str(entry.trials or "–")] if is_tuned else []
+        table.add_row(entry.candidate, *values, *trials, f"{entry.fit_seconds:.2f}", style=mark)
     for name in evaluated.missing:
-        table.add_row(name, *["–"] * len(registered.shown_metrics), "failed", style="red")
+        table.add_row(name, *["–"] * (len(registered.shown_metrics) + is_tuned), "failed", style="red")
     out.print(table)
     holdout = ", ".join(f"{name} {_rounded(evaluated.holdout_metrics.get(name))}" for name in registered.shown_metrics)
     out.print(f"\nwinner      [bold]{evaluated.winner.candidate}[/bold]", highlight=False)
@@ -248,6 +250,10 @@ def main() -> None:
 
 def _rounded(value: float | str | None) -> str:
     return "–" if value is None else f"{float(value):.4f}"
+
+
+def _with_spread(value: float | None, spread: float | None) -> str:
+    return _rounded(value) if spread is None else f"{_rounded(value)} ± {_rounded(spread)}"
 
 
 def _read_record(kind: "type[Kind]", path: Path) -> "Kind":

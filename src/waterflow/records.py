@@ -125,6 +125,15 @@ class Trained(Record):
     trials: int = 0
     fit_seconds: float
 
+    @property
+    def where(self) -> str:
+        """What the scores were measured on, in words that follow `candidates`."""
+        return {
+            "validation": "on the validation rows",
+            "folds": "by their mean over the folds",
+            "test": "on the test rows (exploratory)",
+        }[self.scored_on]
+
 
 class GateResult(Record):
     """Whether the winner passed the gate of the pipeline's YAML, and on what numbers."""

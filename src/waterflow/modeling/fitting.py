@@ -17,7 +17,7 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.errors import FitError, WaterflowError
 from waterflow.modeling.boosting import fit_watching, labelled, rounds_of
 from waterflow.modeling.preprocessing import assign_columns, build_preprocessor
-from waterflow.modeling.threads import given_threads, limited_threads
+from waterflow.modeling.threads import given_threads, limited_threads, useful_threads
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ def fit_candidate(
     FitError with the estimator's own words when the fit fails, ConfigError when the settings do not fit the columns.
     """
     watched = validation if config.candidates[candidate].early_stopping_rounds else None
+    threads = useful_threads(threads, len(train.target))
     with quiet(), limited_threads(threads):
         division = divide(config, candidate, train, watched)
         return assemble(division, fit_model(config, candidate, division, tuned or {}, threads))

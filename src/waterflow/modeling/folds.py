@@ -13,7 +13,7 @@ from waterflow.errors import FitError, WaterflowError
 from waterflow.modeling.boosting import bare
 from waterflow.modeling.fitting import Division, Model, Rows, divide, fit_model, quiet
 from waterflow.modeling.metrics import headline, predict_rows, score_rows
-from waterflow.modeling.threads import given_threads, is_single_threaded, limited_threads
+from waterflow.modeling.threads import given_threads, is_single_threaded, limited_threads, useful_threads
 
 Report = Callable[[int, float], None]
 
@@ -112,6 +112,7 @@ def judge(
 def judge_usual(config: PipelineConfig, candidate: str, divisions: Sequence[Division], threads: int) -> Attempt:
     """Judge a candidate's parameters as its YAML has them, on all cores."""
     estimator = build_estimator(config.candidates[candidate], config.seed, f"candidates.{candidate}")
+    threads = useful_threads(threads, len(divisions[0].learnt_target))
     workers = min(threads if is_single_threaded(estimator) else 1, len(divisions))
     with quiet(), limited_threads(threads):
         return judge(config, candidate, divisions, {}, threads=threads // workers, workers=workers)

@@ -13,9 +13,12 @@ COLOURS = ("#1f6f8b", "#e07a3f", "#5b8c5a", "#8e6c8a", "#c9a227", "#7a7a7a")
 
 
 def plot_candidates(
-    scores: Mapping[str, Mapping[str, float]], shown: Sequence[str], winner: str, rows_name: str
+    scores: Mapping[str, Mapping[str, float]], shown: Sequence[str], winner: str, where: str
 ) -> Figure:
-    """Draw the candidates side by side, a panel per metric; `scores` is metrics by candidate."""
+    """Draw the candidates side by side, a panel per metric.
+
+    `scores` is metrics by candidate; `where` says in words what they were measured on.
+    """
     names = list(scores)
     shown = [metric for metric in shown if any(metric in scores[name] for name in names)]
     figure = _figure(width=1.2 + 2.9 * len(shown), height=1.3 + 0.42 * len(names))
@@ -27,7 +30,7 @@ def plot_candidates(
         axis.set_title(metric, fontsize=10)
         axis.margins(x=0.25)
         axis.invert_yaxis() if axis is figure.axes[0] else None
-    figure.suptitle(f"Candidates on the {rows_name} rows (winner: {winner})", fontsize=11)
+    figure.suptitle(f"Candidates {where} (winner: {winner})", fontsize=11)
     return figure
 
 

@@ -6,6 +6,12 @@ from typing import Any
 
 # Scikit-learn's estimators that compute on OpenMP's threads without a parameter that says so.
 OPENMP = ("HistGradientBoosting",)
+ROWS_PER_THREAD = 2_000
+
+
+def useful_threads(threads: int, rows: int) -> int:
+    """Give as many of the threads as so many rows keep busy: on few rows they wait for one another, and spin."""
+    return min(threads, 1 + rows // ROWS_PER_THREAD)
 
 
 def is_single_threaded(estimator: Any) -> bool:

@@ -32,7 +32,6 @@ def plot_trials(study: "Study", metric: str) -> dict[str, Figure]:
         figures = {}
         for name, axes in drawn.items():
             figure = getattr(axes, "figure", None) or axes.flat[0].figure
-            figure.set_layout_engine("constrained")
             figures[name] = figure
             plt.close(figure)
     return figures

@@ -23,7 +23,7 @@ from waterflow.modeling.fitting import Division, quiet
 from waterflow.modeling.folds import Attempt, judge
 from waterflow.modeling.space import Labels, Space
 from waterflow.modeling.studies import beating, open_storage
-from waterflow.modeling.threads import is_single_threaded, limited_threads
+from waterflow.modeling.threads import is_single_threaded, limited_threads, useful_threads
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -66,6 +66,7 @@ def tune_candidate(
     one another. Seed, rows and `threads` decide the outcome. Raises FitError when every trial failed, StoreError or
     UnreachableError when the database cannot be used.
     """
+    threads = useful_threads(threads, len(divisions[0].learnt_target))
     with quiet(), limited_threads(threads), open_storage(database_uri) as storage:
         search = _Search(config, candidate, divisions, storage, study_name, threads)
         while (wanted := search.count_next()) > 0:

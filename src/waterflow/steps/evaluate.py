@@ -103,7 +103,7 @@ def _log_evaluated(
     )
     by_candidate = {entry.candidate: entry.metrics for entry in evaluated.ranked}
     figures = plot_winner(predicted, config.task) | {
-        "candidates": plot_candidates(by_candidate, config.shown_metrics, winner.candidate, winner.scored_on)
+        "candidates": plot_candidates(by_candidate, config.shown_metrics, winner.candidate, winner.where)
     }
     with scratch_folder() as folder:
         (folder / "plots").mkdir()

@@ -15,4 +15,4 @@ def write_trials(folder: Path, tuned: Tuned, main_metric: str) -> None:
     folder.mkdir()
     tuned.trials.to_csv(folder / "trials.csv", index=False)
     for name, figure in plot_trials(tuned.study, main_metric).items():
-        figure.savefig(folder / f"{name}.png", dpi=110)
+        figure.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")

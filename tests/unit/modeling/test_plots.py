@@ -48,11 +48,11 @@ def test_a_regression_has_residuals() -> None:
 def test_candidates_stand_side_by_side() -> None:
     """Each shown metric has a panel, and a metric that a candidate lacks is no reason to fail."""
     scores = {"nb": {"accuracy": 0.9, "log_loss": 0.2}, "svc": {"accuracy": 0.8}}
-    figure = plot_candidates(scores, ["accuracy", "log_loss", "roc_auc"], "nb", "validation")
+    figure = plot_candidates(scores, ["accuracy", "log_loss", "roc_auc"], "nb", "on the validation rows")
     assert [axis.get_title() for axis in figure.axes] == ["accuracy", "log_loss"]
     assert size_of(figure) > 1000
 
 
 def test_one_candidate_and_one_metric_can_be_drawn() -> None:
     """The smallest comparison is a picture too."""
-    assert size_of(plot_candidates({"nb": {"accuracy": 0.9}}, ["accuracy"], "nb", "test")) > 1000
+    assert size_of(plot_candidates({"nb": {"accuracy": 0.9}}, ["accuracy"], "nb", "on the test rows")) > 1000
