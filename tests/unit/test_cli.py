@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 from support import candidates, free_port, write_pipeline, write_rows
 
 from waterflow import cli
@@ -171,6 +172,66 @@ def test_a_candidate_that_was_not_prepared_is_one_line(waterflow: Command, tmp_p
     answer = waterflow("step", "train", "svc", "--prepared", str(path), "--out", str(tmp_path / "x.json"))
     assert answer.code == 1
     assert "valid: gaussian_nb, logistic_regression" in answer.err
+
+
+# Data
+
+
+def test_a_broken_contract_ends_with_the_worst_rows_and_one_line(waterflow: Command, tracked: Project) -> None:
+    """Row, column, value and rule, above the error."""
+    write_pipeline(tracked, "flowers", contract={"columns": {"petal_width_cm": {"max": 2.4}}}, key=["sepal_length_cm"])
+    answer = waterflow("run", "flowers")
+    assert answer.code == 1
+    *table, line = [line for line in answer.err.splitlines() if line.strip()]
+    assert table[0].split() == ["row", "column", "value", "rule"]
+    assert [row.split() for row in table[1:]] == [
+        [f"sepal_length_cm={key}", "petal_width_cm", "2.5", "max:", "2.4"] for key in (6.3, 7.2, 6.7)
+    ]
+    assert line.startswith("error: contract: 3 breaks in 150 rows")
+
+
+def test_a_proposed_contract_can_be_pasted(waterflow: Command, tracked: Project) -> None:
+    """What `data profile` prints is a part of a pipeline's YAML, and the same rows keep it."""
+    answer = waterflow("data", "profile", "flowers")
+    assert answer.code == 0
+    assert answer.out.startswith("# From 150 rows of data/flowers.csv")
+    write_pipeline(tracked, "flowers", **yaml.safe_load(answer.out))
+    assert waterflow("run", "flowers").code == 0
+
+
+def test_a_profile_is_of_a_window(waterflow: Command, tracked: Project) -> None:
+    """The rows that a run would see."""
+    write_rows(tracked, iris().assign(day=["2026-01-01", "2026-02-01", "2026-03-01"] * 50))
+    write_pipeline(tracked, "flowers", time_column="day", split={"kind": "time"})
+    answer = waterflow("data", "profile", "flowers", "--start", "2026-01-15", "--end", "2026-02-15")
+    assert answer.out.startswith("# From 50 rows")
+    assert "day: {type: datetime, nullable: false, min: 2026-02-01}" in answer.out
+
+
+def test_what_can_be_fetched_is_listed(waterflow: Command) -> None:
+    """With size, client, licence and whether it is here."""
+    answer = waterflow("data", "fetch")
+    rows = {line.split()[0]: line.split() for line in answer.out.splitlines()[1:]}
+    assert set(rows) == {"reviews", "flights_3m"}
+    assert rows["reviews"][1:4] == ["2.5", "MB", "pip"]
+    assert rows["reviews"][-1] == "no"
+
+
+def test_an_archive_that_is_not_the_right_one_is_one_line(waterflow: Command, tmp_path: Path) -> None:
+    """Under whatever name it came."""
+    archive = tmp_path / "vega-datasets-3.2.1.tgz"
+    archive.write_bytes(b"<html>Please log in</html>")
+    answer = waterflow("data", "fetch", "flights_3m", "--archive", str(archive))
+    assert answer.code == 1
+    assert "error: data fetch: the archive vega-datasets@3.2.1 must have the sha256" in answer.err
+
+
+def test_a_run_without_its_fetched_data_names_the_command(waterflow: Command, tracked: Project) -> None:
+    """One line, before anything is trained."""
+    write_pipeline(tracked, "flowers", dataset={"kind": "package", "loader": "reviews"})
+    answer = waterflow("run", "flowers")
+    assert answer.code == 1
+    assert answer.err.strip().endswith("fetch it with `waterflow data fetch reviews`")
 
 
 # The installed command, in a process of its own
