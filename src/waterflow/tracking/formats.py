@@ -116,8 +116,9 @@ class FineTuned:
         return Pipeline([*loaded.steps.steps[:-1], (name, estimator)])
 
     def digest(self, folder: Path) -> str:
-        """See `Format`; `MLmodel` is left out, for it is completed later and `load` does not read it."""
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MLMODEL_FILE_NAME)
+        """See `Format`. What MLflow adds when it sends or fetches a model, and what it alone reads, is left out."""
+        parts = [folder / name for name in (*inference.PARTS, "code")]
+        files = [path for part in parts for path in [part, *part.rglob("*")] if path.is_file()]
         return digest_of({path.relative_to(folder).as_posix(): sha256_of(path) for path in files})
 
 

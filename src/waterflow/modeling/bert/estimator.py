@@ -81,7 +81,7 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.check_ready()
         self.classes_, targets = np.unique(np.asarray(y), return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y has the single class {self.classes_[0]!r}; two are the least")
+            raise ValueError(f"y has the single class {self.classes_.tolist()[0]!r}; two are the least")
         texts = join_texts(X, self.separator)
         seed = np.random.default_rng().integers(2**31) if self.random_state is None else self.random_state
         with seeded(int(seed)), limited_threads(self.n_jobs), quietly():

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-SETTINGS_FILE, STEPS_FILE = "text_classifier.json", "steps.pkl"
+SETTINGS_FILE, STEPS_FILE, WEIGHTS, TOKENIZER = "text_classifier.json", "steps.pkl", "model", "components/tokenizer"
+PARTS = (SETTINGS_FILE, STEPS_FILE, WEIGHTS, TOKENIZER)
 CHUNK_ROWS = 1_000
 
 
@@ -121,8 +122,8 @@ class TextModel:
         self.steps = cloudpickle.loads((folder / STEPS_FILE).read_bytes())
         given = {"local_files_only": True}
         with quietly():
-            self.model = AutoModelForSequenceClassification.from_pretrained(folder / "model", **given).eval()
-            self.tokenizer = AutoTokenizer.from_pretrained(folder / "components" / "tokenizer", **given)
+            self.model = AutoModelForSequenceClassification.from_pretrained(folder / WEIGHTS, **given).eval()
+            self.tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER, **given)
 
     def predict(self, rows: Any, params: dict[str, Any] | None = None) -> NDArray[Any]:
         """Give the class of each row of raw columns."""
