@@ -27,6 +27,7 @@ def test_good_rows_pass() -> None:
         ({"target": "specie"}, "target: 'specie'"),
         ({"features": ["petal_width_cm", "colour"]}, "features: 'colour'"),
         ({"drop": ["colour"]}, "drop: 'colour'"),
+        ({"known_after": ["colour"]}, "known_after: 'colour'"),
         ({"key": ["id"]}, "key: 'id'"),
         ({"group": "garden"}, "group: 'garden'"),
         ({"time_column": "day"}, "time_column: 'day'"),
@@ -102,3 +103,29 @@ def test_declared_features_are_taken_in_their_order() -> None:
     """A list of features is obeyed, less what is dropped."""
     config = config_of(features=["petal_width_cm", "sepal_width_cm", "petal_length_cm"], drop=["sepal_width_cm"])
     assert feature_columns(iris(), config) == ["petal_width_cm", "petal_length_cm"]
+
+
+def test_what_is_known_only_afterwards_is_no_feature() -> None:
+    """Neither among all columns nor where it is declared as a feature."""
+    names = ["sepal_length_cm", "sepal_width_cm", "petal_length_cm"]
+    assert feature_columns(iris(), config_of(known_after=["petal_width_cm"])) == names
+    declared = config_of(features=["petal_width_cm", "sepal_width_cm"], known_after=["petal_width_cm"])
+    assert feature_columns(iris(), declared) == ["sepal_width_cm"]
+
+
+@pytest.mark.parametrize("values", [None, "", "  \t", ["", None, " "] * 50])
+def test_text_that_is_empty_throughout_is_refused(values: Any) -> None:
+    """There is no word in it to learn from."""
+    assert "column 'text' is null or empty in all 150 rows" in refusal(iris().assign(text=values))
+
+
+def test_some_empty_texts_pass() -> None:
+    """A review without a word is still a review."""
+    check_rows(iris().assign(text=["", None, "fine"] * 50), config_of())
+
+
+def test_rows_without_their_group_are_refused() -> None:
+    """All of them are one group by their null, or none: either way the split would be wrong."""
+    frame = iris().assign(garden=["a", None, "b"] * 50)
+    message = refusal(frame, group="garden", split={"kind": "hash"})
+    assert message.startswith("group: 'garden' is null in 50 of 150 rows")
