@@ -210,3 +210,102 @@ def test_shares_of_a_regression_have_no_classes() -> None:
     shares = count_shares(split, None)
     assert sum(share.rows for share in shares) == 150
     assert all(share.by_class == {} for share in shares)
+
+
+# Folds
+
+
+RIGOROUS = {"name": "rigorous", "select_on": "folds", "folds": 5, "tune": True, "promotable": True}
+FOLDS = [1, 2, 3, 4, 5]
+
+
+def test_all_rows_outside_the_holdout_have_a_fold() -> None:
+    """There is no validation part, and the holdout is the one of the other strategies."""
+    split = split_rows(KEYED, hashed(strategy=RIGOROUS))
+    is_test = split["part"] == "test"
+    assert set(split["part"]) == {"train", "test"}
+    assert sorted(split.loc[~is_test, "fold"].unique()) == FOLDS
+    assert (split.loc[is_test, "fold"] == -1).all()
+    assert (is_test == (parts_of(KEYED, hashed()) == "test")).all()
+
+
+def test_other_strategies_have_no_folds() -> None:
+    """A column that nobody reads is not stored."""
+    assert list(split_rows(KEYED, hashed())) == ["part"]
+
+
+def test_a_row_stays_in_its_fold_as_data_grow() -> None:
+    """The fold is a function of the key, as the holdout is."""
+    config = hashed(strategy=RIGOROUS)
+    few, many = split_rows(KEYED.iloc[:80], config), split_rows(KEYED, config)
+    assert few["fold"].tolist() == many["fold"].iloc[:80].tolist()
+
+
+def test_the_folds_are_drawn_apart_from_the_holdout() -> None:
+    """A fold of what a larger holdout would take next would not be like the others."""
+    frame = pd.DataFrame({"id": range(5000), "species": ["a", "b"] * 2500})
+    split = split_rows(frame, hashed(strategy=RIGOROUS))
+    places = hash_fractions(frame, hashed())
+    means = pd.Series(places).groupby(split["fold"]).mean().drop(-1)
+    assert (means - 0.6).abs().max() < 0.03
+
+
+def test_a_group_falls_into_one_fold() -> None:
+    """Rows of one household never judge a model that learnt from them."""
+    frame = iris().assign(garden=[f"garden-{number % 30}" for number in range(150)])
+    split = split_rows(frame, config_of(group="garden", split={"kind": "hash"}, strategy=RIGOROUS))
+    assert (split["fold"].groupby(frame["garden"]).nunique() == 1).all()
+
+
+def test_stratified_folds_are_even_in_each_class() -> None:
+    """Forty flowers of a species are eight in each fold."""
+    split = split_rows(iris(), config_of(split={"kind": "stratified"}, strategy=RIGOROUS))
+    counts = split.groupby([iris()["species"], "fold"]).size().unstack()
+    assert (counts[FOLDS] == 8).all().all()
+
+
+def test_folds_of_numbers_are_even() -> None:
+    """Without classes all rows are one stratum."""
+    config = config_of(
+        split={"kind": "stratified"},
+        strategy=RIGOROUS,
+        task="regression",
+        target="petal_width_cm",
+        metrics={"main": "mae"},
+        candidates={"ridge": {"estimator": "sklearn.linear_model.Ridge"}},
+    )
+    assert split_rows(iris(), config)["fold"].value_counts()[FOLDS].tolist() == [24] * 5
+
+
+def test_folds_expand_in_time() -> None:
+    """Each fold is later than the one before, the holdout is later than all, and the first slice is never judged."""
+    frame = iris().sample(frac=1, random_state=1).reset_index(drop=True)
+    frame = frame.assign(day=pd.date_range("2026-01-01", periods=150, tz="UTC"))
+    split = split_rows(frame, timed(strategy=RIGOROUS))
+    spans = frame["day"].groupby(split["fold"]).agg(["min", "max", "size"]).loc[[0, *FOLDS, -1]]
+    assert (spans["min"].iloc[1:].to_numpy() > spans["max"].iloc[:-1].to_numpy()).all()
+    assert spans["size"].tolist() == [20] * 6 + [30]
+
+
+def test_rows_of_one_moment_share_a_fold() -> None:
+    """Equal times never fall on two sides."""
+    frame = iris().sample(frac=1, random_state=1).reset_index(drop=True)
+    days = pd.date_range("2026-01-01", periods=15, tz="UTC").repeat(10)
+    split = split_rows(frame.assign(day=days), timed(strategy=RIGOROUS))
+    assert (split["fold"].groupby(days).nunique() == 1).all()
+
+
+def test_too_few_rows_for_a_fold_are_refused() -> None:
+    """A fold of no row judges nothing."""
+    frame = iris().sample(frac=1, random_state=1).reset_index(drop=True)
+    days = pd.date_range("2026-01-01", periods=5, tz="UTC").repeat(30)
+    message = message_of(lambda: split_rows(frame.assign(day=days), timed(strategy=RIGOROUS)), DataError)
+    assert "no row falls into fold" in message
+    assert "a smaller strategy.folds" in message
+
+
+def test_a_fold_that_learns_from_one_class_is_refused() -> None:
+    """The earliest slice holds one class only, and fold 1 learns from nothing else."""
+    days = pd.date_range("2026-01-01", periods=150, tz="UTC")
+    message = message_of(lambda: split_rows(iris().assign(day=days), timed(strategy=RIGOROUS)), DataError)
+    assert "for fold 1 of 5 hold one class of 'species' only" in message
