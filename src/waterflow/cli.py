@@ -3,6 +3,7 @@
 import gc
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +46,8 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and every log line.")] = False,
 ) -> None:
     """Set up logging for this process."""
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = 160  # a pipe has no width; at the 80 columns that Rich takes, names of metrics lose their ends
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING,
         format="%(message)s",

@@ -13,7 +13,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
-from mlflow.environment_variables import MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
+from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.exceptions import MlflowException, RestException
 
 from waterflow.config.profile import Profile
@@ -70,6 +70,7 @@ class RunStore:
         check_reachable(profile.tracking_uri)
         # Else the client asks for a run and prints its address whenever it closes one.
         MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
+        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
         self.uri = profile.tracking_uri
         self._artifact_root = profile.artifact_root
         with translated(self.uri):
