@@ -34,7 +34,7 @@ def evaluate(prepared: Prepared, trained: Sequence[Trained], tools: Tools) -> Ev
         winner = ranked[0]
         rows = load_rows(prepared, config, tools, ("test",))["test"]
         predicted = predict_rows(tools.models.load_model(winner.model_id), rows.features, rows.target, config.task)
-        scores = score_rows(predicted, config.task)
+        scores = score_rows(predicted, config.task, config.costs)
         evaluated = Evaluated(
             ranked=ranked,
             missing=missing,

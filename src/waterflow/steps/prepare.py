@@ -17,6 +17,7 @@ from waterflow.data.split import count_shares, split_rows
 from waterflow.data.window import apply_rule, cut_to_window
 from waterflow.errors import ConfigError
 from waterflow.modeling.leaks import find_leaks
+from waterflow.modeling.metrics import check_costs
 from waterflow.provenance import action_key, code_digest, environment_digest
 from waterflow.records import Blob, Prepared, RunRequest, Window
 from waterflow.steps.contract import breaks_logged
@@ -100,6 +101,8 @@ def read_rows(config: PipelineConfig, window: Window | None, tools: Tools) -> pd
     check_contract(frame, config)
     frame = sample_rows(frame, config)
     check_rows(frame, config)
+    if config.costs is not None:
+        check_costs(frame[config.target].unique(), config.costs)
     logger.info("%d rows from %s", len(frame), describe_source(config.dataset))
     return canonical_order(frame, config.time_column)
 

@@ -7,7 +7,7 @@ from support import message_of, request_of, write_rows
 
 from waterflow.config.compose import compose_pipeline
 from waterflow.data.packaged import iris
-from waterflow.errors import ConfigError
+from waterflow.errors import ConfigError, DataError
 from waterflow.records import Window
 from waterflow.steps.prepare import prepare, prepare_key
 from waterflow.steps.tools import Tools, load_config, load_rows
@@ -106,3 +106,10 @@ def test_a_request_may_choose_another_strategy(tools: Tools, pipeline: Writer, s
     """The choice replaces the strategy of the YAML."""
     prepared = prepare(request_of(pipeline(), strategy=strategy), tools)
     assert load_config(prepared, tools).strategy.name == strategy
+
+
+def test_costs_of_three_classes_stop_the_run_before_anything_trains(tools: Tools, pipeline: Writer) -> None:
+    """The rows say how many classes there are, so no candidate has to fail first."""
+    request = request_of(pipeline(costs={"false_alarm": 1, "miss": 5}))
+    message = message_of(lambda: prepare(request, tools), DataError)
+    assert message.startswith("costs: they are of a decision between two classes, the target has 3")
