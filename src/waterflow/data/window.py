@@ -58,7 +58,8 @@ def offset_of(duration: str) -> pd.DateOffset:
     """Turn a duration such as `36 hours` or `3 months` into what can be added to times; months are calendar months."""
     found = DURATION.fullmatch(duration)
     assert found is not None, duration  # the configuration has been checked
-    return pd.DateOffset(**{f"{found[2]}s": int(found[1])})
+    parts: dict[str, Any] = {f"{found[2]}s": int(found[1])}
+    return pd.DateOffset(**parts)
 
 
 def cut_to_window(
