@@ -50,7 +50,7 @@ def _read_path(source: CsvSource | ParquetSource, root: Path, copy_object: CopyO
     if "://" not in source.path:
         return read(_find_file(source.path, root), source)
     with tempfile.TemporaryDirectory(prefix="waterflow-") as folder:
-        path = Path(folder) / "source"
+        path = Path(folder) / (Path(shown(source.path)).name or "source")  # pandas unpacks by a name's ending
         if source.path.startswith("s3://"):
             copy_object(source.path, path)
         else:

@@ -1,3 +1,4 @@
+import gzip
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +18,7 @@ from waterflow.errors import ConfigError, DataError, StoreError, UnreachableErro
 from waterflow.stores.open import copy_object
 
 ROWS = iris().to_csv(index=False).encode()
+PACKED = gzip.compress(ROWS)
 
 
 class Files(BaseHTTPRequestHandler):
@@ -25,10 +27,11 @@ class Files(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer by the path."""
         path = self.path.partition("?")[0]
-        self.send_response({"/rows.csv": 200, "/short.csv": 200, "/private.csv": 403, "/busy.csv": 503}.get(path, 404))
-        self.send_header("Content-Length", str(len(ROWS)))
+        content = PACKED if path.endswith(".gz") else ROWS
+        self.send_response({"/private.csv": 403, "/busy.csv": 503, "/none.csv": 404}.get(path, 200))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(ROWS[:100] if path == "/short.csv" else ROWS)
+        self.wfile.write(content[:100] if path == "/short.csv" else content)
 
     def log_message(self, *words: object) -> None:
         """Keep quiet."""
@@ -65,9 +68,10 @@ def credentials(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
 
 
-def test_a_csv_is_read_over_http(site: str, project: Project) -> None:
-    """The rows are those of the file."""
-    frame = read_source(CsvSource(kind="csv", path=f"http://{site}/rows.csv"), project, copy_object)
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv?page=1", "rows.csv.gz"])
+def test_a_csv_is_read_over_http(site: str, project: Project, name: str) -> None:
+    """The rows are those of the file, packed or not."""
+    frame = read_source(CsvSource(kind="csv", path=f"http://{site}/{name}"), project, copy_object)
     pd.testing.assert_frame_equal(frame, iris())
 
 
