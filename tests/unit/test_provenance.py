@@ -154,6 +154,16 @@ def test_the_environment_changes_with_the_lock_file(tmp_path: Path) -> None:
     assert environment_digest(tmp_path / "none.lock") != before
 
 
+def test_the_lock_of_an_extra_counts_where_an_estimator_needs_it(tmp_path: Path) -> None:
+    """Another torch is another environment for BERT, and for nothing else."""
+    lock, bert = tmp_path / "requirements.lock", "waterflow.modeling.bert.BertClassifier"
+    lock.write_text("numpy==2.4.6\n")
+    before = environment_digest(lock, bert), environment_digest(lock, "sklearn.svm.SVC")
+    (tmp_path / "requirements-bert.lock").write_text("torch==2.15.0\n")
+    assert environment_digest(lock, bert) != before[0]
+    assert environment_digest(lock, "sklearn.svm.SVC") == before[1] == environment_digest(lock)
+
+
 def test_versions_are_those_of_this_python_and_platform(tmp_path: Path) -> None:
     """Lines of the universal lock for other machines are left out."""
     lock = tmp_path / "requirements.lock"
@@ -179,6 +189,12 @@ def test_requirements_of_another_librarys_model_name_it() -> None:
     """An estimator that is not scikit-learn's brings its own package along."""
     named = model_requirements(LOCK, "matplotlib.anything.Model")
     assert [entry for entry in named if entry.startswith("matplotlib==")]
+
+
+def test_requirements_of_a_fine_tuned_model_come_from_its_extras_lock_too() -> None:
+    """It is loaded elsewhere by the same torch and transformers."""
+    named = model_requirements(LOCK, "waterflow.modeling.bert.BertClassifier")
+    assert {line.partition("==")[0] for line in named} >= {"scikit-learn", "torch", "transformers"}
 
 
 def test_git_tells_commit_and_dirty_state(tmp_path: Path) -> None:
