@@ -67,7 +67,7 @@ class SqlSource(Section):
     def _one_address(self) -> Self:
         if (self.url is None) == (self.url_env is None):
             raise ValueError("give exactly one of url, url_env")
-        if self.url and re.search(r"://[^:/@]*:[^@]+@", self.url):
+        if self.url and re.search(r"://[^:/@]*:.+@|[?&]\w*pass\w*=", self.url):
             raise ValueError(
                 "url: it holds a password, and this file is stored with every run; "
                 "put the URL into an environment variable and name that by url_env"

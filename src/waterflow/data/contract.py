@@ -169,6 +169,7 @@ def _breaks_of(
     error: Any, rules: dict[str, list[Rule]], frame: pd.DataFrame, config: PipelineConfig
 ) -> Iterator[tuple[int, list[Break]]]:
     """Give how often one of Pandera's findings occurs, and the worst occurrences."""
+    assert config.contract is not None
     reason, name = error.reason_code.name, error.column_name
     if reason == "COLUMN_NOT_IN_DATAFRAME":
         yield 1, [Break("", str(error.failure_cases), "no such column", "columns")]
@@ -182,8 +183,9 @@ def _breaks_of(
         held = error.check_output.fillna(False).astype(bool)
         positions = held.index[~held]
         if name is None:
-            columns = error.check.name.removeprefix("unique: ").split(", ")
-            chosen, text = frame.loc[positions[:WORST_SHOWN], columns], ", ".join(columns)
+            text = error.check.name.removeprefix("unique: ")
+            columns = next(list(names) for names in config.contract.unique if ", ".join(names) == text)
+            chosen = frame.loc[positions[:WORST_SHOWN], columns]
         else:
             rule = next(rule for rule in rules[name] if rule.text == error.check.name)
             chosen, text = _worst(frame.loc[positions, [name]], rule), name
@@ -218,4 +220,4 @@ def _row_name(frame: pd.DataFrame, position: Any, config: PipelineConfig) -> str
 def _shown(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # as a person wrote it, and as it was before a null beside it made it a float
-    return "null" if pd.isna(value) else str(value)
+    return "null" if kinds.is_scalar(value) and pd.isna(value) else str(value)

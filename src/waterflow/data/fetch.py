@@ -123,7 +123,13 @@ def fetch(
     the registry, DataError on other bytes.
     """
     folder = _folder(dataset, home)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror
+        raise ConfigError(
+            f"home: {str(folder)!r} cannot be made ({reason}); set WATERFLOW_HOME to a folder of yours"
+        ) from error
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder.parent) as name:
         scratch = Path(name)
         archive = archive or _download(dataset, scratch, report)

@@ -51,7 +51,7 @@ def _propose_column(column: pd.Series, config: PipelineConfig) -> dict[str, Any]
     if len(values) == len(column):
         proposed["nullable"] = False
     is_key = column.name in (*config.key, config.group) or (kind in ("integer", "text") and values.is_unique)
-    if kind in ("integer", "number") and not is_key:
+    if kind in ("integer", "number") and not is_key and math.isfinite(values.max() - values.min()):
         low, high = float(values.min()), float(values.max())
         proposed |= {"min": _outward(low, high - low, math.floor), "max": _outward(high, high - low, math.ceil)}
     elif kind == "datetime":

@@ -98,6 +98,14 @@ def test_rows_that_keep_the_contract_pass(contract: dict[str, Any]) -> None:
     held(contract)
 
 
+def test_columns_of_any_name_and_content_are_told() -> None:
+    """A comma in a name, lists as values."""
+    frame = pd.DataFrame({"a, b": ["p", "p", "q"], "lists": [[1], [1], [2]]})
+    error = broken({"unique": [["a, b"]], "columns": {"lists": {"type": "number"}}}, frame)
+    assert error.breaks[0] == Break("row 0", "lists", "[1]", "type: number")
+    assert error.breaks[-1] == Break("row 1", "a, b", "p", "unique: a, b")
+
+
 def test_a_last_day_counts_to_its_end() -> None:
     """A row of that day's evening lies within."""
     evening = ROWS.iloc[:2]
@@ -195,6 +203,7 @@ def proposed(frame: pd.DataFrame, **changes: Any) -> tuple[dict[str, Any], Pipel
         (ROWS, {}),
         (ROWS, {"key": ["id"]}),
         (ROWS.dropna(), {"time_column": "joined"}),
+        (pd.DataFrame({"x": [1.5, np.inf, -2.0], "a, b": ["p", "p", "q"], "lists": [[1], [2], [1]]}), {}),
         (pd.DataFrame({"x": [0.0], "y: z": ["a"], "nothing": [None]}), {}),
         (pd.DataFrame({"tiny": [-1e-9, 2e-9, 3.3e-9], "huge": [1e12, -2.5e13, 0.1], "same": [-7, -7, -7]}), {}),
     ],

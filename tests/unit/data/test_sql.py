@@ -130,15 +130,17 @@ def chain_of(call: Callable[[], object]) -> str:
     raise AssertionError("no error was raised")
 
 
-@pytest.mark.parametrize("password", [SECRET, "with/slash", "with@sign"])
-def test_a_password_has_no_place_in_the_pipeline(password: str) -> None:
+@pytest.mark.parametrize(
+    "address", ["me:open@host/db", "me:open/se@host/db", "me:@pen@host/db", "host/db?password=open"]
+)
+def test_a_password_has_no_place_in_the_pipeline(address: str) -> None:
     """The configuration is stored with every run."""
     with pytest.raises(ValidationError, match="url_env"):
-        SqlSource(kind="sql", url=f"postgresql://me:{password}@host/db", query="select 1")
+        SqlSource(kind="sql", url=f"postgresql://{address}", query="select 1")
 
 
 def test_a_database_is_described_without_what_may_be_secret() -> None:
     """By its address without options, or by the variable that holds it."""
-    plain = SqlSource(kind="sql", url="postgresql://me@host/db?sslpassword=x", query="select 1")
+    plain = SqlSource(kind="sql", url="postgresql://me@host/db?sslmode=require", query="select 1")
     assert describe_source(plain) == "sql:postgresql://host/db"
     assert describe_source(SqlSource(kind="sql", url_env="GARDEN", query="select 1")) == "sql:$GARDEN"
