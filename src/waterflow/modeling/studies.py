@@ -21,7 +21,8 @@ TRIES = 5
 def open_storage(uri: str) -> Iterator["RDBStorage"]:
     """Open the database of the studies, with its tables made at first; `uri` is SQLAlchemy's.
 
-    A database that does not answer raises UnreachableError, one that refuses StoreError; neither shows a password.
+    Call it inside `fitting.quiet`: Optuna warns that its heartbeats are an experiment. A database that does not
+    answer raises UnreachableError, one that refuses StoreError; neither shows a password.
     """
     import sqlalchemy
     from optuna.exceptions import StorageInternalError

@@ -1,11 +1,14 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support import message_of
+import yaml
+from support import CHECKOUT, message_of
 
 from waterflow.config.estimators import build_estimator, check_candidate, load_estimator
 from waterflow.config.schema import CandidateConfig
 from waterflow.errors import ConfigError
+from waterflow.modeling.space import Space
 
 
 def test_an_estimator_is_found_by_its_dotted_path() -> None:
@@ -68,3 +71,42 @@ def test_an_estimator_that_refuses_its_parameters_is_named(tmp_path: Path, monke
     candidate = CandidateConfig(estimator="own_strict.Strict", params={"level": 9})
     message = message_of(lambda: check_candidate(candidate, "classification", "candidates.strict"), ConfigError)
     assert message == "candidates.strict.params: level is at most 3; valid: level"
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (
+            {"estimator": "sklearn.svm.SVC", "search": {"space": {"depth": {"low": 1, "high": 2}}}},
+            "candidates.mine.search.space.depth: SVC has no such parameter; valid: C, kernel,",
+        ),
+        (
+            {"estimator": "xgboost.XGBClassifier", "search": {"space": {"depth": {"low": 1, "high": 2}}}},
+            "candidates.mine.search.space.depth: XGBClassifier has no such parameter; valid: base_score,",
+        ),
+        (
+            {"estimator": "xgboost.XGBClassifier", "params": {"depth": 3}},
+            "candidates.mine.params.depth: XGBClassifier has no such parameter; valid: base_score,",
+        ),
+        (
+            {"estimator": "sklearn.svm.SVC", "early_stopping_rounds": 3},
+            "candidates.mine.early_stopping_rounds: SVC does not stop early on rows that it is given",
+        ),
+    ],
+)
+def test_a_parameter_that_the_estimator_lacks_is_named(content: dict[str, Any], place: str) -> None:
+    """When the configuration is composed, with those that it has."""
+    candidate = CandidateConfig.model_validate(content)
+    message = message_of(lambda: check_candidate(candidate, "classification", "candidates.mine"), ConfigError)
+    assert message.startswith(place)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sorted((CHECKOUT / "conf" / "model").glob("*.yaml")) if path.stem != "bert"], ids=str
+)
+def test_the_usual_parameters_of_each_model_lie_in_its_search_space(path: Path) -> None:
+    """So that TPE learns from the first trial too."""
+    candidate = CandidateConfig.model_validate(yaml.safe_load(path.read_text())[path.stem])
+    assert candidate.search is not None
+    usual = build_estimator(candidate, seed=0, place=path.stem).get_params()
+    assert Space(candidate.search.space, usual).usual_labels() is not None
