@@ -45,7 +45,6 @@ def build_dag(outline: Outline, strategies: tuple[str, ...], scenarios: tuple[st
         description=outline.description,
         schedule=build_timetable(outline.schedule),
         start_date=day(outline.schedule.start, outline.schedule) if outline.schedule else pendulum.datetime(2000, 1, 1),
-        end_date=day(outline.schedule.end, outline.schedule) if outline.schedule and outline.schedule.end else None,
         catchup=False,
         is_paused_upon_creation=False,
         tags={"waterflow", *outline.tags},
@@ -101,7 +100,7 @@ def build_form(outline: Outline, strategies: tuple[str, ...], scenarios: tuple[s
     }
 
 
-def build_timetable(schedule: Schedule | None) -> CronDataIntervalTimetable | None:
+def build_timetable(schedule: Schedule | None) -> Any:
     """Give real data intervals: a cron string alone would give intervals of zero length."""
     if schedule is None:
         return None
@@ -109,6 +108,10 @@ def build_timetable(schedule: Schedule | None) -> CronDataIntervalTimetable | No
 
     if not croniter.is_valid(schedule.cron):
         raise ValueError(f"schedule.cron: {schedule.cron!r} is no cron line; write it like '0 3 * * 1'")
+    if schedule.end is not None:
+        from schedules import CronDataIntervalUntil  # of plugins/, which Airflow puts on the path
+
+        return CronDataIntervalUntil(schedule.cron, schedule.timezone, day(schedule.end, schedule))
     return CronDataIntervalTimetable(schedule.cron, timezone=pendulum.timezone(schedule.timezone))
 
 

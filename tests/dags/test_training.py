@@ -115,6 +115,7 @@ def test_nothing_is_scheduled_after_the_end(project: Project, build: Build) -> N
     first = scheduled.timetable.next_dagrun_info(last_automated_data_interval=None, restriction=every)
     assert first is not None
     assert first.data_interval.end == datetime(2013, 2, 1, tzinfo=UTC)
+    assert dag.end_date is None  # else a manual run of today would run no task
 
 
 # Broken pipelines
