@@ -30,7 +30,7 @@ install-bert: $(BIN)/.bert ## Add the extra `bert`: torch and transformers (abou
 .PHONY: test-bert
 test-bert: .venv-bert/.ready ## Fine-tune a packaged MiniLM on real reviews, offline, to a registered version
 	.venv-bert/bin/waterflow data fetch reviews
-	HF_HUB_OFFLINE=1 .venv-bert/bin/python -m pytest -v tests/bert
+	HF_HUB_OFFLINE=1 .venv-bert/bin/python -m pytest -q -n 2 --dist loadfile tests/bert
 
 .PHONY: test-stack
 test-stack: $(BIN)/.dev ## Test the whole stack in Docker, from clean volumes, beside one that may be running

@@ -117,7 +117,7 @@ class FineTuned:
 
     def digest(self, folder: Path) -> str:
         """See `Format`. What MLflow adds when it sends or fetches a model, and what it alone reads, is left out."""
-        parts = [folder / name for name in (*inference.PARTS, "code")]
+        parts = [folder / name for name in (*inference.PARTS, f"code/{self.module}.py")]
         files = [path for part in parts for path in [part, *part.rglob("*")] if path.is_file()]
         return digest_of({path.relative_to(folder).as_posix(): sha256_of(path) for path in files})
 
