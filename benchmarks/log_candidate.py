@@ -80,8 +80,7 @@ def train_all(tools: "Tools") -> dict[str, tuple[float, float]]:
         work: list[Stopwatch] = []
         with (
             Stopwatch() as whole,
-            patch.object(train, "fit_candidate", timed(train.fit_candidate, work)),
-            patch.object(train, "_score", timed(train._score, work)),
+            patch.object(train, "judge_candidate", timed(train.judge_candidate, work)),
         ):
             workflow.train(prepared, candidate, prepared.origin, tools)
         wall = whole.wall_seconds - sum(taken.wall_seconds for taken in work)

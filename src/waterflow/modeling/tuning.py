@@ -253,7 +253,8 @@ class _Search:
                     "reason": outcome.get("reason"),
                 }
             )
-        return pd.DataFrame(rows)
+        table = pd.DataFrame(rows, dtype=object)  # a whole number beside a null stays one
+        return table.astype({"number": int, "value": float, "seconds": float})
 
 
 def _open_study(storage: "RDBStorage", name: str, greater_is_better: bool, pruning: bool) -> "Study":

@@ -127,7 +127,7 @@ def _log_judged(
         metrics=headline(judged.scores),
         spread=headline(judged.spread),
         tuned=judged.tuned.params if judged.tuned else {},
-        trials=len(judged.tuned.trials) if judged.tuned else 0,
+        trials=int(judged.tuned.trials["seconds"].notna().sum()) if judged.tuned else 0,
         fit_seconds=fitted.fit_seconds,
     )
     with scratch_folder() as folder:
