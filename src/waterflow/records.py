@@ -137,6 +137,77 @@ class GateResult(Record):
     reason: str
 
 
+class SliceResult(Record):
+    """The same comparison on the rows with one value of a column; `worse` says that the model is shown to be worse."""
+
+    column: str
+    value: str
+    rows: int
+    challenger: float | None
+    champion: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    worse: bool
+
+
+class Verdict(Record):
+    """Whether one model is better than another on the same rows, with all numbers behind it.
+
+    `difference` is oriented: positive means that the challenger is better, whichever way the metric goes; `low` and
+    `high` bound it at confidence `1 - 2·alpha`. `p_value` is one-sided. `smallest_detectable` is the difference that
+    this holdout would have shown in four of five cases. `against` names the champion's version or the baseline;
+    `disjoint` says that the champion is known not to have been fitted on these rows.
+    """
+
+    outcome: Literal["promote", "hold", "insufficient evidence"]
+    reason: str
+    metric: str
+    against: str
+    champion_version: int | None = None
+    rows: int
+    groups: int | None = None
+    excluded_rows: int = 0
+    disjoint: bool
+    challenger: float | None = None
+    champion: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    mcnemar_p_value: float | None = None
+    smallest_detectable: float | None = None
+    alpha: float
+    min_gain: float
+    resamples: int
+    slices: tuple[SliceResult, ...] = ()
+    predictions: Blob | None = None
+
+
+class Check(Record):
+    """One line of the staging checks: what was asked, what was found, whether it holds."""
+
+    name: str
+    passed: bool
+    found: str
+    asked: str
+
+
+class Decision(Record):
+    """What became of a version: a row of the ledger, as the step `promote` gives it."""
+
+    model: str
+    sequence: int
+    kind: Literal["promote", "hold", "reject", "rollback", "manual"]
+    from_version: int | None
+    to_version: int | None
+    version: int | None
+    reason: str
+    actor: str
+    run_id: str | None
+    decided_at: datetime
+
+
 class Evaluated(Record):
     """The survivors, best first, and what the best of them scored on the holdout."""
 
@@ -147,6 +218,7 @@ class Evaluated(Record):
     holdout_rows: int
     holdout_metrics: dict[str, float]
     gate: GateResult | None
+    verdict: Verdict | None = None
 
     @property
     def winner(self) -> Trained:

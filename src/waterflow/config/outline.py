@@ -44,6 +44,8 @@ TOP_LEVEL_KEYS = frozenset(
         "metrics",
         "costs",
         "gate",
+        "promotion",
+        "intended_use",
         "seed",
     ]
 )

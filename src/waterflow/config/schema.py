@@ -275,6 +275,57 @@ class CandidateConfig(Section):
     preprocessing: tuple[Block, ...] | None = None
 
 
+class EvidenceConfig(Section):
+    """What counts as evidence that one model is better than another, on the main metric.
+
+    `alpha` is the accepted probability of promoting a model that is no better; `min_gain` the smallest difference worth
+    having, in the metric's unit; `resamples` how often the holdout is drawn again; fewer rows than `min_rows` decide
+    nothing.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    min_gain: Annotated[float, Field(ge=0)] = 0.0
+    resamples: Annotated[int, Field(ge=200)] = 2000
+    min_rows: Annotated[int, Field(ge=2)] = 30
+
+
+class SliceConfig(Section):
+    """A column by whose values the holdout is cut; on no slice may the new model be worse by more than `tolerance`."""
+
+    column: str
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    min_rows: Annotated[int, Field(ge=2)] = 30
+
+
+class StagingConfig(Section):
+    """What a version must keep to when it is loaded as it would be served, in a fresh process.
+
+    `tolerance` is the largest accepted difference between its predictions and those of training; `latency_p95_ms`
+    the 95th percentile of the time for a batch of one row; `size_mb` that of its files, in 10⁶ bytes.
+    """
+
+    tolerance: Annotated[float, Field(ge=0)] = 1e-9
+    latency_p95_ms: Annotated[float, Field(gt=0)] = 250.0
+    size_mb: Annotated[float, Field(gt=0)] = 500.0
+
+
+class PromotionConfig(Section):
+    """How a model becomes champion. What is left out of the evidence comes from the strategy.
+
+    `baseline` is what a first model must beat: `most_frequent`, `mean`, or the name of a candidate.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    min_gain: Annotated[float, Field(ge=0)] | None = None
+    resamples: Annotated[int, Field(ge=200)] | None = None
+    min_rows: Annotated[int, Field(ge=2)] | None = None
+    not_worse_on: tuple[SliceConfig, ...] = ()
+    baseline: str | None = None
+    staging: StagingConfig = StagingConfig()
+    approval: Literal["auto", "human"] = "auto"
+    approval_timeout: Duration = "1 day"
+
+
 class StrategyConfig(Section):
     """How candidates are tuned and selected. The share of the holdout belongs to the pipeline, not to a strategy."""
 
@@ -284,6 +335,7 @@ class StrategyConfig(Section):
     folds: Annotated[int, Field(ge=2)] | None = None
     tune: bool = False
     promotable: bool
+    evidence: EvidenceConfig = EvidenceConfig()
 
     @model_validator(mode="after")
     def _rows_to_select_on(self) -> Self:
@@ -382,6 +434,8 @@ class PipelineConfig(Section):
     metrics: MetricsConfig
     costs: CostsConfig | None = None
     gate: GateConfig | None = None
+    promotion: PromotionConfig = PromotionConfig()
+    intended_use: str = ""
     seed: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("candidates")
@@ -441,6 +495,12 @@ class PipelineConfig(Section):
         """Give the blocks of a candidate: its own where it has some, else the pipeline's."""
         own = self.candidates[candidate].preprocessing
         return self.preprocessing if own is None else own
+
+    @property
+    def evidence(self) -> EvidenceConfig:
+        """What counts as evidence: the strategy's rules, with those that the pipeline states in their place."""
+        own = self.promotion.model_dump(include=set(EvidenceConfig.model_fields), exclude_none=True)
+        return self.strategy.evidence.model_copy(update=own)
 
     def search_of(self, candidate: str) -> SearchConfig | None:
         """Say how a candidate is tuned under this strategy, within the pipeline's bounds; None where it is not."""
