@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Part = Literal["train", "validation", "test"]
 ScoredOn = Literal["validation", "folds", "test"]
 Rule = Literal["at_least", "at_most"]
+DecisionKind = Literal["promote", "hold", "reject", "rollback", "manual"]
 
 
 class Record(BaseModel):
@@ -193,18 +194,32 @@ class Check(Record):
     asked: str
 
 
+class Approval(Record):
+    """What became of the question whether a version may become champion: the answer, and whose it was."""
+
+    approved: bool
+    actor: str
+
+
 class Decision(Record):
-    """What became of a version: a row of the ledger, as the step `promote` gives it."""
+    """A row of the ledger: what was decided about `version`, and the champion before and after.
+
+    `hold` and `reject` leave the champion as it was; `manual` tells of an alias that something else had moved.
+    `run_id` is the MLflow run that the decision is about, `actor` who or what made it; times are in UTC.
+    """
 
     model: str
     sequence: int
-    kind: Literal["promote", "hold", "reject", "rollback", "manual"]
+    kind: DecisionKind
     from_version: int | None
     to_version: int | None
     version: int | None
     reason: str
     actor: str
-    run_id: str | None
+    run_id: str | None = None
+    dag_run_id: str | None = None
+    window: Window | None = None
+    verdict: Verdict | None = None
     decided_at: datetime
 
 
@@ -227,7 +242,11 @@ class Evaluated(Record):
 
 
 class Registered(Record):
-    """The one version that a run registered, with the aliases that it was given."""
+    """The one version that a run registered, with the aliases that it was given and what became of it.
+
+    `checks` are those of staging; `ready` says that nothing but an approval stands between it and the champion's
+    place. `decision` comes with the step `promote`.
+    """
 
     model: str
     version: int
@@ -237,6 +256,9 @@ class Registered(Record):
     shown_metrics: tuple[str, ...]
     parent_run_id: str
     experiment_id: str
+    checks: tuple[Check, ...] = ()
+    ready: bool = False
+    decision: Decision | None = None
 
 
 def _moment(moment: datetime | None) -> str:
