@@ -139,7 +139,10 @@ class GateResult(Record):
 
 
 class SliceResult(Record):
-    """The same comparison on the rows with one value of a column; `worse` says that the model is shown to be worse."""
+    """The same comparison on the rows with one value of a column; `worse` says that the model is shown to be worse.
+
+    Where nothing was compared, `note` says why: too few rows, or a metric without a value there.
+    """
 
     column: str
     value: str
@@ -150,6 +153,25 @@ class SliceResult(Record):
     low: float | None
     high: float | None
     worse: bool
+    note: str = ""
+
+
+class MetricResult(Record):
+    """One metric of both models on the compared rows, and their difference, each with its interval.
+
+    `difference` is oriented and the intervals are of the verdict's confidence.
+    """
+
+    metric: str
+    challenger: float
+    challenger_low: float
+    challenger_high: float
+    champion: float
+    champion_low: float
+    champion_high: float
+    difference: float
+    low: float
+    high: float
 
 
 class Verdict(Record):
@@ -181,6 +203,7 @@ class Verdict(Record):
     alpha: float
     min_gain: float
     resamples: int
+    metrics: tuple[MetricResult, ...] = ()
     slices: tuple[SliceResult, ...] = ()
     predictions: Blob | None = None
 
@@ -244,8 +267,8 @@ class Evaluated(Record):
 class Registered(Record):
     """The one version that a run registered, with the aliases that it was given and what became of it.
 
-    `checks` are those of staging; `ready` says that nothing but an approval stands between it and the champion's
-    place. `decision` comes with the step `promote`.
+    `checks` are those of staging; `awaits_approval` says that nothing but a person's answer stands between it and the
+    champion's place. `decision` comes with the step `promote`.
     """
 
     model: str
@@ -257,7 +280,7 @@ class Registered(Record):
     parent_run_id: str
     experiment_id: str
     checks: tuple[Check, ...] = ()
-    ready: bool = False
+    awaits_approval: bool = False
     decision: Decision | None = None
 
 

@@ -312,7 +312,8 @@ class StagingConfig(Section):
 class PromotionConfig(Section):
     """How a model becomes champion. What is left out of the evidence comes from the strategy.
 
-    `baseline` is what a first model must beat: `most_frequent`, `mean`, or the name of a candidate.
+    `baseline` is what a first model must beat: `most_frequent`, `mean`, `median`, or the name of a candidate;
+    left out, the most frequent class or the mean.
     """
 
     alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
@@ -400,6 +401,7 @@ class ScheduleConfig(Section):
         return self
 
 
+BASELINES: dict[Task, tuple[str, ...]] = {"classification": ("most_frequent",), "regression": ("mean", "median")}
 ROWS_KEYS = {"target", "task", "features", "drop", "known_after", "key", "group", "time_column"}
 
 
@@ -479,6 +481,21 @@ class PipelineConfig(Section):
         if self.costs is None and "expected_cost" in used:
             raise ValueError("metrics: 'expected_cost' needs costs, such as `costs: {false_alarm: 1, miss: 5}`")
         return self
+
+    @model_validator(mode="after")
+    def _baseline_is_known(self) -> Self:
+        valid = [*BASELINES[self.task], *self.candidates]
+        if self.promotion.baseline not in (None, *valid):
+            raise ValueError(
+                f"promotion.baseline: {self.promotion.baseline!r} is neither a simple rule for {self.task} nor a "
+                f"candidate of this run; valid: {', '.join(valid)}"
+            )
+        return self
+
+    @property
+    def baseline(self) -> str:
+        """What a first model must beat."""
+        return self.promotion.baseline or BASELINES[self.task][0]
 
     @property
     def split_kind(self) -> Literal["hash", "time", "stratified"]:

@@ -3,7 +3,7 @@
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,6 +112,20 @@ class ModelStore:
                 raise StoreError(f"model {model_id}: {MODEL_FILE} is not the file that was logged; it was altered")
             return mlflow.sklearn.load_model(str(path))
 
+    def has_files(self, model_id: str) -> bool:
+        """Say whether a logged model and its file are still there, without asking for the file itself.
+
+        A server asked for a file that its bucket lacks answers with an error that the client repeats for minutes.
+        """
+        with translated(self._uri):
+            try:
+                files = self._client.list_logged_model_artifacts(model_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return False
+        return any(Path(entry.path).name == MODEL_FILE for entry in files)
+
     def find_version(self, model: str, run_id: str) -> int | None:
         """Give the version that was registered from a run, if there is one."""
         with translated(self._uri):
@@ -143,6 +157,41 @@ class ModelStore:
         """Point an alias to a version."""
         with translated(self._uri):
             self._client.set_registered_model_alias(model, alias, str(version))
+
+    def remove_alias(self, model: str, alias: str) -> None:
+        """Take an alias away; without such an alias nothing changes."""
+        with translated(self._uri):
+            self._client.delete_registered_model_alias(model, alias)
+
+    def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        with translated(self._uri):
+            for key, value in tags.items():
+                self._client.set_model_version_tag(model, str(version), key, value)
+
+    def get_version(self, model: str, version: int) -> Version | None:
+        """Give a version by its number; None when there is none, or when it was deleted."""
+        with translated(self._uri):
+            try:
+                entry = self._client.get_model_version(model, str(version))
+            except (MlflowException, RestException) as error:
+                if getattr(error, "error_code", None) != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return None
+        return _version(entry, dict.fromkeys(entry.aliases, entry.version))
+
+    def fetch_version(self, model: str, version: int, folder: Path) -> Path:
+        """Download the files of a version; raises StoreError when they are gone or not those that were logged."""
+        with translated(self._uri):
+            entry = self._client.get_model_version(model, str(version))
+            if entry.model_id and not self.has_files(entry.model_id):
+                raise StoreError(f"model {model} version {version}: its files are gone")
+            mlflow.set_tracking_uri(self._uri)
+            path = Path(mlflow.artifacts.download_artifacts(f"models:/{model}/{version}", dst_path=str(folder)))
+            logged = self._client.get_logged_model(entry.model_id).tags if entry.model_id else {}
+            if sha256_of(path / MODEL_FILE) != logged.get("waterflow.sha256"):
+                raise StoreError(f"model {model} version {version}: {MODEL_FILE} is not the file that was logged")
+        return path
 
     def aliases_of(self, model: str, version: int) -> tuple[str, ...]:
         """List the aliases of a version."""
