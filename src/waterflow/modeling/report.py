@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from waterflow.config.catalog import Task
 from waterflow.modeling.card import confidence, metrics_table, number, say_verdict, text, within
@@ -199,16 +200,18 @@ def _pictures(report: Report, pair: Pair) -> list[str]:
     return ["<h2>Residuals: true minus predicted</h2>", f'<div class="pair">{"".join(drawn)}</div>']
 
 
-def _count_classes(predicted: Predicted) -> tuple[list[str], np.ndarray]:
+def _count_classes(predicted: Predicted) -> tuple[list[str], NDArray[np.int64]]:
     """Count rows by true and predicted class; many classes are cut to the most frequent and all others."""
-    truth, called = (pd.Series(values).astype(object).map(str) for values in (predicted.truth, predicted.prediction))
-    frequent = pd.concat([truth, called]).value_counts().index
-    if len(frequent) > MOST_CLASSES:
-        kept = frequent[: MOST_CLASSES - 1]
-        truth, called = (values.where(values.isin(kept), OTHERS) for values in (truth, called))
-    names = sorted(set(truth) | set(called), key=lambda name: (name == OTHERS, name))
-    table = pd.crosstab(truth, called).reindex(index=names, columns=names, fill_value=0)
-    return names, table.to_numpy()
+    columns = [np.asarray(values, dtype=object) for values in (predicted.truth, predicted.prediction)]
+    codes, seen = pd.factorize(np.concatenate(columns), use_na_sentinel=False)
+    names = [str(name) for name in seen]
+    if len(names) > MOST_CLASSES:
+        kept = set(np.argsort(-np.bincount(codes), kind="stable")[: MOST_CLASSES - 1])
+        names = [name if place in kept else OTHERS for place, name in enumerate(names)]
+    shown = sorted(set(names), key=lambda name: (name == OTHERS, name))
+    truth, called = np.split(np.array([shown.index(name) for name in names])[codes], 2)
+    size = len(shown)
+    return shown, np.bincount(truth * size + called, minlength=size * size).reshape(size, size)
 
 
 def _confusion_html(predicted: Predicted) -> str:
