@@ -138,6 +138,7 @@ class ModelStore:
         if existing is not None:
             return existing
         with translated(self._uri):
+            mlflow.set_tracking_uri(self._uri)  # the registry looks the logged model up by the fluent API
             try:
                 self._client.create_registered_model(model)
             except (MlflowException, RestException) as error:
@@ -184,12 +185,12 @@ class ModelStore:
         """Download the files of a version; raises StoreError when they are gone or not those that were logged."""
         with translated(self._uri):
             entry = self._client.get_model_version(model, str(version))
-            if entry.model_id and not self.has_files(entry.model_id):
+            model_id = entry.source.removeprefix("models:/")
+            if not self.has_files(model_id):
                 raise StoreError(f"model {model} version {version}: its files are gone")
             mlflow.set_tracking_uri(self._uri)
             path = Path(mlflow.artifacts.download_artifacts(f"models:/{model}/{version}", dst_path=str(folder)))
-            logged = self._client.get_logged_model(entry.model_id).tags if entry.model_id else {}
-            if sha256_of(path / MODEL_FILE) != logged.get("waterflow.sha256"):
+            if sha256_of(path / MODEL_FILE) != self._client.get_logged_model(model_id).tags.get("waterflow.sha256"):
                 raise StoreError(f"model {model} version {version}: {MODEL_FILE} is not the file that was logged")
         return path
 
