@@ -1,6 +1,10 @@
 """Where a run keeps things: the addresses of a profile, never part of the logged configuration."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict
+
+from waterflow.errors import ConfigError
 
 
 class Profile(BaseModel):
@@ -9,10 +13,9 @@ class Profile(BaseModel):
     `tracking_uri`  MLflow: `sqlite:///…` or `http://…`
     `artifact_root` where an embedded MLflow keeps artifacts; None lets the server decide
     `store_uri`     the object store: a folder, or `s3://bucket`
-    `database_uri`  Waterflow's own tables, by SQLAlchemy: `sqlite:///…` or `postgresql+psycopg2://…`
-    `database_uri_file` a file that holds that address, where it carries a password
+    `database_uri`  Waterflow's own database, SQLAlchemy's address of it; or `database_uri_file`, a file that holds it
     `airflow_url`, `mlflow_url`  as a browser reaches them, for links; None where nothing listens
-    Credentials come from MLflow's and AWS's own files.
+    Credentials come from MLflow's and AWS's own files, and from the file of the database.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,3 +28,17 @@ class Profile(BaseModel):
     database_uri_file: str | None = None
     airflow_url: str | None = None
     mlflow_url: str | None = None
+
+    def find_database(self) -> str:
+        """Give the address of Waterflow's own database, password and all; raises ConfigError where there is none."""
+        if self.database_uri is not None:
+            return self.database_uri
+        if self.database_uri_file is None:
+            raise ConfigError(f"profile {self.name}: database_uri is missing; add it, or database_uri_file")
+        try:
+            return Path(self.database_uri_file).read_text("utf-8").strip()
+        except OSError as error:
+            raise ConfigError(
+                f"profile {self.name}: database_uri_file {self.database_uri_file!r} cannot be read "
+                f"({error.strerror}); name a readable file by WATERFLOW_DATABASE_URL_FILE"
+            ) from error

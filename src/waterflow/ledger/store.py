@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Row, create_engine, event, insert, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from waterflow.config.profile import Profile
 from waterflow.errors import ConfigError, LedgerConflict, LedgerError, StoreError, UnreachableError, WaterflowError
 from waterflow.ledger.migrate import ensure_tables
 from waterflow.ledger.tables import decisions, projections
@@ -120,24 +118,6 @@ class Ledger:
             raise
         except DBAPIError as error:
             raise _explained(error, self._shown) from error
-
-
-def open_ledger(profile: Profile) -> Ledger:
-    """Open the ledger in the database that the profile names, by its address or by the file that holds it."""
-    if profile.database_uri is not None:
-        return Ledger(profile.database_uri)
-    if profile.database_uri_file is None:
-        raise ConfigError(
-            f"profile {profile.name!r}: no database for the ledger; give database_uri, such as "
-            "sqlite:////home/me/waterflow.db, or database_uri_file"
-        )
-    try:
-        return Ledger(Path(profile.database_uri_file).read_text("utf-8").strip())
-    except OSError as error:
-        raise ConfigError(
-            f"profile.database_uri_file: {profile.database_uri_file!r} cannot be read ({error.strerror}); "
-            "put the database's address into it, or name another file by WATERFLOW_DATABASE_URL_FILE"
-        ) from error
 
 
 def _engine_of(url: str) -> tuple[Engine, str]:

@@ -9,21 +9,15 @@ from alembic.script import ScriptDirectory
 from ledger_contract import *  # noqa: F403  # the tests that every database has to pass
 from support import free_port, message_of
 
-from waterflow.config.profile import Profile
 from waterflow.errors import ConfigError, StoreError, UnreachableError
 from waterflow.ledger import migrate
-from waterflow.ledger.store import Ledger, open_ledger
+from waterflow.ledger.store import Ledger
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     """Name a database that does not exist yet."""
     return f"sqlite:///{tmp_path}/waterflow.db"
-
-
-def profile(**changes: str) -> Profile:
-    """Write a profile that differs in its database."""
-    return Profile(name="embedded", tracking_uri="sqlite://", store_uri="store", **changes)
 
 
 def test_the_newest_revision_is_known_without_alembic() -> None:
@@ -34,25 +28,11 @@ def test_the_newest_revision_is_known_without_alembic() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == migrate.HEAD
 
 
-def test_the_address_may_stand_in_a_file(tmp_path: Path, url: str) -> None:
-    """As it does on the stack, where it carries a password."""
-    path = tmp_path / "url"
-    path.write_text(f"{url}\n")
-    assert open_ledger(profile(database_uri_file=str(path))).head("flowers") is None
-    assert (tmp_path / "waterflow.db").is_file()
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({}, "give database_uri"),
-        ({"database_uri_file": "/nowhere/url"}, "'/nowhere/url' cannot be read"),
-        ({"database_uri": "no address"}, "no address of SQLAlchemy's"),
-    ],
-)
-def test_a_database_that_is_not_named_well_is_one_line(changes: dict[str, str], reason: str) -> None:
-    """The profile's key and what it should hold."""
-    assert reason in message_of(lambda: open_ledger(profile(**changes)), ConfigError)
+def test_an_address_that_is_none_is_one_line() -> None:
+    """And does not repeat it: it may hold a password."""
+    message = message_of(lambda: Ledger("s3cret"), ConfigError)
+    assert "no address of SQLAlchemy's" in message
+    assert "s3cret" not in message
 
 
 def test_a_database_that_does_not_answer_is_worth_a_retry() -> None:
