@@ -26,9 +26,7 @@ def ledger(
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON, verdicts and all.")] = False,
 ) -> None:
     """Print every decision on the champion of PIPELINE, the oldest first."""
-    from waterflow import workflow
-
-    tools = workflow.open_tools()
+    tools = open_tools_of(pipeline)
     if verify:
         verify_ledger(pipeline, tools)
         return
@@ -38,6 +36,18 @@ def ledger(
         return
     for row in rows:
         print_row(row)
+    if not rows:
+        out.print(f"no decision on {pipeline} yet", highlight=False)
+
+
+def open_tools_of(pipeline: str) -> "Tools":
+    """Open what the profile names, for a pipeline that has a YAML; raises ConfigError otherwise."""
+    from waterflow import workflow
+    from waterflow.config.outline import find_outline
+
+    tools = workflow.open_tools()
+    find_outline(tools.project.conf, pipeline)
+    return tools
 
 
 def print_row(row: "Decision") -> None:
@@ -73,12 +83,11 @@ def champion(
     at: Annotated[str | None, typer.Option("--at", help="a moment, like 2026-04-01 or 2026-04-01T12:00+02:00")] = None,
 ) -> None:
     """Say which version of PIPELINE is champion, or was at a moment, since when and why."""
-    from waterflow import workflow
     from waterflow.errors import LedgerError
     from waterflow.ledger.replay import reigning
 
     moment = _moment(at)
-    row = reigning(workflow.open_tools().ledger.entries(pipeline), moment)
+    row = reigning(open_tools_of(pipeline).ledger.entries(pipeline), moment)
     if row is None or row.to_version is None:
         when = "" if moment is None else f" at {moment.isoformat()}"
         raise LedgerError(f"ledger of {pipeline}: it names no champion{when}; see `waterflow ledger {pipeline}`")
@@ -98,7 +107,7 @@ def rollback(
     from waterflow import workflow
     from waterflow.steps.champion import shell_user
 
-    decision, is_new = workflow.rollback(pipeline, to, reason, shell_user(), workflow.open_tools())
+    decision, is_new = workflow.rollback(pipeline, to, reason, shell_user(), open_tools_of(pipeline))
     if is_new:
         was = _version(decision.from_version)
         out.print(f"champion    [bold]{pipeline}[/bold] version {decision.to_version} again, in the place of {was}")

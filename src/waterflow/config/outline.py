@@ -99,6 +99,16 @@ def group_options(conf: Path, group: str) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (conf / group).glob("*.yaml")))
 
 
+def find_outline(conf: Path, pipeline: str) -> Path:
+    """Find a pipeline's YAML by name; raises ConfigError with the names that there are."""
+    names = [path.stem for path in pipeline_files(conf)]
+    if pipeline not in names:
+        raise ConfigError(
+            f"pipeline: {pipeline!r} is unknown; valid: {', '.join(names)}; or add conf/pipeline/{pipeline}.yaml"
+        )
+    return conf / "pipeline" / f"{pipeline}.yaml"
+
+
 def read_outline(path: Path) -> Outline:
     """Read one pipeline's YAML.
 

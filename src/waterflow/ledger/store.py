@@ -78,7 +78,7 @@ class Ledger:
             actor=actor[:255],
             run_id=run_id,
             dag_run_id=dag_run_id,
-            window=window,
+            window=window if window and (window.start or window.end) else None,
             verdict=verdict,
             decided_at=max(now, after.decided_at) if after else now,  # clocks of two machines may differ
         )
