@@ -1,4 +1,4 @@
-"""How often `evaluate` promotes: 500 pairs of equal models, and pairs with a planted gain, of three kinds of holdout."""
+"""How often `evaluate` promotes: 500 pairs of equal models and 200 with a planted gain, on three kinds of holdout."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -22,7 +22,7 @@ def unseen_rows(holdout: pd.DataFrame, seen: pd.DataFrame, config: PipelineConfi
         _check_columns(seen, (config.time_column,))
         return (_moments(holdout[config.time_column]) > _moments(seen[config.time_column]).max()).to_numpy()
     names = (config.group,) if config.group else config.key
-    _check_columns(seen, names or tuple(map(str, holdout.columns)))
+    _check_columns(seen, names)
     if not names and set(seen.columns) != set(holdout.columns):
         raise DataError(
             "a row is known by all its values, and the columns of the two data sets differ "

@@ -30,26 +30,26 @@ def first_sentence(config: PipelineConfig, evaluated: Evaluated) -> str:
         return f"An exploratory model that predicts {target}; it was chosen on the very rows that judge it."
     if verdict is None:
         return f"This model predicts {target}."
-    return f"This model predicts {target}, {say_verdict(verdict)}"
+    return f"This model predicts {target}; {say_verdict(verdict, 'it')}"
 
 
-def say_verdict(verdict: Verdict) -> str:
-    """Say the outcome as the second half of a sentence."""
-    against = f"the {text(verdict.against)}"
+def say_verdict(verdict: Verdict, model: str) -> str:
+    """Say the outcome as a main clause about `model`, which begins with a small letter."""
+    against = text(verdict.against if verdict.champion_version is not None else f"the {verdict.against}")
     if verdict.challenger is None or verdict.champion is None:
-        return f"but it could not be compared with {against}: {text(verdict.reason)}."
+        return f"whether {model} is better than {against} is not known: {text(verdict.reason)}."
     numbers = (
         f"{SAYING[verdict.metric]} {number(verdict.challenger)} against {number(verdict.champion)} "
-        f"on {verdict.rows:,} rows that {'neither was' if verdict.disjoint else 'it was not'} trained on"
+        f"on {verdict.rows:,} rows that {'neither was' if verdict.disjoint else f'{model} was not'} trained on"
     )
     match verdict.outcome:
         case "promote":
-            return f"better than {against}: {numbers}."
+            return f"{model} is better than {against}: {numbers}."
         case "hold" if any(entry.worse for entry in verdict.slices):
-            return f"but worse than {against} on a part of the rows that matters: {numbers}."
+            return f"{model} is worse than {against} on a part of the rows that matters: {numbers}."
         case "hold":
-            return f"no better than {against}: {numbers}."
-    return f"but there is not enough evidence that it does so better than {against}: {numbers}."
+            return f"{model} is no better than {against}: {numbers}."
+    return f"whether {model} is better than {against} cannot be told yet: {numbers}."
 
 
 def model_card(config: PipelineConfig, prepared: Prepared, evaluated: Evaluated, links: Mapping[str, str]) -> str:
@@ -110,7 +110,8 @@ def text(content: object) -> str:
 def _data(config: PipelineConfig, prepared: Prepared) -> str:
     shares = ", ".join(f"{share.rows:,} {share.part}" for share in prepared.shares)
     window = f"window {prepared.window}" if config.time_column and prepared.window else "no window: rows are not dated"
-    return f"{prepared.rows:,} rows ({shares}), {window}; data `{prepared.data.digest[:12]}`, split by {config.split_kind}."
+    data = f"data `{prepared.data.digest[:12]}`, split by {config.split_kind}"
+    return f"{prepared.rows:,} rows ({shares}), {window}; {data}."
 
 
 def _not_trained(evaluated: Evaluated) -> str:

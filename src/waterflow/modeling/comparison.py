@@ -36,7 +36,7 @@ class Comparison:
 
     `p_value` is the smallest alpha at which the interval would lie above 0; `smallest_detectable` the difference
     whose interval would do so in four of five holdouts like this one: (t_alpha + t_0.8) standard errors of the
-    bootstrap.
+    bootstrap, None where the difference is the same on every resample.
     """
 
     metric: str
@@ -44,7 +44,7 @@ class Comparison:
     champion: Interval
     difference: Interval
     p_value: float
-    smallest_detectable: float
+    smallest_detectable: float | None
 
 
 def compare(pair: Pair, metric: str, evidence: EvidenceConfig, seed: int) -> Comparison:
@@ -69,7 +69,7 @@ def compare(pair: Pair, metric: str, evidence: EvidenceConfig, seed: int) -> Com
         champion=_interval(observed[1], drawn[:, 1], tail),
         difference=_interval(sign * (observed[0] - observed[1]), differences, tail),
         p_value=p_value(differences, units),
-        smallest_detectable=float(quantile.isf(evidence.alpha) + quantile.ppf(POWER)) * spread,
+        smallest_detectable=float(quantile.isf(evidence.alpha) + quantile.ppf(POWER)) * spread or None,
     )
 
 

@@ -38,6 +38,7 @@ def draw_intervals(marks: Sequence[Mark], worthwhile: float, sides: tuple[str, s
     parts += [_text(place(0) - 8, 14, f"← {sides[0]}", "end"), _text(place(0) + 8, 14, f"{sides[1]} →", "start")]
     if worthwhile:
         parts.append(_line(place(worthwhile), 22, place(worthwhile), bottom, GREY, dashed=True))
+        parts.append(_text(place(worthwhile), bottom + 30, "min_gain", "middle"))
     for position, mark in enumerate(marks):
         height = 22 + LINE * (position + 0.5)
         parts.append(_text(left - 12, height + 4, _short(mark.label), "end"))
@@ -46,7 +47,7 @@ def draw_intervals(marks: Sequence[Mark], worthwhile: float, sides: tuple[str, s
     ticks = _ticks(low - room, high + room)
     parts.append(_line(left, bottom, right, bottom, PALE))
     parts += [_text(place(tick), bottom + 16, f"{tick:.4g}", "middle") for tick in ticks]
-    return _svg(WIDTH, bottom + 24, parts, "difference with its interval")
+    return _svg(WIDTH, bottom + 36, parts, "difference with its interval")
 
 
 def draw_histogram(counts: NDArray[np.int_], edges: NDArray[np.float64], highest: int) -> str:
@@ -77,7 +78,7 @@ def _ticks(low: float, high: float) -> list[float]:
     power = 10 ** np.floor(np.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
     first, last = np.ceil(low / step), np.floor(high / step)
-    return [float(number * step) for number in np.arange(first, last + 1)]
+    return [float(number * step) + 0.0 for number in np.arange(first, last + 1)]  # -0 becomes 0
 
 
 def _short(label: str) -> str:
@@ -86,7 +87,8 @@ def _short(label: str) -> str:
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, *, width: int = 1, dashed: bool = False) -> str:
     dash = ' stroke-dasharray="4 3"' if dashed else ""
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}"{dash}/>'
+    ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {ends} stroke="{colour}" stroke-width="{width}"{dash}/>'
 
 
 def _text(x: float, y: float, content: str, anchor: str) -> str:

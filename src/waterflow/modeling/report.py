@@ -60,8 +60,8 @@ def to_html(report: Report) -> str:
     parts = [
         f"<h1>{_safe(report.pipeline)}: {_safe(report.challenger)} against {_safe(verdict.against)}</h1>",
         f'<p><span class="outcome" style="background:{colour}">{verdict.outcome}</span></p>',
-        f"<p>{_safe(_sentence(report))}</p>",
-        f'<p class="note">{_safe(verdict.reason)}</p>',
+        f"<p>{_sentence(report)}</p>",  # escaped already, as text for Markdown
+        *([f'<p class="note">{_safe(verdict.reason)}</p>'] if verdict.difference is not None else []),
         *_differences(verdict),
         *([_metrics_html(report)] if verdict.metrics else []),
         "<h2>The numbers behind it</h2>",
@@ -81,7 +81,7 @@ def to_markdown(report: Report) -> str:
     lines = [
         f"# {text(report.pipeline)}: {text(report.challenger)} against {text(verdict.against)}",
         f"**{verdict.outcome}**. {_sentence(report)}",
-        text(verdict.reason),
+        *([text(verdict.reason)] if verdict.difference is not None else []),
     ]
     if verdict.metrics:
         challenger, against = report.names
@@ -103,8 +103,8 @@ def to_markdown(report: Report) -> str:
 
 
 def _sentence(report: Report) -> str:
-    said = say_verdict(report.verdict)
-    return f"The challenger is {said}" if not said.startswith("but ") else f"The challenger was judged, {said}"
+    said = say_verdict(report.verdict, "the challenger")
+    return said[0].upper() + said[1:]
 
 
 def _numbers(verdict: Verdict) -> list[tuple[str, str]]:
@@ -144,7 +144,14 @@ def _differences(verdict: Verdict) -> list[str]:
             colour = "#b3261e" if entry.worse else "#5b6770"
             marks.append(Mark(f"{entry.column} = {entry.value}", entry.difference, entry.low, entry.high, colour))
     heading = f"<h2>Difference in {verdict.metric}, with its interval at {confidence(verdict)}</h2>"
-    return [heading, draw_intervals(marks, verdict.min_gain, ("champion better", "challenger better"))]
+    return [
+        heading,
+        draw_intervals(
+            marks,
+            verdict.min_gain,
+            (f"{'baseline' if verdict.champion_version is None else 'champion'} better", "challenger better"),
+        ),
+    ]
 
 
 def _metrics_html(report: Report) -> str:

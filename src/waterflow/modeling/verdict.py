@@ -44,7 +44,7 @@ def decide(
         )
     return "insufficient evidence", (
         f"{name} differs by {_number(found.value)} ({interval}); these rows show a gain of "
-        f"{_number(comparison.smallest_detectable)} or more in four of five cases"
+        f"{_number(comparison.smallest_detectable or 0.0)} or more in four of five cases"
     )
 
 
@@ -55,21 +55,31 @@ def compare_slices(
     values = slice_values(column)
     return [
         _compare_slice(pair.take((values == value).to_numpy()), str(value), asked, metric, evidence, seed)
-        for value in values.value_counts().index
+        for value in _in_order(values, column)
     ]
 
 
 def slice_values(column: pd.Series) -> pd.Series:
     """Name each row's slice: its value; of many numbers or times the quarter, of many texts the most frequent."""
     known = column.dropna()
-    is_ordered = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)
-    if known.nunique() > MOST_SLICES and is_ordered:
+    if known.nunique() > MOST_SLICES and _is_ordered(column):
         names = pd.qcut(column, 4, duplicates="drop").astype(object).map(_range_text, na_action="ignore")
     else:
         names = column.astype(object).map(str, na_action="ignore")
         frequent = names.value_counts().index[:MOST_SLICES]
         names = names.where(names.isin(frequent) | names.isna(), OTHER)
     return names.fillna(MISSING)
+
+
+def _in_order(values: pd.Series, column: pd.Series) -> list[str]:
+    """Order slices of numbers and times by their values, others by their rows; what is missing comes last."""
+    if _is_ordered(column):
+        return [str(name) for name in column.groupby(values).min().sort_values(na_position="last").index]
+    return [str(name) for name in values.value_counts().index]
+
+
+def _is_ordered(column: pd.Series) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column))
 
 
 def _range_text(interval: pd.Interval) -> str:

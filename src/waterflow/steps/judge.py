@@ -11,7 +11,6 @@ import pandas as pd
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import write_parquet
-from waterflow.errors import ConfigError
 from waterflow.modeling.comparison import ACCURACY_LIKE, Comparison, compare, mcnemar_p_value
 from waterflow.modeling.metrics import Predicted
 from waterflow.modeling.paired import Pair, UndefinedError
@@ -145,17 +144,7 @@ def reach_verdict(
     return verdict.model_copy(update=numbers), pair
 
 
-def check_slices(columns: Sequence[str], config: PipelineConfig) -> None:
-    """Refuse a slice by a column that the data does not have."""
-    for asked in config.promotion.not_worse_on:
-        if asked.column not in columns:
-            raise ConfigError(
-                f"promotion.not_worse_on: {asked.column!r} is no column; the data has {', '.join(map(str, columns))}"
-            )
-
-
 def _compare_slices(config: PipelineConfig, pair: Pair, rows: pd.DataFrame) -> list[SliceResult]:
-    check_slices(list(rows.columns), config)
     return [
         result
         for asked in config.promotion.not_worse_on

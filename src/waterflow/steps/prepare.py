@@ -8,7 +8,7 @@ import pandas as pd
 from waterflow.config.compose import choose, compose_pipeline
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import canonical_order, write_parquet
-from waterflow.data.checks import check_rows
+from waterflow.data.checks import check_rows, check_slices
 from waterflow.data.sources import describe_source, read_source
 from waterflow.data.split import count_shares, split_rows
 from waterflow.data.window import cut_to_window
@@ -87,6 +87,7 @@ def read_rows(config: PipelineConfig, request: RunRequest, tools: Tools) -> pd.D
     """Read the source, cut it to the window before anything else sees it, check it and order it."""
     frame = cut_to_window(read_source(config.dataset, tools.project.root), config.time_column, request.window)
     check_rows(frame, config)
+    check_slices(frame, config)
     logger.info("%d rows from %s", len(frame), describe_source(config.dataset))
     return canonical_order(frame, config.time_column)
 
