@@ -40,13 +40,13 @@ class Year:
 
 @pytest.fixture(scope="module")
 def year(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Year:
-    """Train on demand that follows the weather more and more, but for the summer; each window holds all days before."""
+    """Train on demand that follows the weather more closely from July on; each window holds all days before its end."""
     project = make_project(tmp_path_factory.mktemp("year"))
     give_database(project, tracking_template)
     numbers = np.random.default_rng(0)
     days = pd.date_range("2025-01-01", "2025-12-31").repeat(6)
     weather = numbers.normal(size=len(days))
-    follows = np.minimum(days.month, 5) + np.maximum(days.month - 9, 0)
+    follows = np.where(days.month < 7, 1.0, 3.0)
     rows = pd.DataFrame({"day": days, "weather": weather, "demand": follows * weather + numbers.normal(size=len(days))})
     write_rows(project, rows, "demand.csv")
     write_pipeline(project, "demand", DEMAND)
