@@ -22,6 +22,12 @@ SAYING = {
     "r2": "share of the variance explained (R²)",
 }
 
+RULES = {
+    "baseline most_frequent": "always naming the most frequent class",
+    "baseline mean": "always naming the mean",
+    "baseline median": "always naming the median",
+}
+
 
 def first_sentence(config: PipelineConfig, evaluated: Evaluated) -> str:
     """Say in one sentence, without a term of statistics, what the model does and whether it is better."""
@@ -35,12 +41,13 @@ def first_sentence(config: PipelineConfig, evaluated: Evaluated) -> str:
 
 def say_verdict(verdict: Verdict, model: str) -> str:
     """Say the outcome as a main clause about `model`, which begins with a small letter."""
-    against = text(verdict.against if verdict.champion_version is not None else f"the {verdict.against}")
+    named = verdict.against if verdict.champion_version is not None else f"the {verdict.against}"
+    against = text(RULES.get(verdict.against, named))
     if verdict.challenger is None or verdict.champion is None:
         return f"whether {model} is better than {against} is not known: {text(verdict.reason)}."
     numbers = (
         f"{SAYING[verdict.metric]} {number(verdict.challenger)} against {number(verdict.champion)} "
-        f"on {verdict.rows:,} rows that {'neither was' if verdict.disjoint else f'{model} was not'} trained on"
+        f"on {verdict.rows:,} rows that {_unseen_by(verdict, model)} trained on"
     )
     match verdict.outcome:
         case "promote":
@@ -105,6 +112,11 @@ def confidence(verdict: Verdict) -> str:
 def text(content: object) -> str:
     """Make text from data or YAML safe inside Markdown, which may hold HTML and tables."""
     return html.escape(str(content), quote=False).replace("|", "\\|").replace("`", "'")
+
+
+def _unseen_by(verdict: Verdict, model: str) -> str:
+    both = verdict.disjoint and verdict.against not in RULES
+    return "neither was" if both else f"{model} was not"
 
 
 def _data(config: PipelineConfig, prepared: Prepared) -> str:

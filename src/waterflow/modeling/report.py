@@ -21,16 +21,17 @@ BINS = 40
 COLOURS = {"promote": "#2e7d4f", "hold": "#8a5a00", "insufficient evidence": "#5b6770"}
 STYLE = """
 :root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #1d2429; background: #fff; max-width: 60rem; margin: 2rem auto;
+body { font: 15px/1.5 system-ui, sans-serif; color: #1d2429; background: #fff; max-width: 62rem; margin: 2rem auto;
   padding: 0 1.25rem; }
 h1 { font-size: 1.35rem; margin: 0 0 .5rem; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
 .outcome { display: inline-block; color: #fff; border-radius: .25rem; padding: .1rem .6rem; font-weight: 600; }
 table { border-collapse: collapse; } th, td { padding: .3rem .75rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; } thead th { border-bottom: 1px solid #9aa5ad; font-weight: 600; }
 tbody tr + tr td { border-top: 1px solid #e3e7ea; } td { font-variant-numeric: tabular-nums; }
-.scroll { overflow-x: auto; } .pair { display: flex; flex-wrap: wrap; gap: 1rem 3rem; }
+.scroll { overflow-x: auto; } .pair { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; }
 .pair h3 { font-size: .95rem; font-weight: 600; margin: .25rem 0; }
-.confusion td { text-align: center; min-width: 2.5rem; } .note { color: #5b6770; }
+.confusion td { text-align: center; min-width: 2.5rem; }
+.confusion td, .confusion th { padding: .3rem .45rem; font-size: .9rem; } .note { color: #5b6770; }
 .worse { color: #b3261e; font-weight: 600; }
 svg { max-width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: #1d2429; }
 """
@@ -230,7 +231,7 @@ def _confusion_html(predicted: Predicted) -> str:
         rows.append(f"<tr><th>{_safe(name)}</th>{cells}</tr>")
     head = "".join(f"<th>{_safe(name)}</th>" for name in names)
     return (
-        f'<div class="scroll"><table class="confusion"><thead><tr><th>true ↓ predicted →</th>{head}</tr></thead>'
+        f'<div class="scroll"><table class="confusion"><thead><tr><th>true ↓ called →</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -24,6 +24,8 @@ from waterflow.tracking.models import Version
 
 logger = logging.getLogger(__name__)
 
+SHOWN_RESAMPLES = 500
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -153,11 +155,15 @@ def _compare_slices(config: PipelineConfig, pair: Pair, rows: pd.DataFrame) -> l
 
 
 def _compare_others(config: PipelineConfig, pair: Pair) -> list[MetricResult]:
-    """Compare on the other metrics that tables show; one that is undefined is left out."""
+    """Compare on the other metrics that tables show, with fewer resamples, for they decide nothing.
+
+    One that is undefined is left out.
+    """
+    evidence = config.evidence.model_copy(update={"resamples": min(config.evidence.resamples, SHOWN_RESAMPLES)})
     results = []
     for metric in config.shown_metrics[1:]:
         try:
-            results.append(_to_record(compare(pair, metric, config.evidence, config.seed)))
+            results.append(_to_record(compare(pair, metric, evidence, config.seed)))
         except UndefinedError as error:
             logger.info("%s is undefined in the comparison: %s", metric, error)
     return results

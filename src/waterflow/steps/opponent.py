@@ -12,7 +12,7 @@ from waterflow.config.schema import BASELINES, PipelineConfig
 from waterflow.data.canonical import read_parquet
 from waterflow.data.checks import feature_columns
 from waterflow.data.overlap import unseen_rows
-from waterflow.errors import DataError, StoreError, TrackingError
+from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError
 from waterflow.modeling.baseline import predict_baseline
 from waterflow.modeling.metrics import Predicted, predict_rows
 from waterflow.records import Blob, Prepared, Trained
@@ -83,6 +83,8 @@ def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, t
         return Opponent(name, champion.version, None, unseen, problem=problem)
     try:
         predicted = predict_holdout(tools.models.load_model(model_id), rows, config)
+    except UnreachableError:  # worth a retry, and says nothing about the champion
+        raise
     except (StoreError, TrackingError) as error:
         return Opponent(name, champion.version, None, unseen, problem=f"{name} cannot be loaded: {error}")
     except Exception as error:  # a model of another signature may raise anything

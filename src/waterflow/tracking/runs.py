@@ -239,7 +239,7 @@ class RunStore:
             return dict(self.client.get_run(run_id).data.tags)
 
     def read_json(self, run_id: str, path: str) -> dict[str, Any] | None:
-        """Read a JSON object among a run's artifacts; None when it, or the run, is not there."""
+        """Read a JSON object among a run's artifacts; None when it, or the run, is not there or no JSON."""
         folder = path.rpartition("/")[0]
         with translated(self.uri):
             try:
@@ -251,7 +251,10 @@ class RunStore:
                     raise
                 return None
             with tempfile.TemporaryDirectory() as scratch:
-                content = json.loads(Path(self.client.download_artifacts(run_id, path, scratch)).read_text("utf-8"))
+                try:
+                    content = json.loads(Path(self.client.download_artifacts(run_id, path, scratch)).read_text("utf-8"))
+                except ValueError:
+                    return None
         return content if isinstance(content, dict) else None
 
     def _find(self, experiment_id: str, identity: RunIdentity) -> list[Run]:

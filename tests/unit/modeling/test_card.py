@@ -92,7 +92,7 @@ def prepared_with(window: Window | None) -> Prepared:
             {"outcome": "insufficient evidence"},
             "whether it is better than champion version 3 cannot be told yet: accuracy",
         ),
-        ({"against": "baseline mean", "champion_version": None}, "it is better than the baseline mean: "),
+        ({"against": "baseline mean", "champion_version": None}, "it is better than always naming the mean: accuracy"),
         (
             {"outcome": "insufficient evidence", "challenger": None, "reason": "the champion has no files"},
             "whether it is better than champion version 3 is not known: the champion has no files.",
