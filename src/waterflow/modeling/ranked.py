@@ -11,30 +11,31 @@ OfWeights = Callable[[Values], Values]  # weights of shape (resamples, rows) bec
 
 def area_under_roc(scores: Values, positive: NDArray[np.bool_]) -> OfWeights:
     """Prepare the area under the ROC curve: the share of pairs that the scores put in order, ties counting half."""
-    order, starts = _ascending(scores)
-    is_positive = positive[order]
+    hits, misses = np.flatnonzero(positive), np.flatnonzero(~positive)
+    misses = misses[np.argsort(scores[misses], kind="stable")]
+    lower, not_higher = (np.searchsorted(scores[misses], scores[hits], side=side) for side in ("left", "right"))
 
     def area(weights: Values) -> Values:
-        given = weights[:, order]
-        hits = np.add.reduceat(given * is_positive, starts, axis=1)
-        misses = np.add.reduceat(given * ~is_positive, starts, axis=1)
-        below = np.cumsum(misses, axis=1) - misses / 2
-        return _divide((hits * below).sum(axis=1), hits.sum(axis=1) * misses.sum(axis=1))
+        of_hits, below = weights[:, hits], _running(weights[:, misses])
+        won = (of_hits * (below[:, lower] + below[:, not_higher])).sum(axis=1) / 2
+        return _divide(won, of_hits.sum(axis=1) * below[:, -1])
 
     return area
 
 
 def average_precision(scores: Values, positive: NDArray[np.bool_]) -> OfWeights:
     """Prepare the average precision: precision at each score, weighted by the recall that it adds."""
-    order, starts = _ascending(-scores)
-    is_positive = positive[order]
+    order = np.argsort(-scores, kind="stable")
+    hits = order[positive[order]]
+    called_by, hit_by = (
+        np.searchsorted(-scores[rows], -scores[hits], side="right") for rows in (order, hits)
+    )  # how many rows, and how many positives, score as high as each positive or higher
 
     def area(weights: Values) -> Values:
-        given = weights[:, order]
-        hits = np.add.reduceat(given * is_positive, starts, axis=1)
-        called = np.cumsum(np.add.reduceat(given, starts, axis=1), axis=1)
-        precision = np.divide(np.cumsum(hits, axis=1), called, out=np.zeros_like(called), where=called > 0)
-        return _divide((hits * precision).sum(axis=1), hits.sum(axis=1))
+        of_hits = weights[:, hits]
+        called, hit = _running(weights[:, order])[:, called_by], _running(of_hits)[:, hit_by]
+        precision = np.divide(hit, called, out=np.zeros_like(called), where=called > 0)
+        return _divide((of_hits * precision).sum(axis=1), of_hits.sum(axis=1))
 
     return area
 
@@ -45,19 +46,20 @@ def median_of(values: Values) -> OfWeights:
     ordered = values[order]
 
     def median(weights: Values) -> Values:
-        reached = np.cumsum(weights[:, order], axis=1)
-        total = reached[:, -1]
-        middle = [(reached <= place[:, None]).sum(axis=1) for place in ((total - 1) // 2, total // 2)]
-        return (ordered[middle[0]] + ordered[middle[1]]) / 2
+        found = []
+        for reached in np.cumsum(weights[:, order], axis=1):
+            middle = np.searchsorted(reached, [(reached[-1] - 1) // 2, reached[-1] // 2], side="right")
+            found.append(ordered[middle].mean())
+        return np.array(found)
 
     return median
 
 
-def _ascending(scores: Values) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give the order of rows by score, and where each new score starts in it."""
-    order = np.argsort(scores, kind="stable")
-    ordered = scores[order]
-    return order, np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+def _running(weights: Values) -> Values:
+    """Sum up weights along the rows, from 0 on: shape (resamples, rows + 1)."""
+    sums = np.zeros((len(weights), weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def _divide(part: Values, whole: Values) -> Values:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 BLOCK = 256  # as many rows as a byte can number
 FEW_UNITS = 4096
-CHUNK_VALUES = 1 << 20  # 8 MB of weights at a time
+CHUNK_VALUES = 1 << 17  # 1 MB of weights at a time: what a core keeps near
 
 
 @dataclass(frozen=True)
