@@ -24,6 +24,10 @@ demo: $(BIN)/.runtime ## Run the real Airflow DAG train_iris in this process, on
 test: $(BIN)/.dev ## Pass every test that needs no Docker
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/dags tests/e2e
 
+.PHONY: test-evidence
+test-evidence: $(BIN)/.dev ## Simulate 1,500 pairs of equal models and 600 better ones, all sent through evaluate
+	$(BIN)/python -m pytest -q -rP -n 2 -m evidence tests/evidence
+
 .PHONY: install-bert
 install-bert: $(BIN)/.bert ## Add the extra `bert`: torch and transformers (about 5 GB on Linux, with CUDA)
 

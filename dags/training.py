@@ -1,4 +1,6 @@
-"""One DAG for each `conf/pipeline/*.yaml`: prepare → train (one task per candidate) → evaluate → register.
+"""One DAG for each `conf/pipeline/*.yaml`: prepare → train (one task per candidate) → evaluate → register → promote.
+
+Where the YAML asks for a person's approval, a task `approve` stands before `promote`.
 
 Airflow's DAG processor parses this file again and again, so it imports nothing but Airflow's SDK, pendulum
 and a light reader; a task imports what it needs inside its body. A broken YAML becomes a DAG that says so,
@@ -55,8 +57,41 @@ def build_dag(outline: Outline, strategies: tuple[str, ...], scenarios: tuple[st
         planned = prepare(outline.name)
         trained = train.partial(prepared=planned["prepared"]).expand(candidate=planned)
         judged = evaluate(planned["prepared"], trained)
-        register(planned["prepared"], judged)
+        registered = register(planned["prepared"], judged)
+        if outline.approval_timeout is None:
+            promote(planned["prepared"], registered)
+        else:
+            asked = build_approval(outline.approval_timeout)
+            registered >> asked
+            promote(planned["prepared"], registered, asked.output)
     return dag
+
+
+def build_approval(timeout: datetime.timedelta) -> Any:
+    """Build the task that asks a person, and takes silence for a no; it is skipped when there is nothing to ask."""
+    from airflow.providers.standard.operators.hitl import ApprovalOperator, HITLOperator
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    class AskPerson(ApprovalOperator):
+        """Airflow's approval, except that a no skips nothing: `promote` writes it into the ledger, with its author."""
+
+        def execute(self, context: Any) -> None:
+            registered = context["ti"].xcom_pull(task_ids="register")
+            if not registered["awaits_approval"]:
+                raise AirflowSkipException(f"nothing to approve: {registered['reason']}")
+            super().execute(context)
+
+        def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
+            return HITLOperator.execute_complete(self, context, event)
+
+    question = "ti.xcom_pull(task_ids='register', key='question')"
+    return AskPerson(
+        task_id="approve",
+        subject=f"{{{{ ({question} or {{}}).get('subject', 'nothing to approve') }}}}",
+        body=f"{{{{ ({question} or {{}}).get('body', '') }}}}",
+        defaults=ApprovalOperator.REJECT,
+        response_timeout=timeout,
+    )
 
 
 def build_form(outline: Outline, strategies: tuple[str, ...], scenarios: tuple[str, ...]) -> dict[str, Param]:
@@ -198,14 +233,42 @@ def evaluate(prepared: dict[str, Any], trained: list[dict[str, Any]]) -> dict[st
 
 @task(multiple_outputs=False)
 def register(prepared: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, Any]:
-    """Register the winner and give it the aliases that it has earned."""
+    """Register the winner and check it as it would be served; pushes the `question` that a person is to answer."""
     from waterflow import workflow
     from waterflow.records import Evaluated, Prepared
 
     with failing_cleanly():
-        return workflow.register(
-            Prepared.from_json(prepared), Evaluated.from_json(evaluated), workflow.open_tools()
+        tools = workflow.open_tools()
+        registered = workflow.register(Prepared.from_json(prepared), Evaluated.from_json(evaluated), tools)
+        if registered.awaits_approval:
+            get_current_context()["ti"].xcom_push(key="question", value=workflow.question_of(registered, tools))
+    return registered.to_json()
+
+
+# It runs also when there was nothing to approve.
+@task(multiple_outputs=False, trigger_rule="none_failed")
+def promote(
+    prepared: dict[str, Any], registered: dict[str, Any], answer: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Decide on the version, write that into the ledger, and move the champion's alias if it won."""
+    from waterflow import workflow
+    from waterflow.records import Prepared, Registered
+
+    with failing_cleanly():
+        return workflow.promote(
+            Prepared.from_json(prepared), Registered.from_json(registered), workflow.open_tools(), read_answer(answer)
         ).to_json()
+
+
+def read_answer(answer: dict[str, Any] | None) -> Any:
+    """Turn what the approval's task returned into a record; Airflow names nobody when the time ran out."""
+    from waterflow.records import Approval
+
+    if answer is None:
+        return None
+    person = answer["responded_by_user"]
+    name = (person["name"] or person["id"]) if person else "nobody (no answer in time)"
+    return Approval(approved=answer["chosen_options"] == ["Approve"], actor=name)
 
 
 def build_request(pipeline: str, context: Any) -> Any:

@@ -65,10 +65,11 @@ def configure_airflow(home: Path) -> None:
 
 
 def run_dag(pipeline: str, conf: dict[str, Any], terminal: TextIO) -> tuple[Any, dict[str, Any] | None]:
-    """Run the DAG with `dag.test()`; gives the DAG run and the record of `register`, or None."""
+    """Run the DAG with `dag.test()`; gives the DAG run and the record of `promote`, or None."""
     migrate_metadata(terminal)
     serve_newest_api()
     dag = load_dag(pipeline)
+    refuse_question(dag, pipeline)
     show_progress(terminal)
     try:
         run = dag.test(run_conf=conf)
@@ -137,6 +138,15 @@ def load_dag(pipeline: str) -> Any:
     return dags[f"train_{pipeline}"]
 
 
+def refuse_question(dag: Any, pipeline: str) -> None:
+    """End the program when the DAG would ask a person: nobody can answer a DAG run without Airflow's servers."""
+    if dag.has_task("approve"):
+        raise SystemExit(
+            f"error: promotion.approval: 'human' in conf/pipeline/{pipeline}.yaml waits for an answer in Airflow's UI, "
+            f"which does not run here; use `waterflow run {pipeline}`, which asks in the terminal, or the stack"
+        )
+
+
 def show_progress(terminal: TextIO) -> None:
     """Copy what the steps say to the terminal."""
     handler = logging.StreamHandler(terminal)
@@ -157,12 +167,12 @@ class StepFormatter(logging.Formatter):
 
 
 def read_result(run: Any) -> dict[str, Any] | None:
-    """Read what `register` returned, if it did."""
+    """Read what `promote` returned, if it did."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        query = XComModel.get_many(run_id=run.run_id, key="return_value", task_ids="register", dag_ids=run.dag_id)
+        query = XComModel.get_many(run_id=run.run_id, key="return_value", task_ids="promote", dag_ids=run.dag_id)
         row = session.scalars(query).first()
         return None if row is None else XComModel.deserialize_value(row)
 

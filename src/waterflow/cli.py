@@ -15,6 +15,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
+from waterflow import cli_promotion
 from waterflow.cli_data import breaks_table, data_app
 from waterflow.errors import ConfigError, ContractError, WaterflowError
 
@@ -31,6 +32,8 @@ app = typer.Typer(
 step_app = typer.Typer(help="Run one step on records in JSON files.", no_args_is_help=True)
 app.add_typer(step_app, name="step")
 app.add_typer(data_app, name="data")
+for command in (cli_promotion.ledger, cli_promotion.champion, cli_promotion.rollback):
+    app.command()(command)
 
 Kind = TypeVar("Kind", bound="Record")
 
@@ -64,8 +67,9 @@ def run(
     overrides: Overrides = None,
     start: Annotated[str | None, typer.Option(help="first moment of the window, like 2013-01-01")] = None,
     end: Annotated[str | None, typer.Option(help="end of the window, not included; now unless given")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Approve a promotion that wants a person's approval.")] = False,
 ) -> None:
-    """Prepare, train, evaluate and register PIPELINE in this process, without Airflow."""
+    """Prepare, train, evaluate, register and promote PIPELINE in this process, without Airflow."""
     from waterflow import workflow
     from waterflow.data.window import window_of
     from waterflow.records import RunRequest
@@ -79,7 +83,8 @@ def run(
         window=window,
         overrides=tuple(entry for entry in overrides or () if not entry.lstrip("+").startswith("profile")),
     )
-    print_result(workflow.run_all(request, tools, report=print_progress), tools.profile.mlflow_url)
+    registered = workflow.run_all(request, tools, report=print_progress, ask=cli_promotion.asker(yes, tools))
+    print_result(registered, tools.profile.mlflow_url)
 
 
 @app.command()
@@ -176,13 +181,30 @@ def step_register(
     prepared: Annotated[Path, typer.Option(help="the record of prepare")],
     evaluated: Annotated[Path, typer.Option(help="the record of evaluate")],
 ) -> None:
-    """Register the winner and give it the aliases it has earned."""
+    """Register the winner, and check it as it would be served if its verdict is good."""
     from waterflow import workflow
     from waterflow.records import Evaluated, Prepared
 
     before = _read_record(Prepared, prepared)
     judged = _read_record(Evaluated, evaluated)
     _write_record(record, workflow.register(before, judged, workflow.open_tools()))
+
+
+@step_app.command("promote")
+def step_promote(
+    record: RecordFile,
+    prepared: Annotated[Path, typer.Option(help="the record of prepare")],
+    registered: Annotated[Path, typer.Option(help="the record of register")],
+    yes: Annotated[bool, typer.Option("--yes", help="Approve a promotion that wants a person's approval.")] = False,
+) -> None:
+    """Decide on the registered version, write that into the ledger, and move the champion's alias if it won."""
+    from waterflow import workflow
+    from waterflow.records import Prepared, Registered
+
+    tools = workflow.open_tools()
+    entry = _read_record(Registered, registered)
+    approval = cli_promotion.asker(yes, tools)(entry) if entry.awaits_approval else None
+    _write_record(record, workflow.promote(_read_record(Prepared, prepared), entry, tools, approval))
 
 
 def print_progress(step: str, text: str) -> None:
@@ -219,7 +241,7 @@ def print_result(registered: "Registered", mlflow_url: str | None = None) -> Non
     out.print(f"holdout     {holdout} on {evaluated.holdout_rows} rows", highlight=False, soft_wrap=True)
     aliases = f"  [green]@{' @'.join(registered.aliases)}[/green]" if registered.aliases else "  (no alias)"
     out.print(f"registered  [bold]{registered.model}[/bold] version {registered.version}{aliases}", highlight=False)
-    out.print(f"because     {escape(registered.reason)}", highlight=False, soft_wrap=True)
+    cli_promotion.print_decision(registered)
     out.print()
     for label, (command, purpose) in zip(("next", ""), what_next(registered, mlflow_url), strict=True):
         out.print(f"{label:<11} [bold]{command:<30}[/bold]  {purpose}", highlight=False, soft_wrap=True)

@@ -6,6 +6,8 @@
     │   └── ContractError   they break the pipeline's contract; it carries the worst offenders
     ├── FitError            a candidate, or every candidate, could not be trained
     ├── StoreError          an object is gone, altered, or the store cannot be written
+    ├── LedgerError         the ledger's database refused, or cannot answer what it is asked
+    │   └── LedgerConflict  another decision on the model came first: read the ledger again
     ├── TrackingError       MLflow refused: wrong password, deleted experiment, unknown model
     └── UnreachableError    a server does not answer: the one kind that is worth a retry
 
@@ -52,6 +54,14 @@ class FitError(WaterflowError):
 
 class StoreError(WaterflowError):
     """An object store that cannot be read or written, or an object that is not what it was."""
+
+
+class LedgerError(WaterflowError):
+    """A request that the ledger's database refused, or a question that the ledger has no answer to."""
+
+
+class LedgerConflict(LedgerError):  # noqa: N818  # it is told apart to be caught, not to be shown
+    """A row that cannot be written because another one has taken its place in the sequence."""
 
 
 class TrackingError(WaterflowError):

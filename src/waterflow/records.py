@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Part = Literal["train", "validation", "test"]
 ScoredOn = Literal["validation", "folds", "test"]
 Rule = Literal["at_least", "at_most"]
+DecisionKind = Literal["promote", "hold", "reject", "rollback", "manual"]
 
 
 class Record(BaseModel):
@@ -146,6 +147,114 @@ class GateResult(Record):
     reason: str
 
 
+class SliceResult(Record):
+    """The same comparison on the rows with one value of a column; `worse` says that the model is shown to be worse.
+
+    Where nothing was compared, `note` says why: too few rows, or a metric without a value there.
+    """
+
+    column: str
+    value: str
+    rows: int
+    challenger: float | None
+    champion: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    worse: bool
+    note: str = ""
+
+
+class MetricResult(Record):
+    """One metric of both models on the compared rows, and their difference, each with its interval.
+
+    `difference` is oriented and the intervals are of the verdict's confidence.
+    """
+
+    metric: str
+    challenger: float
+    challenger_low: float
+    challenger_high: float
+    champion: float
+    champion_low: float
+    champion_high: float
+    difference: float
+    low: float
+    high: float
+
+
+class Verdict(Record):
+    """Whether one model is better than another on the same rows, with all numbers behind it.
+
+    `difference` is oriented: positive means that the challenger is better, whichever way the metric goes; `low` and
+    `high` bound it at confidence `1 - 2·alpha`. `p_value` is one-sided. `smallest_detectable` is the difference that
+    this holdout would have shown in four of five cases. `against` names the champion's version or the baseline;
+    `disjoint` says that the champion is known not to have been fitted on these rows.
+    """
+
+    outcome: Literal["promote", "hold", "insufficient evidence"]
+    reason: str
+    metric: str
+    against: str
+    champion_version: int | None = None
+    rows: int
+    groups: int | None = None
+    excluded_rows: int = 0
+    disjoint: bool
+    challenger: float | None = None
+    champion: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    mcnemar_p_value: float | None = None
+    smallest_detectable: float | None = None
+    alpha: float
+    min_gain: float
+    resamples: int
+    metrics: tuple[MetricResult, ...] = ()
+    slices: tuple[SliceResult, ...] = ()
+    predictions: Blob | None = None
+
+
+class Check(Record):
+    """One line of the staging checks: what was asked, what was found, whether it holds."""
+
+    name: str
+    passed: bool
+    found: str
+    asked: str
+
+
+class Approval(Record):
+    """What became of the question whether a version may become champion: the answer, and whose it was."""
+
+    approved: bool
+    actor: str
+
+
+class Decision(Record):
+    """A row of the ledger: what was decided about `version`, and the champion before and after.
+
+    `hold` and `reject` leave the champion as it was; `manual` tells of an alias that something else had moved.
+    `run_id` is the MLflow run that the decision is about, `actor` who or what made it; times are in UTC.
+    """
+
+    model: str
+    sequence: int
+    kind: DecisionKind
+    from_version: int | None
+    to_version: int | None
+    version: int | None
+    reason: str
+    actor: str
+    run_id: str | None = None
+    dag_run_id: str | None = None
+    window: Window | None = None
+    verdict: Verdict | None = None
+    decided_at: datetime
+
+
 class Evaluated(Record):
     """The survivors, best first, and what the best of them scored on the holdout."""
 
@@ -156,6 +265,7 @@ class Evaluated(Record):
     holdout_rows: int
     holdout_metrics: dict[str, float]
     gate: GateResult | None
+    verdict: Verdict | None = None
 
     @property
     def winner(self) -> Trained:
@@ -164,7 +274,11 @@ class Evaluated(Record):
 
 
 class Registered(Record):
-    """The one version that a run registered, with the aliases that it was given."""
+    """The one version that a run registered, with the aliases that it was given and what became of it.
+
+    `checks` are those of staging; `awaits_approval` says that nothing but a person's answer stands between it and the
+    champion's place. `decision` comes with the step `promote`.
+    """
 
     model: str
     version: int
@@ -174,6 +288,9 @@ class Registered(Record):
     shown_metrics: tuple[str, ...]
     parent_run_id: str
     experiment_id: str
+    checks: tuple[Check, ...] = ()
+    awaits_approval: bool = False
+    decision: Decision | None = None
 
 
 def _moment(moment: datetime | None) -> str:

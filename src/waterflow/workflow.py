@@ -1,4 +1,4 @@
-"""The composition root: opens what a profile names and runs one step, or all four in a row."""
+"""The composition root: opens what a profile names and runs one step, or all five in a row."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -7,18 +7,21 @@ from datetime import UTC, datetime
 from waterflow.config.compose import compose_profile
 from waterflow.config.project import Project, find_project
 from waterflow.errors import FitError, StoreError
-from waterflow.records import Origin, Registered, RunRequest, Trained
+from waterflow.records import Approval, Origin, Registered, RunRequest, Trained
+from waterflow.steps.approval import body_of, subject_of
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
+from waterflow.steps.promote import promote
 from waterflow.steps.reconcile import reconcile
 from waterflow.steps.register import register
+from waterflow.steps.rollback import rollback
 from waterflow.steps.tools import Tools
 from waterflow.steps.train import train
 from waterflow.stores.open import open_store
-from waterflow.tracking.models import ModelStore
+from waterflow.tracking.models import CHAMPION, ModelStore
 from waterflow.tracking.runs import RunStore
 
-__all__ = ["evaluate", "open_tools", "prepare", "reconcile", "register", "run_all", "train"]
+__all__ = ["evaluate", "open_tools", "prepare", "promote", "reconcile", "register", "rollback", "run_all", "train"]
 
 
 def open_tools(project: Project | None = None, overrides: Sequence[str] = ()) -> Tools:
@@ -40,12 +43,16 @@ def open_tools(project: Project | None = None, overrides: Sequence[str] = ()) ->
 
 
 def run_all(
-    request: RunRequest, tools: Tools, report: Callable[[str, str], None] = lambda step, text: None
+    request: RunRequest,
+    tools: Tools,
+    report: Callable[[str, str], None] = lambda step, text: None,
+    ask: Callable[[Registered], Approval | None] = lambda registered: None,
 ) -> Registered:
-    """Run the four steps in this process, the candidates one after the other.
+    """Run the five steps in this process, the candidates one after the other.
 
     A candidate that fails is reported and left out, as a red task would be in Airflow. `report` is called
-    with a step's name and a line of progress.
+    with a step's name and a line of progress; `ask` is called where the pipeline wants a person's approval, and
+    gives None when there is nobody to ask.
     """
     report("prepare", "reading, checking and splitting the rows")
     prepared = prepare(request, tools)
@@ -61,7 +68,16 @@ def run_all(
         report("evaluate", f"{len(trained)} of {len(prepared.candidates)} candidates")
         evaluated = evaluate(prepared, trained, tools)
         report("register", evaluated.winner.candidate)
-        return register(prepared, evaluated, tools)
+        registered = register(prepared, evaluated, tools)
+        approval = ask(registered) if registered.awaits_approval else None
+        report("promote", f"version {registered.version}")
+        return promote(prepared, registered, tools, approval)
+
+
+def question_of(registered: Registered, tools: Tools) -> dict[str, str]:
+    """Give what a person is shown who is asked to approve: `subject` and `body`, in Markdown."""
+    champion = tools.models.find_alias(registered.model, CHAMPION)
+    return {"subject": subject_of(registered), "body": body_of(registered, champion, tools.profile)}
 
 
 def origin_of_shell() -> Origin:

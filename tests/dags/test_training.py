@@ -34,14 +34,37 @@ def test_the_shipped_pipelines_have_dags(monkeypatch: pytest.MonkeyPatch, projec
 
 
 def test_the_steps_stand_in_their_order(build: Build) -> None:
-    """Prepare → train → evaluate → register, and evaluate waits for every candidate."""
+    """Prepare → train → evaluate → register → promote, and evaluate waits for every candidate."""
     dag = build()["train_flowers"]
     assert {task.task_id: task.downstream_task_ids for task in dag.tasks} == {
-        "prepare": {"train", "evaluate", "register"},
+        "prepare": {"train", "evaluate", "register", "promote"},
         "train": {"evaluate"},
         "evaluate": {"register"},
-        "register": set(),
+        "register": {"promote"},
+        "promote": set(),
     }
+
+
+def test_a_person_is_asked_before_the_champion_changes(project: Project, build: Build) -> None:
+    """Silence is a no, and a no reaches the ledger: promote runs whatever the answer."""
+    write_pipeline(project, "flowers", promotion={"approval": "human", "approval_timeout": "36 hours"})
+    dag = build()["train_flowers"]
+    approve, promote = dag.get_task("approve"), dag.get_task("promote")
+    assert approve.upstream_task_ids == {"register"}
+    assert promote.upstream_task_ids == {"prepare", "register", "approve"}
+    assert approve.defaults == ["Reject"]
+    assert approve.options == ["Approve", "Reject"]
+    assert approve.response_timeout == timedelta(hours=36)
+    assert promote.trigger_rule == "none_failed"
+
+
+def test_a_dag_with_a_question_can_be_stored(project: Project, build: Build) -> None:
+    """Airflow keeps DAGs in a serialized form; the task that asks is one of its own operators there."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    write_pipeline(project, "flowers", promotion={"approval": "human"})
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(build()["train_flowers"]))
+    assert stored.get_task("approve").task_type == "AskPerson"
 
 
 def test_training_is_mapped_and_labelled_by_the_candidate(build: Build) -> None:

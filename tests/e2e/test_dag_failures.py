@@ -41,7 +41,7 @@ def test_a_candidate_that_fails_is_a_red_task_and_the_rest_is_registered(
     answer = run_dag(spoilt)
     assert answer.code == 0, answer.err + answer.log[-3000:]
     states = task_states(spoilt)
-    assert (states["train_0"], states["train_1"], states["register"]) == ("failed", "success", "success")
+    assert (states["train_0"], states["train_1"], states["promote"]) == ("failed", "success", "success")
     tools = workflow.open_tools(spoilt)
     champion = tools.models.find_alias("flowers", "champion")
     assert champion is not None
@@ -76,6 +76,18 @@ def test_bad_rows_fail_the_dag_run_and_nothing_is_registered(spoilt: Project, ru
     states = task_states(spoilt)
     assert states["prepare"] == "failed"
     assert states["run"] == "failed"
+    assert left_behind(workflow.open_tools(spoilt)) == []
+
+
+def test_a_dag_that_asks_a_person_is_refused(spoilt: Project, run_dag: Callable[..., Any]) -> None:
+    """Before any task: nobody could answer, and a run would wait for a day."""
+    write_pipeline(spoilt, "flowers", promotion={"approval": "human"})
+    answer = run_dag(spoilt)
+    assert answer.code == 1
+    assert (
+        "error: promotion.approval: 'human' in conf/pipeline/flowers.yaml waits for an answer"
+        in answer.err + answer.out
+    )
     assert left_behind(workflow.open_tools(spoilt)) == []
 
 

@@ -35,7 +35,7 @@ def test_the_runs_say_where_they_come_from(stack: Stack, iris_run: str) -> None:
 
 
 def test_the_winner_is_a_version_with_the_alias_champion(stack: Stack, iris_run: str) -> None:
-    """The gate was passed, so the version became challenger and champion."""
+    """It is better than the baseline, so the version became challenger and champion."""
     parent, *_ = stack.runs(iris_run)
     version = parent["tags"]["waterflow.registered"].removeprefix("iris/")
     assert stack.aliases() == {"challenger": version, "champion": version}

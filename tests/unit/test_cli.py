@@ -47,7 +47,7 @@ def waterflow(tracked: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_a_run_ends_with_its_table(waterflow: Command) -> None:
-    """Candidates, winner, version, aliases, reason and the next commands."""
+    """Candidates, winner, version, aliases, verdict, decision and the next commands."""
     answer = waterflow("run", "flowers")
     assert answer.code == 0
     for text in (
@@ -55,7 +55,8 @@ def test_a_run_ends_with_its_table(waterflow: Command) -> None:
         "logistic_regression",
         "f1_macro",
         "registered  flowers version 1  @challenger @champion",
-        "reaches the gate: at least 0.6",
+        "verdict     promote against baseline most_frequent: f1_macro +",
+        "decision    promote: version 1 is champion (row 1 of the ledger, by cli/",
         "waterflow show flowers",
     ):
         assert text in answer.out
@@ -106,8 +107,9 @@ def test_pipelines_are_listed_and_validated(waterflow: Command, tracked: Project
 
 
 def test_steps_run_one_by_one_on_files(waterflow: Command, tmp_path: Path) -> None:
-    """prepare, train, evaluate and register pass their records on as JSON."""
-    record = {name: tmp_path / f"{name}.json" for name in ("prepared", "nb", "lr", "evaluated", "registered")}
+    """prepare, train, evaluate, register and promote pass their records on as JSON."""
+    names = ("prepared", "nb", "lr", "evaluated", "registered", "promoted")
+    record = {name: tmp_path / f"{name}.json" for name in names}
     prepared = ("--prepared", str(record["prepared"]))
     answers = [
         waterflow("step", "prepare", "flowers", "--out", str(record["prepared"])),
@@ -125,10 +127,15 @@ def test_steps_run_one_by_one_on_files(waterflow: Command, tmp_path: Path) -> No
             "--out",
             str(record["registered"]),
         ),
+        waterflow(
+            *("step", "promote", *prepared, "--registered", str(record["registered"])),
+            *("--out", str(record["promoted"])),
+        ),
     ]
-    assert [answer.code for answer in answers] == [0] * 5
+    assert [answer.code for answer in answers] == [0] * 6
     registered = json.loads(record["registered"].read_text())
-    assert (registered["model"], registered["version"]) == ("flowers", 1)
+    assert (registered["model"], registered["version"], registered["aliases"]) == ("flowers", 1, ["challenger"])
+    assert json.loads(record["promoted"].read_text())["aliases"] == ["challenger", "champion"]
 
 
 @pytest.mark.parametrize(

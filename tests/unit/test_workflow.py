@@ -41,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) 
 
 
 def test_a_run_registers_its_winner(finished: tuple[Tools, Registered]) -> None:
-    """One version, with both aliases, since it passed the gate."""
+    """One version, with both aliases, since it is better than the baseline."""
     tools, registered = finished
     assert (registered.model, registered.version) == ("flowers", 1)
     assert registered.aliases == ("challenger", "champion")
@@ -130,12 +130,13 @@ def test_a_run_writes_nothing_into_the_project(finished: tuple[Tools, Registered
 
 
 def test_a_second_run_makes_a_second_version(tracked: Project) -> None:
-    """The alias moves on to the newest that passed."""
+    """The champion stays: the same rows and settings make nothing better."""
     tools = workflow.open_tools(tracked)
     first = workflow.run_all(request_of(run_id="run_1"), tools)
     second = workflow.run_all(request_of(run_id="run_2"), tools)
     versions = tools.models.list_versions("flowers")
-    assert [(version.version, version.aliases) for version in versions] == [(2, second.aliases), (1, ())]
+    assert [(version.version, version.aliases) for version in versions] == [(2, ()), (1, first.aliases)]
+    assert [row.decision and row.decision.kind for row in (first, second)] == ["promote", "hold"]
     assert first.experiment_id == second.experiment_id
 
 

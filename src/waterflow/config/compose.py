@@ -16,8 +16,8 @@ from waterflow.config.estimators import check_candidate
 from waterflow.config.outline import (
     check_model_file,
     check_names_once,
+    find_outline,
     group_options,
-    pipeline_files,
     read_outline,
     scenarios_for,
 )
@@ -105,12 +105,7 @@ def validate(model: type[Model], content: Mapping[str, Any], place: str) -> Mode
 
 
 def _find_outline(project: Project, pipeline: str) -> None:
-    names = [path.stem for path in pipeline_files(project.conf)]
-    if pipeline not in names:
-        raise ConfigError(
-            f"pipeline: {pipeline!r} is unknown; valid: {', '.join(names)}; or add conf/pipeline/{pipeline}.yaml"
-        )
-    for name in read_outline(project.conf / "pipeline" / f"{pipeline}.yaml").candidates:
+    for name in read_outline(find_outline(project.conf, pipeline)).candidates:
         check_model_file(project.conf, name)
 
 

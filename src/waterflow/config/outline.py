@@ -7,10 +7,10 @@ trigger form, the schedule) is read here without Hydra or pydantic. What stands 
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -44,9 +44,16 @@ TOP_LEVEL_KEYS = frozenset(
         "metrics",
         "costs",
         "gate",
+        "promotion",
+        "intended_use",
         "seed",
     ]
 )
+
+
+DURATION = re.compile(r"(\d+) (minute|hour|day|week|month|year)s?")
+# A time-out needs no calendar: a month is 30 days, a year 365.
+MINUTES = {"minute": 1, "hour": 60, "day": 1440, "week": 10_080, "month": 43_200, "year": 525_600}
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Outline:
-    """What a DAG shows of a pipeline before anything runs."""
+    """What a DAG shows of a pipeline before anything runs.
+
+    `approval_timeout` says how long a person's answer is waited for; None where nobody is asked.
+    """
 
     name: str
     description: str
@@ -72,6 +82,12 @@ class Outline:
     schedule: Schedule | None
     time_column: str | None
     source: str
+    approval_timeout: timedelta | None = None
+
+    @property
+    def approval(self) -> Literal["auto", "human"]:
+        """Whether a person is asked before the champion's place is taken."""
+        return "auto" if self.approval_timeout is None else "human"
 
 
 def pipeline_files(conf: Path) -> list[Path]:
@@ -95,6 +111,16 @@ def scenarios_for(conf: Path, pipeline: str) -> tuple[str, ...]:
         if not isinstance(fits, list) or pipeline in fits:
             names.append(path.stem)
     return tuple(names)
+
+
+def find_outline(conf: Path, pipeline: str) -> Path:
+    """Find a pipeline's YAML by name; raises ConfigError with the names that there are."""
+    names = [path.stem for path in pipeline_files(conf)]
+    if pipeline not in names:
+        raise ConfigError(
+            f"pipeline: {pipeline!r} is unknown; valid: {', '.join(names)}; or add conf/pipeline/{pipeline}.yaml"
+        )
+    return conf / "pipeline" / f"{pipeline}.yaml"
 
 
 def read_outline(path: Path) -> Outline:
@@ -132,6 +158,7 @@ def read_outline(path: Path) -> Outline:
         schedule=_read_schedule(content.get("schedule"), f"{place}:{lines.get('schedule', 1)}: schedule"),
         time_column=content.get("time_column"),
         source=source,
+        approval_timeout=_read_approval(content.get("promotion"), f"{place}:{lines.get('promotion', 1)}: promotion"),
     )
 
 
@@ -211,6 +238,21 @@ def _read_defaults(defaults: Any, place: str) -> tuple[str, list[str]]:
     models = [models] if isinstance(models, str) else [str(model) for model in models]
     check_names_once(models, f"{place}: defaults: /model@candidates")
     return strategy, models
+
+
+def _read_approval(promotion: Any, place: str) -> timedelta | None:
+    if promotion is None:
+        return None
+    if not isinstance(promotion, dict):
+        raise ConfigError(f"{place}: {promotion!r} is no mapping; write `approval: human` below it")
+    approval = promotion.get("approval", "auto")
+    if approval not in ("auto", "human"):
+        raise ConfigError(f"{place}.approval: {approval!r} is not valid; valid: 'auto' or 'human'")
+    waiting = str(promotion.get("approval_timeout", "1 day"))
+    found = DURATION.fullmatch(waiting)
+    if not found:
+        raise ConfigError(f"{place}.approval_timeout: {waiting!r} is no duration; write it like '36 hours' or '3 days'")
+    return timedelta(minutes=int(found[1]) * MINUTES[found[2]]) if approval == "human" else None
 
 
 def _read_schedule(schedule: Any, place: str) -> Schedule | None:

@@ -294,6 +294,58 @@ class CandidateConfig(Section):
     preprocessing: tuple[Block, ...] | None = None
 
 
+class EvidenceConfig(Section):
+    """What counts as evidence that one model is better than another, on the main metric.
+
+    `alpha` is the accepted probability of promoting a model that is no better; `min_gain` the smallest difference worth
+    having, in the metric's unit; `resamples` how often the holdout is drawn again; fewer rows than `min_rows` decide
+    nothing.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    min_gain: Annotated[float, Field(ge=0)] = 0.0
+    resamples: Annotated[int, Field(ge=200)] = 2000
+    min_rows: Annotated[int, Field(ge=2)] = 30
+
+
+class SliceConfig(Section):
+    """A column by whose values the holdout is cut; on no slice may the new model be worse by more than `tolerance`."""
+
+    column: str
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    min_rows: Annotated[int, Field(ge=2)] = 30
+
+
+class StagingConfig(Section):
+    """What a version must keep to when it is loaded as it would be served, in a fresh process.
+
+    `tolerance` is the largest accepted difference between its predictions and those of training; `latency_p95_ms`
+    the 95th percentile of the time for a batch of one row; `size_mb` that of its files, in 10⁶ bytes.
+    """
+
+    tolerance: Annotated[float, Field(ge=0)] = 1e-9
+    latency_p95_ms: Annotated[float, Field(gt=0)] = 250.0
+    size_mb: Annotated[float, Field(gt=0)] = 500.0
+
+
+class PromotionConfig(Section):
+    """How a model becomes champion. What is left out of the evidence comes from the strategy.
+
+    `baseline` is what a first model must beat: `most_frequent`, `mean`, `median`, or the name of a candidate;
+    left out, the most frequent class or the mean.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    min_gain: Annotated[float, Field(ge=0)] | None = None
+    resamples: Annotated[int, Field(ge=200)] | None = None
+    min_rows: Annotated[int, Field(ge=2)] | None = None
+    not_worse_on: tuple[SliceConfig, ...] = ()
+    baseline: str | None = None
+    staging: StagingConfig = StagingConfig()
+    approval: Literal["auto", "human"] = "auto"
+    approval_timeout: Duration = "1 day"
+
+
 class StrategyConfig(Section):
     """How candidates are tuned and selected. The share of the holdout belongs to the pipeline, not to a strategy."""
 
@@ -303,6 +355,7 @@ class StrategyConfig(Section):
     folds: Annotated[int, Field(ge=2)] | None = None
     tune: bool = False
     promotable: bool
+    evidence: EvidenceConfig = EvidenceConfig()
 
     @model_validator(mode="after")
     def _rows_to_select_on(self) -> Self:
@@ -371,6 +424,7 @@ class ScheduleConfig(Section):
         return self
 
 
+BASELINES: dict[Task, tuple[str, ...]] = {"classification": ("most_frequent",), "regression": ("mean", "median")}
 ROWS_KEYS = {"target", "task", "features", "drop", "known_after", "key", "group", "time_column"}
 
 
@@ -406,6 +460,8 @@ class PipelineConfig(Section):
     metrics: MetricsConfig
     costs: CostsConfig | None = None
     gate: GateConfig | None = None
+    promotion: PromotionConfig = PromotionConfig()
+    intended_use: str = ""
     seed: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("candidates")
@@ -450,6 +506,21 @@ class PipelineConfig(Section):
             raise ValueError("metrics: 'expected_cost' needs costs, such as `costs: {false_alarm: 1, miss: 5}`")
         return self
 
+    @model_validator(mode="after")
+    def _baseline_is_known(self) -> Self:
+        valid = [*BASELINES[self.task], *self.candidates]
+        if self.promotion.baseline not in (None, *valid):
+            raise ValueError(
+                f"promotion.baseline: {self.promotion.baseline!r} is neither a simple rule for {self.task} nor a "
+                f"candidate of this run; valid: {', '.join(valid)}"
+            )
+        return self
+
+    @property
+    def baseline(self) -> str:
+        """What a first model must beat."""
+        return self.promotion.baseline or BASELINES[self.task][0]
+
     @property
     def split_kind(self) -> Literal["hash", "time", "stratified"]:
         """The kind of split: as declared, else by time where rows are dated, else by hash."""
@@ -465,6 +536,12 @@ class PipelineConfig(Section):
         """Give the blocks of a candidate: its own where it has some, else the pipeline's."""
         own = self.candidates[candidate].preprocessing
         return self.preprocessing if own is None else own
+
+    @property
+    def evidence(self) -> EvidenceConfig:
+        """What counts as evidence: the strategy's rules, with those that the pipeline states in their place."""
+        own = self.promotion.model_dump(include=set(EvidenceConfig.model_fields), exclude_none=True)
+        return self.strategy.evidence.model_copy(update=own)
 
     def search_of(self, candidate: str) -> SearchConfig | None:
         """Say how a candidate is tuned under this strategy, within the pipeline's bounds; None where it is not."""

@@ -7,7 +7,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.errors import DataError
+from waterflow.errors import ConfigError, DataError
 
 
 def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
@@ -41,6 +41,14 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
             raise DataError(
                 f"column {name!r} is null or empty in all {len(frame)} rows; add `drop: [{name}]` or mend the data"
             )
+
+
+def check_slices(frame: pd.DataFrame, config: PipelineConfig) -> None:
+    """Refuse a verdict's slice by a column that the data does not have; raises ConfigError."""
+    for asked in config.promotion.not_worse_on:
+        if asked.column not in frame.columns:
+            columns = ", ".join(map(str, frame.columns))
+            raise ConfigError(f"promotion.not_worse_on: {asked.column!r} is no column; the data has {columns}")
 
 
 def feature_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""evaluate: the survivors compared, one winner, judged once on the holdout."""
+"""evaluate: the survivors compared, one winner, judged once on the holdout, beside the champion."""
 
 import logging
 from collections.abc import Sequence
@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from waterflow.config.catalog import METRICS
 from waterflow.config.schema import GateConfig, PipelineConfig
 from waterflow.errors import FitError
-from waterflow.modeling.metrics import Predicted, confusion, headline, predict_rows, score_rows
+from waterflow.modeling.metrics import confusion, headline, score_rows
 from waterflow.records import Evaluated, GateResult, Prepared, Rule, Trained
-from waterflow.steps.tools import Tools, load_config, load_rows, scratch_folder, write_json
+from waterflow.steps.judge import Judged, judge_holdout
+from waterflow.steps.opponent import load_holdout
+from waterflow.steps.tools import Tools, load_config, scratch_folder, write_json
+from waterflow.tracking.models import CHAMPION, Version
 
 logger = logging.getLogger(__name__)
 
+EVALUATED_FILE = "waterflow/evaluated.json"
+
 
 def evaluate(prepared: Prepared, trained: Sequence[Trained], tools: Tools) -> Evaluated:
-    """Choose the winner among the candidates that were fitted and judge it on the holdout.
+    """Choose the winner among the candidates that were fitted and judge it on the holdout against the champion.
 
     All training tasks are over by now, so a nested run that is still RUNNING belongs to a dead one and is
     closed. Raises FitError when no candidate is left.
@@ -32,25 +37,26 @@ def evaluate(prepared: Prepared, trained: Sequence[Trained], tools: Tools) -> Ev
             logger.warning("not trained, and out of the comparison: %s", ", ".join(missing))
         ranked = rank(trained, prepared.candidates, config.metrics.main)
         winner = ranked[0]
-        rows = load_rows(prepared, config, tools, ("test",))["test"]
-        predicted = predict_rows(tools.models.load_model(winner.model_id), rows.features, rows.target, config.task)
-        scores = score_rows(predicted, config.task, config.costs)
+        champion = _find_champion(prepared, config.name, tools)
+        judged = judge_holdout(config, ranked, champion, load_holdout(prepared, tools), tools)
+        scores = score_rows(judged.predicted, config.task, config.costs)
         evaluated = Evaluated(
             ranked=ranked,
             missing=missing,
             main_metric=config.metrics.main,
             exploratory=not config.strategy.promotable,
-            holdout_rows=len(rows.target),
+            holdout_rows=len(judged.predicted.truth),
             holdout_metrics=headline(scores),
-            gate=judge(config.gate, scores) if config.gate else None,
+            gate=check_gate(config.gate, scores) if config.gate else None,
+            verdict=judged.verdict,
         )
-        _log_evaluated(prepared, evaluated, scores, predicted, config, tools)
+        _log_evaluated(prepared, evaluated, scores, judged, config, tools)
         logger.info(
             "winner %s: %s %.4f on %d held-out rows",
             winner.candidate,
             config.metrics.main,
             scores.get(config.metrics.main, float("nan")),
-            len(rows.target),
+            evaluated.holdout_rows,
         )
     return evaluated
 
@@ -62,7 +68,7 @@ def rank(trained: Sequence[Trained], planned: Sequence[str], main_metric: str) -
     return tuple(sorted(trained, key=lambda entry: (sign * entry.metrics[metric.name], planned.index(entry.candidate))))
 
 
-def judge(gate: GateConfig, scores: dict[str, float]) -> GateResult:
+def check_gate(gate: GateConfig, scores: dict[str, float]) -> GateResult:
     """Hold one metric on the holdout against the gate's bound; an undefined metric does not pass."""
     value = scores.get(gate.metric)
     if gate.at_least is not None:
@@ -77,16 +83,28 @@ def judge(gate: GateConfig, scores: dict[str, float]) -> GateResult:
     return GateResult(metric=gate.metric, value=value, threshold=bound, rule=rule, passed=passed, reason=reason)
 
 
+def _find_champion(prepared: Prepared, model: str, tools: Tools) -> Version | None:
+    """Give the champion; when a later try asks and it is this run's own winner, the one that it was judged against."""
+    champion = tools.models.find_alias(model, CHAMPION)
+    if champion is None or champion.tags.get("waterflow.parent_run_id") != prepared.parent_run_id:
+        return champion
+    logged = tools.runs.read_json(prepared.parent_run_id, EVALUATED_FILE)
+    verdict = Evaluated.from_json(logged).verdict if logged else None
+    before = verdict.champion_version if verdict else None
+    return next((entry for entry in tools.models.list_versions(model) if entry.version == before), None)
+
+
 def _log_evaluated(
     prepared: Prepared,
     evaluated: Evaluated,
     scores: dict[str, float],
-    predicted: Predicted,
+    judged: Judged,
     config: PipelineConfig,
     tools: Tools,
 ) -> None:
     from waterflow.modeling.plots import plot_candidates, plot_winner  # matplotlib, needed here alone
 
+    predicted = judged.predicted
     winner = evaluated.winner
     tags = {"waterflow.winner": winner.candidate, "waterflow.model_id": winner.model_id}
     if evaluated.missing:
@@ -97,8 +115,8 @@ def _log_evaluated(
         tags["waterflow.gate"] = evaluated.gate.reason
     tools.runs.log(
         prepared.parent_run_id,
-        metrics={f"test_{name}": value for name, value in scores.items()},
-        tags=tags,
+        metrics={f"test_{name}": value for name, value in scores.items()} | judged.metrics(),
+        tags=tags | judged.tags(tools),
         model_id=winner.model_id,
     )
     by_candidate = {entry.candidate: entry.metrics for entry in evaluated.ranked}
@@ -111,5 +129,6 @@ def _log_evaluated(
             figure.savefig(folder / "plots" / f"{name}.png", dpi=110)
         if config.task == "classification":
             write_json(folder / "confusion_matrix_test.json", confusion(predicted))
-        write_json(folder / "waterflow" / "evaluated.json", evaluated.to_json())
+        judged.write(folder / "verdict")
+        write_json(folder / EVALUATED_FILE, evaluated.to_json())
         tools.runs.log_folder(prepared.parent_run_id, folder)

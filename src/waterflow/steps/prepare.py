@@ -9,7 +9,7 @@ from waterflow.config.compose import choose, choose_scenario, compose_pipeline
 from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import canonical_order, write_parquet
-from waterflow.data.checks import check_rows, feature_columns
+from waterflow.data.checks import check_rows, check_slices, feature_columns
 from waterflow.data.contract import check_contract
 from waterflow.data.sample import sample_rows
 from waterflow.data.sources import describe_source, read_source
@@ -103,6 +103,7 @@ def read_rows(config: PipelineConfig, window: Window | None, tools: Tools) -> pd
     check_rows(frame, config)
     if config.costs is not None:
         check_costs(frame[config.target].unique(), config.costs)
+    check_slices(frame, config)
     logger.info("%d rows from %s", len(frame), describe_source(config.dataset))
     return canonical_order(frame, config.time_column)
 

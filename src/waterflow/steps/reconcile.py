@@ -45,4 +45,4 @@ def true_status(run: RunningRun, states: TaskStates) -> str | None:
         return "KILLED" if state in OVER else None
     if any(state not in OVER for state in states.values()):
         return None
-    return "FINISHED" if states.get("register") == "success" else "FAILED"
+    return "FINISHED" if states.get("promote", states.get("register")) == "success" else "FAILED"

@@ -1,9 +1,13 @@
-"""register: exactly one version for each run, and the aliases that it has earned."""
+"""register: exactly one version for each run, and for one with good evidence the staging checks."""
 
 import logging
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.records import Evaluated, Prepared, Registered
+from waterflow.ledger.replay import rolled_back
+from waterflow.modeling.card import model_card
+from waterflow.records import Check, Evaluated, Prepared, Registered
+from waterflow.steps.decide import ACTION_KEY, READ_AT, exclude
+from waterflow.steps.staging import STAGING_FILE, check_version, first_failure, serving_process
 from waterflow.steps.tools import Tools, airflow_url, lineage_tags, load_config
 from waterflow.tracking.models import CHALLENGER, CHAMPION
 
@@ -11,44 +15,21 @@ logger = logging.getLogger(__name__)
 
 
 def register(prepared: Prepared, evaluated: Evaluated, tools: Tools) -> Registered:
-    """Make the winner a version of the pipeline's registered model and give it the aliases it has earned.
+    """Make the winner a version of the pipeline's registered model.
 
-    Repeating it changes nothing. The champion's alias moves last. The run is closed as FINISHED.
+    One whose verdict is `promote`, and that nothing else keeps from the champion's place, gets the alias challenger
+    and is checked as it would be served. Repeating it changes nothing; the run stays open for `promote`.
     """
-    with tools.runs.closing(prepared.parent_run_id):
+    with tools.runs.closing(prepared.parent_run_id, success=None):
         config = load_config(prepared, tools)
-        earned, reason = decide(prepared, evaluated, config, tools)
-        winner = evaluated.winner
-        tags = lineage_tags(prepared) | {
-            "waterflow.parent_run_id": prepared.parent_run_id,
-            "waterflow.dag_run_id": prepared.origin.run_id,
-            "waterflow.candidate": winner.candidate,
-            "waterflow.strategy": config.strategy.name,
-            "waterflow.model_id": winner.model_id,
-            "waterflow.decision": reason,
-            **{f"metric.{name}": f"{evaluated.holdout_metrics[name]:.6g}" for name in _shown(evaluated, config)},
-        }
-        version = tools.models.register(
-            config.name,
-            winner.model_id,
-            winner.run_id,
-            description=_describe(evaluated, config, reason),
-            tags=tags,
-        )
-        if earned:
-            for alias in (CHALLENGER, CHAMPION):
-                tools.models.set_alias(config.name, alias, version)
+        reason = find_obstacle(prepared, evaluated, config, tools)
+        if reason is None:
+            version, checks = register_and_stage(prepared, evaluated, config, tools)
+            reason = first_failure(checks) or (evaluated.verdict.reason if evaluated.verdict else "")
+        else:
+            version, checks = make_version(prepared, evaluated, config, tools), ()
         logger.info("%s version %d: %s", config.name, version, reason)
-        tools.runs.log(
-            prepared.parent_run_id,
-            tags={
-                "waterflow.registered": f"{config.name}/{version}",
-                "waterflow.decision": reason,
-                "mlflow.note.content": _note(
-                    prepared, evaluated, config, version, reason, airflow_url(prepared.origin, tools)
-                ),
-            },
-        )
+        _tell(prepared, evaluated, config, version, tools)
         return Registered(
             model=config.name,
             version=version,
@@ -58,57 +39,78 @@ def register(prepared: Prepared, evaluated: Evaluated, tools: Tools) -> Register
             shown_metrics=config.shown_metrics,
             parent_run_id=prepared.parent_run_id,
             experiment_id=prepared.experiment_id,
+            checks=checks,
+            awaits_approval=config.promotion.approval == "human" and bool(checks) and first_failure(checks) is None,
         )
 
 
-def decide(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools) -> tuple[bool, str]:
-    """Say whether the winner becomes champion, and why, in words that a table can show."""
-    if not config.strategy.promotable:
-        return (
-            False,
-            f"exploratory: strategy {config.strategy.name!r} selects on the holdout, so it never promotes",
-        )
-    if evaluated.gate is None:
-        return False, "no gate in the pipeline's YAML, so nothing says that this model is good enough"
-    if not evaluated.gate.passed:
-        return False, evaluated.gate.reason
-    if config.time_column is not None and prepared.window is not None and prepared.window.end is not None:
-        champion = tools.models.find_alias(config.name, CHAMPION)
-        champion_end = champion.tags.get("waterflow.window_end", "") if champion else ""
-        if champion is not None and prepared.window.end.isoformat() < champion_end:
-            return False, (
-                f"its window ends {prepared.window.end.isoformat()}, before that of champion version "
-                f"{champion.version} ({champion_end}); an older window never takes its place"
-            )
-    return True, evaluated.gate.reason
+def find_obstacle(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools) -> str | None:
+    """Say what keeps the winner from becoming a challenger, as things stand now; None when nothing does."""
+    champion = tools.models.find_alias(config.name, CHAMPION)
+    past = rolled_back(tools.ledger.entries(config.name))
+    outcome = exclude(prepared, evaluated, config, champion, past, tools)
+    if outcome is not None:
+        return outcome[1]
+    verdict = evaluated.verdict
+    return f"{verdict.outcome}: {verdict.reason}" if verdict and verdict.outcome != "promote" else None
+
+
+def register_and_stage(
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools
+) -> tuple[int, tuple[Check, ...]]:
+    """Make the version, let it be challenger, and check it; a retry finds the checks of the first try."""
+    logged = tools.runs.read_json(prepared.parent_run_id, STAGING_FILE)
+    if logged is not None:
+        version = make_version(prepared, evaluated, config, tools)
+        return version, tuple(Check.from_json(check) for check in logged["checks"])
+    with serving_process() as process:  # it imports while the version is made
+        version = make_version(prepared, evaluated, config, tools)
+        tools.models.set_alias(config.name, CHALLENGER, version)
+        return version, check_version(process, version, prepared, evaluated, config, tools)
+
+
+def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools) -> int:
+    """Register the winner with its card, and with the tags by which it can be traced; again, it finds the version."""
+    winner = evaluated.winner
+    tags = lineage_tags(prepared) | {
+        "waterflow.parent_run_id": prepared.parent_run_id,
+        "waterflow.dag_run_id": prepared.origin.run_id,
+        "waterflow.candidate": winner.candidate,
+        "waterflow.strategy": config.strategy.name,
+        "waterflow.model_id": winner.model_id,
+        ACTION_KEY: winner.action_key,
+        READ_AT: tools.runs.started_at(prepared.parent_run_id).isoformat(),
+        **{f"metric.{name}": f"{evaluated.holdout_metrics[name]:.6g}" for name in _shown(evaluated, config)},
+    }
+    if evaluated.verdict is not None:
+        tags |= {"waterflow.verdict": evaluated.verdict.outcome, "waterflow.verdict_reason": evaluated.verdict.reason}
+    links = {
+        "Airflow run": airflow_url(prepared.origin, tools) or prepared.origin.run_id,
+        "MLflow run": prepared.parent_run_id,
+        "Run of the candidate": winner.run_id,
+        "Data": prepared.data.digest,
+        "Configuration": prepared.config.digest,
+    }
+    card = model_card(config, prepared, evaluated, links)
+    return tools.models.register(config.name, winner.model_id, winner.run_id, description=card, tags=tags)
 
 
 def _shown(evaluated: Evaluated, config: PipelineConfig) -> list[str]:
     return [name for name in config.shown_metrics if name in evaluated.holdout_metrics]
 
 
-def _describe(evaluated: Evaluated, config: PipelineConfig, reason: str) -> str:
+def _tell(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, version: int, tools: Tools) -> None:
+    """Tag the run with its version, and sum it up in its note."""
     shown = ", ".join(f"{name} {evaluated.holdout_metrics[name]:.4f}" for name in _shown(evaluated, config))
-    return (
-        f"{evaluated.winner.candidate}, best of {len(evaluated.ranked)} candidates for {config.target}; "
-        f"on {evaluated.holdout_rows} held-out rows: {shown}. Decision: {reason}."
-    )
-
-
-def _note(
-    prepared: Prepared,
-    evaluated: Evaluated,
-    config: PipelineConfig,
-    version: int,
-    reason: str,
-    url: str | None,
-) -> str:
     lines = [
-        f"**{config.name} version {version}**: {_describe(evaluated, config, reason)}",
+        f"**{config.name} version {version}**: {evaluated.winner.candidate}, best of {len(evaluated.ranked)} "
+        f"candidates for {config.target}; on {evaluated.holdout_rows} held-out rows: {shown}.",
         f"Window {prepared.window}, data `{prepared.data.digest[:12]}`.",
     ]
     if evaluated.missing:
         lines.append(f"Not trained: {', '.join(evaluated.missing)}.")
+    url = airflow_url(prepared.origin, tools)
     if url:
         lines.append(f"[Open the Airflow run]({url})")
-    return "\n\n".join(lines)
+    tags = {"waterflow.registered": f"{config.name}/{version}", "mlflow.note.content": "\n\n".join(lines)}
+    tools.runs.log(prepared.parent_run_id, tags=tags)

@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import joblib
@@ -25,6 +26,9 @@ from waterflow.stores.base import ObjectStore, get_file, get_json
 from waterflow.tracking.models import ModelStore
 from waterflow.tracking.runs import RunStore
 
+if TYPE_CHECKING:
+    from waterflow.ledger.store import Ledger
+
 
 @dataclass(frozen=True)
 class Tools:
@@ -35,6 +39,13 @@ class Tools:
     store: ObjectStore
     runs: RunStore
     models: ModelStore
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        """The ledger of promotions, opened when a step first needs it: most never do."""
+        from waterflow.ledger.store import Ledger  # SQLAlchemy
+
+        return Ledger(self.profile.find_database())
 
 
 @contextmanager

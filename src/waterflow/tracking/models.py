@@ -1,7 +1,7 @@
 """Logged models and the model registry."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from mlflow.models import Model, infer_signature
 import waterflow
 from waterflow.errors import StoreError, TrackingError
 from waterflow.tracking.errors import translated
-from waterflow.tracking.formats import FORMATS, format_of, without_advice, without_package_map
+from waterflow.tracking.formats import FORMATS, Format, format_of, without_advice, without_package_map
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 
@@ -102,7 +102,7 @@ class ModelStore:
         with translated(self._uri), tempfile.TemporaryDirectory() as folder:
             mlflow.set_tracking_uri(self._uri)
             tags = self._client.get_logged_model(model_id).tags
-            kind, expected = FORMATS[tags.get("waterflow.format", "cloudpickle")], tags.get("waterflow.sha256")
+            kind, expected = _format_in(tags), tags.get("waterflow.sha256")
             try:
                 path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
                 found = kind.digest(path)
@@ -111,6 +111,22 @@ class ModelStore:
             if expected is not None and found != expected:
                 raise StoreError(f"model {model_id}: its files are not those that were logged; they were altered")
             return kind.load(path)
+
+    def has_files(self, model_id: str) -> bool:
+        """Say whether a logged model and its file are still there, without asking for the file itself.
+
+        A server asked for a file that its bucket lacks answers with an error that the client repeats for minutes.
+        """
+        with translated(self._uri):
+            try:
+                tags = self._client.get_logged_model(model_id).tags
+                files = self._client.list_logged_model_artifacts(model_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return False
+        needed = getattr(_format_in(tags), "file", "MLmodel")
+        return any(Path(entry.path).name == needed for entry in files)
 
     def find_version(self, model: str, run_id: str) -> int | None:
         """Give the version that was registered from a run, if there is one."""
@@ -124,6 +140,7 @@ class ModelStore:
         if existing is not None:
             return existing
         with translated(self._uri):
+            mlflow.set_tracking_uri(self._uri)  # the registry looks the logged model up by the fluent API
             try:
                 self._client.create_registered_model(model)
             except (MlflowException, RestException) as error:
@@ -143,6 +160,42 @@ class ModelStore:
         """Point an alias to a version."""
         with translated(self._uri):
             self._client.set_registered_model_alias(model, alias, str(version))
+
+    def remove_alias(self, model: str, alias: str) -> None:
+        """Take an alias away; without such an alias nothing changes."""
+        with translated(self._uri):
+            self._client.delete_registered_model_alias(model, alias)
+
+    def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        with translated(self._uri):
+            for key, value in tags.items():
+                self._client.set_model_version_tag(model, str(version), key, value)
+
+    def get_version(self, model: str, version: int) -> Version | None:
+        """Give a version by its number; None when there is none, or when it was deleted."""
+        with translated(self._uri):
+            try:
+                entry = self._client.get_model_version(model, str(version))
+            except (MlflowException, RestException) as error:
+                if getattr(error, "error_code", None) != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return None
+        return _version(entry, dict.fromkeys(entry.aliases, entry.version))
+
+    def fetch_version(self, model: str, version: int, folder: Path) -> Path:
+        """Download the files of a version; raises StoreError when they are gone or not those that were logged."""
+        with translated(self._uri):
+            entry = self._client.get_model_version(model, str(version))
+            model_id = entry.source.removeprefix("models:/")
+            if not self.has_files(model_id):
+                raise StoreError(f"model {model} version {version}: its files are gone")
+            mlflow.set_tracking_uri(self._uri)
+            path = Path(mlflow.artifacts.download_artifacts(f"models:/{model}/{version}", dst_path=str(folder)))
+            tags = self._client.get_logged_model(model_id).tags
+            if _format_in(tags).digest(path) != tags.get("waterflow.sha256"):
+                raise StoreError(f"model {model} version {version}: its files are not those that were logged")
+        return path
 
     def aliases_of(self, model: str, version: int) -> tuple[str, ...]:
         """List the aliases of a version."""
@@ -203,6 +256,10 @@ def _without_zones(example: pd.DataFrame) -> pd.DataFrame:
     """Give times in UTC without their zone: MLflow's signature knows no others, and refuses those at prediction."""
     zoned = example.select_dtypes("datetimetz")
     return example.assign(**{str(name): column.dt.tz_convert(None) for name, column in zoned.items()})
+
+
+def _format_in(tags: Mapping[str, str]) -> Format:
+    return FORMATS[tags.get("waterflow.format", "cloudpickle")]
 
 
 def _version(entry: ModelVersion, aliases: dict[str, str]) -> Version:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,35 @@ class RunStore:
         """Give a run's status: RUNNING, FINISHED, FAILED or KILLED."""
         with translated(self.uri):
             return str(self.client.get_run(run_id).info.status)
+
+    def started_at(self, run_id: str) -> datetime:
+        """Give the moment at which a run was first opened, in UTC."""
+        with translated(self.uri):
+            return datetime.fromtimestamp(self.client.get_run(run_id).info.start_time / 1000, UTC)
+
+    def tags_of(self, run_id: str) -> dict[str, str]:
+        """Give a run's tags."""
+        with translated(self.uri):
+            return dict(self.client.get_run(run_id).data.tags)
+
+    def read_json(self, run_id: str, path: str) -> dict[str, Any] | None:
+        """Read a JSON object among a run's artifacts; None when it, or the run, is not there or no JSON."""
+        folder = path.rpartition("/")[0]
+        with translated(self.uri):
+            try:
+                # Asking a server for an artifact that its bucket lacks is an error 500, repeated for minutes.
+                if all(entry.path != path for entry in self.client.list_artifacts(run_id, folder or None)):
+                    return None
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return None
+            with tempfile.TemporaryDirectory() as scratch:
+                try:
+                    content = json.loads(Path(self.client.download_artifacts(run_id, path, scratch)).read_text("utf-8"))
+                except ValueError:
+                    return None
+        return content if isinstance(content, dict) else None
 
     def _find(self, experiment_id: str, identity: RunIdentity) -> list[Run]:
         condition = f"tags.`waterflow.run_identity` = '{identity.digest}'"

@@ -1,9 +1,12 @@
+from datetime import timedelta
+
 import pytest
 from support import message_of, write_pipeline
 
+from waterflow.config.compose import compose_pipeline
 from waterflow.config.outline import TOP_LEVEL_KEYS, group_options, pipeline_files, read_outline
 from waterflow.config.project import Project
-from waterflow.config.schema import PipelineConfig
+from waterflow.config.schema import PipelineConfig, PromotionConfig
 from waterflow.errors import ConfigError
 
 
@@ -50,6 +53,47 @@ def test_a_malformed_schedule_is_named(project: Project, text: str, reason: str)
     path = project.conf / "pipeline" / "flowers.yaml"
     path.write_text(path.read_text() + text)
     assert reason in message_of(lambda: read_outline(path), ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("promotion", "timeout"),
+    [
+        (None, None),
+        ({"approval": "auto", "approval_timeout": "3 days"}, None),
+        ({"approval": "human"}, timedelta(days=1)),
+        ({"approval": "human", "approval_timeout": "36 hours"}, timedelta(hours=36)),
+        ({"approval": "human", "approval_timeout": "2 weeks"}, timedelta(days=14)),
+    ],
+)
+def test_the_light_reader_knows_whether_a_person_is_asked(
+    project: Project, promotion: dict[str, str] | None, timeout: timedelta | None
+) -> None:
+    """It decides the shape of the DAG, so it must say what the composed configuration says."""
+    outline = read_outline(write_pipeline(project, "flowers", promotion=promotion))
+    config = compose_pipeline(project, "flowers").promotion
+    assert outline.approval_timeout == timeout
+    assert outline.approval == config.approval
+
+
+def test_a_person_is_waited_for_as_long_as_the_schema_says(project: Project) -> None:
+    """The default of the light reader is the schema's."""
+    outline = read_outline(write_pipeline(project, "flowers", promotion={"approval": "human"}))
+    assert (outline.approval_timeout, PromotionConfig().approval_timeout) == (timedelta(days=1), "1 day")
+
+
+@pytest.mark.parametrize(
+    ("promotion", "reason"),
+    [
+        ("human", "promotion: 'human' is no mapping"),
+        ({"approval": "maybe"}, "promotion.approval: 'maybe' is not valid; valid: 'auto' or 'human'"),
+        ({"approval": "human", "approval_timeout": "soon"}, "promotion.approval_timeout: 'soon' is no duration"),
+    ],
+)
+def test_a_malformed_approval_is_named(project: Project, promotion: object, reason: str) -> None:
+    """With its place in the file."""
+    message = message_of(lambda: read_outline(write_pipeline(project, "flowers", promotion=promotion)), ConfigError)
+    assert message.startswith("conf/pipeline/flowers.yaml:")
+    assert reason in message
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 
 from waterflow.config.schema import GateConfig
 from waterflow.records import Trained
-from waterflow.steps.evaluate import judge, rank
+from waterflow.steps.evaluate import check_gate, rank
 
 
 def scored(name: str, **metrics: float) -> Trained:
@@ -43,19 +43,19 @@ def test_equals_stay_in_the_order_of_the_plan() -> None:
 )
 def test_a_gate_lets_its_own_bound_through(gate: dict[str, float], passed: bool) -> None:
     """`at_least` and `at_most` include the bound."""
-    result = judge(GateConfig(metric="accuracy", **gate), {"accuracy": 0.9})
+    result = check_gate(GateConfig(metric="accuracy", **gate), {"accuracy": 0.9})
     assert result.passed is passed
 
 
 def test_a_missed_gate_says_metric_value_and_bound() -> None:
     """The reason can be shown as it is."""
-    result = judge(GateConfig(metric="f1_macro", at_least=0.95), {"f1_macro": 0.9})
+    result = check_gate(GateConfig(metric="f1_macro", at_least=0.95), {"f1_macro": 0.9})
     assert result.reason == "f1_macro 0.9000 misses the gate: at least 0.95"
 
 
 def test_an_undefined_metric_does_not_pass() -> None:
     """What cannot be measured is no evidence."""
-    result = judge(GateConfig(metric="roc_auc", at_least=0.0), {"accuracy": 0.9})
+    result = check_gate(GateConfig(metric="roc_auc", at_least=0.0), {"accuracy": 0.9})
     assert not result.passed
     assert result.value is None
     assert "is undefined" in result.reason

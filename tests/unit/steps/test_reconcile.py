@@ -21,9 +21,12 @@ CANDIDATE = RunningRun("r", "nb", "train_flowers", "run_1", 1)
         (CANDIDATE, {"train_0": "running", "train_1": "failed"}, "KILLED"),
         (CANDIDATE, {"prepare": "success"}, "KILLED"),
         (CANDIDATE, {}, "KILLED"),
-        (PARENT, {"prepare": "success", "train_0": "running", "register": None}, None),
-        (PARENT, {"prepare": "success", "train_0": "failed", "register": "upstream_failed"}, "FAILED"),
-        (PARENT, {"prepare": "success", "train_0": "failed", "register": "success"}, "FINISHED"),
+        (PARENT, {"prepare": "success", "train_0": "running", "promote": None}, None),
+        (PARENT, {"register": "success", "approve": "awaiting_input", "promote": None}, None),
+        (PARENT, {"prepare": "success", "train_0": "failed", "promote": "upstream_failed"}, "FAILED"),
+        (PARENT, {"prepare": "success", "train_0": "failed", "promote": "success"}, "FINISHED"),
+        (PARENT, {"register": "success", "promote": "failed"}, "FAILED"),
+        (PARENT, {"prepare": "success", "register": "success"}, "FINISHED"),  # of before there was a step promote
         (PARENT, {}, "KILLED"),
     ],
 )

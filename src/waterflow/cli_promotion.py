@@ -1,0 +1,182 @@
+"""The shell's commands about promotion: the ledger, the champion, a rollback; and the question in the terminal."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from waterflow.records import Approval, Decision, Registered
+    from waterflow.steps.tools import Tools
+
+out = Console()
+err = Console(stderr=True)
+
+
+def ledger(
+    pipeline: str,
+    verify: Annotated[bool, typer.Option("--verify", help="Replay it and report what does not follow.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON, verdicts and all.")] = False,
+) -> None:
+    """Print every decision on the champion of PIPELINE, the oldest first."""
+    tools = open_tools_of(pipeline)
+    if verify:
+        verify_ledger(pipeline, tools)
+        return
+    rows = tools.ledger.entries(pipeline)
+    if as_json:
+        out.print_json(json.dumps([row.to_json() for row in rows]))
+        return
+    for row in rows:
+        print_row(row)
+    if not rows:
+        out.print(f"no decision on {pipeline} yet", highlight=False)
+
+
+def open_tools_of(pipeline: str) -> "Tools":
+    """Open what the profile names, for a pipeline that has a YAML; raises ConfigError otherwise."""
+    from waterflow import workflow
+    from waterflow.config.outline import find_outline
+
+    tools = workflow.open_tools()
+    find_outline(tools.project.conf, pipeline)
+    return tools
+
+
+def print_row(row: "Decision") -> None:
+    """Print a row of the ledger in two lines: what was decided, and why."""
+    colour = {"promote": "green", "rollback": "yellow", "manual": "yellow"}.get(row.kind, "cyan")
+    moved = _version(row.to_version)
+    champion = moved if row.from_version == row.to_version else f"{_version(row.from_version)} → {moved}"
+    out.print(
+        f"{row.sequence:>4}  {row.decided_at:%Y-%m-%d %H:%M:%S}  [{colour}]{row.kind:<8}[/{colour}]  "
+        f"version {_version(row.version):<4}  champion {champion:<9}  by {escape(row.actor)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    out.print(f"      [dim]{escape(row.reason)}[/dim]", highlight=False, soft_wrap=True)
+
+
+def verify_ledger(pipeline: str, tools: "Tools") -> None:
+    """Replay the ledger; a line for each thing that does not follow, and then exit code 1."""
+    from waterflow.steps.champion import verify
+
+    found = verify(pipeline, tools)
+    for problem in found:
+        err.print(f"[red]error:[/red] {escape(problem)}", soft_wrap=True, highlight=False)
+    if found:
+        raise typer.Exit(1)
+    rows = tools.ledger.entries(pipeline)
+    champion = _version(rows[-1].to_version) if rows else "–"
+    out.print(f"ledger of {pipeline}: {len(rows)} rows follow from one another, and champion is {champion}")
+
+
+def champion(
+    pipeline: str,
+    at: Annotated[str | None, typer.Option("--at", help="a moment, like 2026-04-01 or 2026-04-01T12:00+02:00")] = None,
+) -> None:
+    """Say which version of PIPELINE is champion, or was at a moment, since when and why."""
+    from waterflow.errors import LedgerError
+    from waterflow.ledger.replay import reigning
+
+    moment = _moment(at)
+    row = reigning(open_tools_of(pipeline).ledger.entries(pipeline), moment)
+    if row is None or row.to_version is None:
+        when = "" if moment is None else f" at {moment.isoformat()}"
+        raise LedgerError(f"ledger of {pipeline}: it names no champion{when}; see `waterflow ledger {pipeline}`")
+    out.print(f"{pipeline} version {row.to_version}", highlight=False)
+    out.print(f"since       {row.decided_at:%Y-%m-%d %H:%M:%S} UTC, row {row.sequence} of the ledger", highlight=False)
+    out.print(f"because     {row.kind} by {escape(row.actor)}: {escape(row.reason)}", highlight=False, soft_wrap=True)
+
+
+def rollback(
+    pipeline: str,
+    to: Annotated[
+        int | None, typer.Option("--to", help="the version to go back to; the last champion if left out")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="why, for the ledger")] = "no reason given",
+) -> None:
+    """Make the last champion of PIPELINE champion again, after the staging checks; safe to repeat."""
+    from waterflow import workflow
+    from waterflow.steps.champion import shell_user
+
+    decision, is_new = workflow.rollback(pipeline, to, reason, shell_user(), open_tools_of(pipeline))
+    if is_new:
+        was = _version(decision.from_version)
+        out.print(f"champion    [bold]{pipeline}[/bold] version {decision.to_version} again, in the place of {was}")
+        out.print(f"ledger      row {decision.sequence}, by {escape(decision.actor)}: {escape(decision.reason)}")
+        return
+    out.print(
+        f"nothing to do: {pipeline} version {decision.to_version} is champion by row {decision.sequence} "
+        f"({decision.kind} by {escape(decision.actor)}); to go further back name a version by --to",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def asker(yes: bool, tools: "Tools") -> "Callable[[Registered], Approval | None]":
+    """Give what asks for an approval: `--yes` has said so, a terminal is asked, and elsewhere there is nobody."""
+
+    def ask(registered: "Registered") -> "Approval | None":
+        from waterflow import workflow
+        from waterflow.records import Approval
+        from waterflow.steps.champion import shell_user
+
+        if yes:
+            return Approval(approved=True, actor=f"{shell_user()} (--yes)")
+        if not sys.stdin.isatty():
+            err.print(
+                f"[yellow]not promoted:[/yellow] {registered.model} wants a person's approval, and this is no "
+                "terminal; add --yes to approve",
+                soft_wrap=True,
+            )
+            return None
+        question = workflow.question_of(registered, tools)
+        out.print(Markdown(question["body"]))
+        return Approval(approved=typer.confirm(question["subject"], default=False), actor=shell_user())
+
+    return ask
+
+
+def print_decision(registered: "Registered") -> None:
+    """Print verdict and decision, as lines of the table that a run ends with."""
+    from waterflow.steps.approval import line_of
+
+    if registered.evaluated.verdict is not None:
+        out.print(f"verdict     {escape(line_of(registered.evaluated.verdict))}", highlight=False, soft_wrap=True)
+    if registered.decision is not None:
+        out.print(f"decision    {describe(registered.decision)}", highlight=False, soft_wrap=True)
+    out.print(f"because     {escape(registered.reason)}", highlight=False, soft_wrap=True)
+
+
+def describe(decision: "Decision") -> str:
+    """Put a decision into one line."""
+    place = f"row {decision.sequence} of the ledger, by {escape(decision.actor)}"
+    if decision.kind == "promote":
+        before = "" if decision.from_version is None else f" in the place of version {decision.from_version}"
+        return f"[green]promote[/green]: version {decision.version} is champion{before} ({place})"
+    stays = "nobody is champion" if decision.to_version is None else f"version {decision.to_version} stays champion"
+    return f"{decision.kind}: {stays} ({place})"
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    from waterflow.errors import ConfigError
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--at: {text!r} is no time; write it like 2026-04-01 or 2026-04-01T12:00+02:00") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _version(version: int | None) -> str:
+    return "–" if version is None else str(version)

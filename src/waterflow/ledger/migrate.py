@@ -1,0 +1,65 @@
+"""Bringing the ledger's tables up to date: safe in any number of processes at once, nearly free with nothing to do."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from waterflow.errors import LedgerError
+
+HEAD = "0001"  # the newest revision in migrations/versions
+# Optuna's tables lie in the same database and have a version table of their own.
+VERSION_TABLE = "waterflow_ledger_version"
+LOCK = 5_724_101_855  # any number that nobody else takes for an advisory lock
+
+
+def ensure_tables(engine: Engine) -> None:
+    """Make or migrate the tables unless they are of the newest revision, which one query tells.
+
+    Raises LedgerError when a newer Waterflow has made them.
+    """
+    with engine.connect() as connection:
+        if revision_of(connection) == HEAD:
+            return
+    from alembic.util.exc import CommandError  # half a second, and needed once
+
+    with engine.connect() as connection:
+        lock_tables(connection)
+        try:
+            upgrade(connection)
+        except CommandError as error:
+            raise LedgerError(
+                f"ledger: its tables are of revision {revision_of(connection)!r}, which this version of Waterflow "
+                f"does not know (its own: {HEAD!r}); install the newer Waterflow that made them"
+            ) from error
+        connection.commit()
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Give the revision of the tables; None where there are none."""
+    try:
+        return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+    except (ProgrammingError, OperationalError):  # no such table
+        connection.rollback()
+        return None
+
+
+def lock_tables(connection: Connection) -> None:
+    """Let one process at a time migrate; the lock ends with the transaction, and with the process."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Run the migrations inside the connection's transaction."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    folder = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)

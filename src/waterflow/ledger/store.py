@@ -1,0 +1,159 @@
+"""Reading and appending to the ledger, on SQLite or Postgres."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine, Row, create_engine, event, insert, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from waterflow.errors import ConfigError, LedgerConflict, LedgerError, StoreError, UnreachableError, WaterflowError
+from waterflow.ledger.migrate import ensure_tables
+from waterflow.ledger.tables import decisions, projections
+from waterflow.records import Decision, DecisionKind, Verdict, Window
+
+
+class Ledger:
+    """The decisions on every model's champion, in the order in which they were made; rows are only ever added."""
+
+    def __init__(self, url: str) -> None:
+        """Connect, and make or migrate the tables.
+
+        Raises UnreachableError when the database does not answer, StoreError when its file cannot be used,
+        LedgerError when it refuses, ConfigError on an address that is none.
+        """
+        self._engine, self._shown = _engine_of(url)
+        with self._translated():
+            ensure_tables(self._engine)
+
+    def head(self, model: str) -> Decision | None:
+        """Give the newest decision on a model."""
+        found = self.entries(model, newest=1)
+        return found[0] if found else None
+
+    def entries(self, model: str, newest: int | None = None) -> list[Decision]:
+        """List the decisions on a model, the oldest first; `newest` keeps so many of the last."""
+        query = select(decisions).where(decisions.c.model == model).order_by(decisions.c.sequence.desc())
+        with self._translated(), self._engine.connect() as connection:
+            rows = connection.execute(query.limit(newest)).all()
+        return [_decision(row) for row in reversed(rows)]
+
+    def of_run(self, model: str, run_id: str) -> Decision | None:
+        """Give the decision on what an MLflow run registered."""
+        query = select(decisions).where(decisions.c.model == model, decisions.c.run_id == run_id)
+        with self._translated(), self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return None if row is None else _decision(row)
+
+    def append(
+        self,
+        after: Decision | None,
+        *,
+        model: str,
+        kind: DecisionKind,
+        version: int | None,
+        to_version: int | None,
+        reason: str,
+        actor: str,
+        run_id: str | None = None,
+        dag_run_id: str | None = None,
+        window: Window | None = None,
+        verdict: Verdict | None = None,
+    ) -> Decision:
+        """Write the row that follows `after`, the newest one that the caller has seen.
+
+        Raises LedgerConflict when another row came in between, or when the run has its decision already.
+        """
+        now = datetime.now(UTC)
+        decision = Decision(
+            model=model,
+            sequence=after.sequence + 1 if after else 1,
+            kind=kind,
+            from_version=after.to_version if after else None,
+            to_version=to_version,
+            version=version,
+            reason=reason,
+            actor=actor[:255],
+            run_id=run_id,
+            dag_run_id=dag_run_id,
+            window=window if window and (window.start or window.end) else None,
+            verdict=verdict,
+            decided_at=max(now, after.decided_at) if after else now,  # clocks of two machines may differ
+        )
+        with self._translated():
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(insert(decisions).values(**_columns(decision)))
+            except IntegrityError as error:
+                raise LedgerConflict(
+                    f"ledger of {model}: row {decision.sequence} was written by another run meanwhile"
+                ) from error
+        return decision
+
+    def mark_projected(self, decision: Decision) -> None:
+        """Note that the registry's alias follows a decision; a second time changes nothing."""
+        row = {"model": decision.model, "sequence": decision.sequence, "projected_at": datetime.now(UTC)}
+        with self._translated():
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(insert(projections).values(**row))
+            except IntegrityError:
+                return
+
+    def is_projected(self, decision: Decision) -> bool:
+        """Say whether the registry's alias has followed this decision, or one after it."""
+        query = select(projections.c.sequence).where(
+            projections.c.model == decision.model, projections.c.sequence >= decision.sequence
+        )
+        with self._translated(), self._engine.connect() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except WaterflowError:
+            raise
+        except DBAPIError as error:
+            raise _explained(error, self._shown) from error
+
+
+def _engine_of(url: str) -> tuple[Engine, str]:
+    try:
+        address = make_url(url)
+    except ArgumentError as error:  # its message would show what may hold a password
+        raise ConfigError(
+            "profile.database_uri: it is no address of SQLAlchemy's; write it like sqlite:////home/me/waterflow.db"
+        ) from error
+    is_file = address.get_backend_name() == "sqlite"
+    seconds = {"timeout": 60} if is_file else {"connect_timeout": 10}
+    engine = create_engine(address, poolclass=NullPool, connect_args=seconds)
+    if is_file:
+        # Else Python's driver begins transactions when it sees fit, and not before it changes tables.
+        event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    return engine, address.render_as_string(hide_password=True)
+
+
+def _explained(error: DBAPIError, shown: str) -> WaterflowError:
+    reason = (str(error.orig).strip().splitlines() or [type(error).__name__])[0]
+    refused = ("authentication failed", "does not exist", "permission denied")
+    if isinstance(error, OperationalError) and not any(word in str(error.orig) for word in refused):
+        if shown.startswith("sqlite") and "locked" not in reason:
+            return StoreError(f"ledger at {shown}: {reason}; check space and rights")
+        return UnreachableError(f"ledger at {shown} does not answer ({reason}); is the database up?")
+    return LedgerError(f"ledger at {shown}: {reason}; check the address and the rights of its role")
+
+
+def _columns(decision: Decision) -> dict[str, Any]:
+    plain = decision.model_dump(exclude={"window", "verdict"})
+    window = decision.window or Window()
+    verdict = decision.verdict and decision.verdict.to_json()
+    return plain | {"window_start": window.start, "window_end": window.end, "verdict": verdict}
+
+
+def _decision(row: Row[Any]) -> Decision:
+    content = dict(row._mapping)
+    start, end = content.pop("window_start"), content.pop("window_end")
+    return Decision.model_validate(content | {"window": Window(start=start, end=end) if start or end else None})

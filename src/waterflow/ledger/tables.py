@@ -1,0 +1,57 @@
+"""The ledger's two tables. Their definition for a database that has none stands in `migrations/`."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, DateTime, Integer, MetaData, String, Table, Text, TypeDecorator
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time in UTC: with its zone on Postgres, without on SQLite, which knows none."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """Turn a time with any zone into UTC."""
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """Give the time with its zone."""
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+
+
+metadata = MetaData()
+
+# One row for each decision; (model, sequence) is the key, so of two processes that decide at once one is refused.
+decisions = Table(
+    "waterflow_ledger",
+    metadata,
+    Column("model", String(255), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16)),
+    Column("version", Integer),
+    Column("from_version", Integer),
+    Column("to_version", Integer),
+    Column("reason", Text),
+    Column("actor", String(255)),
+    Column("run_id", String(64)),
+    Column("dag_run_id", String(255)),
+    Column("window_start", Moment),
+    Column("window_end", Moment),
+    Column("verdict", JSON(none_as_null=True)),
+    Column("decided_at", Moment),
+)
+
+# One row for each decision that the registry's alias was seen to follow. An alias that differs afterwards was moved
+# by somebody else; before, it has only not been moved yet.
+projections = Table(
+    "waterflow_ledger_projection",
+    metadata,
+    Column("model", String(255), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("projected_at", Moment),
+)

@@ -1,0 +1,129 @@
+"""promote: one decision on each run's version, written into the ledger, and the champion's alias moved last."""
+
+import logging
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.errors import LedgerConflict, LedgerError
+from waterflow.ledger.replay import rolled_back
+from waterflow.records import Approval, Check, Decision, Prepared, Registered, Verdict
+from waterflow.steps.champion import actor_of, dethrone_challenger, project, settle
+from waterflow.steps.decide import exclude, weigh
+from waterflow.steps.judge import judge
+from waterflow.steps.staging import check_version, serving_process
+from waterflow.steps.tools import Tools, load_config
+from waterflow.tracking.models import CHALLENGER, Version
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 5
+NOTE = "mlflow.note.content"
+
+
+def promote(prepared: Prepared, registered: Registered, tools: Tools, approval: Approval | None = None) -> Registered:
+    """Decide on the version that a run registered, write that down, and move the champion's alias if it won.
+
+    The row comes first, the alias follows: a retry finds the row, and moves the alias unless that was done. When the
+    champion is another one than the verdict was about, the version is judged again. The run is closed as FINISHED.
+
+    Raises UnreachableError when a server does not answer; the same call finishes the job later.
+    """
+    with tools.runs.closing(prepared.parent_run_id):
+        config = load_config(prepared, tools)
+        decision = find_or_make(prepared, registered, config, tools, approval)
+        project(config.name, tools)
+        if decision.kind == "reject":
+            dethrone_challenger(config.name, registered.version, tools)
+        _tell(prepared, registered, decision, tools)
+        logger.info("%s version %d: %s, %s", config.name, registered.version, decision.kind, decision.reason)
+        return registered.model_copy(
+            update={
+                "aliases": tools.models.aliases_of(config.name, registered.version),
+                "reason": decision.reason,
+                "decision": decision,
+                "awaits_approval": False,
+            }
+        )
+
+
+def find_or_make(
+    prepared: Prepared, registered: Registered, config: PipelineConfig, tools: Tools, approval: Approval | None
+) -> Decision:
+    """Give the run's row of the ledger, written now unless an earlier try did.
+
+    When another run's decision comes first, the ledger's sequence refuses this one, and all is looked at again.
+    """
+    for _ in range(ATTEMPTS):
+        earlier = tools.ledger.of_run(config.name, prepared.parent_run_id)
+        if earlier is not None:
+            return earlier
+        try:
+            return _decide(prepared, registered, config, tools, approval)
+        except LedgerConflict as conflict:
+            logger.info("%s; looking again", conflict)
+    raise LedgerError(
+        f"ledger of {config.name}: other decisions came first {ATTEMPTS} times; run the step promote again"
+    )
+
+
+def _decide(
+    prepared: Prepared, registered: Registered, config: PipelineConfig, tools: Tools, approval: Approval | None
+) -> Decision:
+    head = settle(config.name, tools)
+    champion = tools.models.get_version(config.name, head.to_version) if head and head.to_version else None
+    evaluated, verdict = registered.evaluated, registered.evaluated.verdict
+    shown_champion = verdict.champion_version if verdict else None
+    past = rolled_back(tools.ledger.entries(config.name))
+    outcome = exclude(prepared, evaluated, config, champion, past, tools)
+    if outcome is None:
+        verdict = fresh_verdict(prepared, registered, config, champion, tools)
+        checks = registered.checks or late_checks(prepared, registered, verdict, config, tools)
+        outcome = weigh(config, verdict, checks, shown_champion, approval)
+    kind, reason = outcome
+    before = head.to_version if head else None
+    return tools.ledger.append(
+        head,
+        model=config.name,
+        kind=kind,
+        version=registered.version,
+        to_version=registered.version if kind == "promote" else before,
+        reason=reason,
+        actor=approval.actor if approval else actor_of(prepared.origin),
+        run_id=prepared.parent_run_id,
+        dag_run_id=prepared.origin.run_id,
+        window=prepared.window,
+        verdict=verdict,
+    )
+
+
+def fresh_verdict(
+    prepared: Prepared, registered: Registered, config: PipelineConfig, champion: Version | None, tools: Tools
+) -> Verdict:
+    """Give the run's verdict, reached again if the champion is another one than it was about."""
+    verdict, present = registered.evaluated.verdict, champion.version if champion else None
+    if verdict is not None and verdict.champion_version == present:
+        return verdict
+    place = "verdict_against_baseline" if present is None else f"verdict_against_{present}"
+    logger.info("champion is %s by now: judging again", "nobody" if present is None else f"version {present}")
+    return judge(prepared, config, registered.evaluated.ranked, champion, tools, place=place)
+
+
+def late_checks(
+    prepared: Prepared, registered: Registered, verdict: Verdict, config: PipelineConfig, tools: Tools
+) -> tuple[Check, ...]:
+    """Check a version that had no reason to be checked before its verdict was reached again."""
+    if verdict.outcome != "promote":
+        return ()
+    tools.models.set_alias(config.name, CHALLENGER, registered.version)
+    evaluated = registered.evaluated.model_copy(update={"verdict": verdict})
+    with serving_process() as process:
+        return check_version(process, registered.version, prepared, evaluated, config, tools)
+
+
+def _tell(prepared: Prepared, registered: Registered, decision: Decision, tools: Tools) -> None:
+    """Say the decision where people look: tags of run and version, and the run's note."""
+    words = f"{decision.kind}: {decision.reason}"
+    tags = {"waterflow.decision": words, "waterflow.ledger_sequence": str(decision.sequence)}
+    tools.models.tag_version(registered.model, registered.version, tags)
+    note = tools.runs.tags_of(prepared.parent_run_id).get(NOTE, "").partition("\n\nDecision")[0]
+    told = f"{note}\n\nDecision {decision.sequence} of the ledger, by {decision.actor}: {words}."
+    tools.runs.log(prepared.parent_run_id, tags={**tags, NOTE: told})

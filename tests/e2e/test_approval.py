@@ -1,0 +1,71 @@
+"""A person's approval in real DAG runs: a no, no answer, a yes, and a run that has nothing to ask."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow_home import airflow_environment, give_metadata
+from support import CHECKOUT, FLOWERS, give_database, make_project, write_pipeline
+
+from waterflow import workflow
+from waterflow.steps.tools import Tools
+
+ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
+
+
+@pytest.fixture(scope="module")
+def answered(
+    tmp_path_factory: pytest.TempPathFactory, tracking_template: Path, shared_folder: Path
+) -> tuple[Tools, list[dict[str, Any]]]:
+    """Run the DAG four times, each with another answer."""
+    project = make_project(tmp_path_factory.mktemp("approval"))
+    give_database(project, tracking_template)
+    give_metadata(project.home, shared_folder)
+    write_pipeline(project, "flowers", {**FLOWERS, "defaults": ONE}, promotion={"approval": "human"})
+    command = [sys.executable, str(CHECKOUT / "tests" / "e2e" / "answered_dag.py"), "Reject", "nobody", "Approve", "-"]
+    environment = airflow_environment(project.home, project.conf)
+    done = subprocess.run(command, env=environment, cwd=project.root, capture_output=True, text=True, timeout=550)
+    assert done.returncode == 0, done.stderr[-3000:] + (project.home / "answered.log").read_text()[-3000:]
+    return workflow.open_tools(project), [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
+
+
+def test_every_run_ends_well(answered: tuple[Tools, list[dict[str, Any]]]) -> None:
+    """A no is an answer, not a failure; where nothing was to be approved nobody was asked."""
+    _, runs = answered
+    assert [run["run"] for run in runs] == ["success"] * 4
+    assert [run["states"]["approve"] for run in runs] == ["success", "success", "success", "skipped"]
+    assert [run["states"]["promote"] for run in runs] == ["success"] * 4
+    assert runs[3]["asked"] == {}
+
+
+def test_the_question_shows_verdict_and_checks(answered: tuple[Tools, list[dict[str, Any]]]) -> None:
+    """Enough to decide by, and the way to the run."""
+    _, runs = answered
+    asked = runs[0]["asked"]
+    assert asked["subject"] == "flowers: may version 1 become champion?"
+    assert "| f1_macro | 30 |" in asked["body"]
+    assert "predictions: 30 rows, at most 0 apart" in asked["body"]
+    assert "MLflow run of the challenger" in asked["body"]
+    assert asked["waits"]
+
+
+def test_the_ledger_says_who_answered(answered: tuple[Tools, list[dict[str, Any]]]) -> None:
+    """Silence is a no of nobody's."""
+    tools, _ = answered
+    rows = tools.ledger.entries("flowers")
+    assert [(row.kind, row.actor) for row in rows] == [
+        ("reject", "ada"),
+        ("reject", "nobody (no answer in time)"),
+        ("promote", "ada"),
+        ("hold", "airflow/train_flowers"),
+    ]
+    champion = tools.models.find_alias("flowers", "champion")
+    assert champion is not None
+    assert champion.version == 3
+    first = tools.models.get_version("flowers", 1)
+    assert first is not None
+    assert first.aliases == ()
+    assert first.tags["waterflow.decision"] == "reject: not approved by ada"

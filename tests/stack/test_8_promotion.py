@@ -1,0 +1,80 @@
+"""Approval, ledger and rollback on the stack: a person answers in Airflow, Postgres keeps it, the command shows it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from compose import Stack, eventually, pipeline_added
+
+pytestmark = pytest.mark.stack
+
+NAME = "stacktest_approval"
+ASKING = """\
+defaults:
+  - /strategy: balanced
+  - /model@candidates: [gaussian_nb]
+description: Iris with a question, for the stack's tests.
+dataset: {kind: package, loader: iris}
+target: species
+task: classification
+split: {kind: stratified}
+metrics: {main: f1_macro}
+promotion: {approval: human}
+"""
+
+
+@pytest.fixture(scope="module")
+def asking(stack: Stack) -> Iterator[str]:
+    """The DAG of a pipeline that wants a person's approval."""
+    with pipeline_added(stack, NAME, ASKING) as dag_id:
+        yield dag_id
+
+
+def answer(stack: Stack, dag_id: str, option: str) -> tuple[str, dict[str, Any]]:
+    """Trigger the DAG, answer its question as the admin in Airflow's UI would, and give the run and the question."""
+    run_id = stack.trigger(dag_id)
+    path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/approve"
+    eventually(lambda: stack.airflow("GET", path).json().get("state") == "awaiting_input", timeout_seconds=200)
+    asked = stack.airflow("GET", f"{path}/-1/hitlDetails").json()
+    assert stack.aliases(NAME).get("champion") is None
+    done = stack.airflow("PATCH", f"{path}/-1/hitlDetails", json={"chosen_options": [option], "params_input": {}})
+    assert done.status_code == 200, done.text
+    assert stack.wait(dag_id, run_id) == "success"
+    return run_id, asked
+
+
+def shell(stack: Stack, *words: str, check: bool = True) -> Any:
+    """Run the command in the service `cli`."""
+    return stack.compose("run", "--rm", "-T", "cli", "waterflow", *words, check=check)
+
+
+def test_a_person_decides_and_the_ledger_says_who(stack: Stack, asking: str) -> None:
+    """A no and a yes, each with its author; the question leads to the run in MLflow."""
+    _, asked = answer(stack, asking, "Reject")
+    assert asked["subject"] == f"{NAME}: may version 1 become champion?"
+    assert f"http://localhost:{stack.mlflow_port}/#/experiments/" in asked["body"]
+    answer(stack, asking, "Approve")
+    rows = json.loads(shell(stack, "ledger", NAME, "--json").stdout)
+    assert [(row["kind"], row["actor"], row["version"]) for row in rows] == [
+        ("reject", "admin", 1),
+        ("promote", "admin", 2),
+    ]
+    assert stack.aliases(NAME)["champion"] == "2"
+    assert shell(stack, "ledger", NAME, "--verify").returncode == 0
+
+
+def test_an_alias_moved_by_hand_is_reported(stack: Stack, asking: str) -> None:
+    """As one does in MLflow's UI; then it is moved back."""
+    for version, code in (("1", 1), ("2", 0)):
+        body = {"name": NAME, "alias": "champion", "version": version}
+        assert stack.mlflow("POST", "/registered-models/alias", json=body).status_code == 200
+        done = shell(stack, "ledger", NAME, "--verify", check=False)
+        assert done.returncode == code, done.stdout + done.stderr
+
+
+def test_postgres_refuses_to_change_the_ledger(stack: Stack, asking: str) -> None:
+    """Even to the role that owns the table."""
+    done = stack.sql("waterflow", "waterflow", "update waterflow_ledger set actor = 'nobody'", check=False)
+    assert done.returncode != 0
+    assert "rows of the ledger are not changed or deleted" in done.stderr

@@ -1,0 +1,84 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from waterflow.ledger.replay import champion_before, problems, reigning, rolled_back
+from waterflow.records import Decision
+
+
+def row(number: int, kind: str, before: int | None, after: int | None, day: int | None = None) -> Decision:
+    """Write one row of the ledger, decided at noon of a day in January."""
+    return Decision.model_validate(
+        {
+            "model": "flowers",
+            "sequence": number,
+            "kind": kind,
+            "from_version": before,
+            "to_version": after,
+            "version": after,
+            "reason": "because",
+            "actor": "me",
+            "decided_at": datetime(2026, 1, day or number, 12, tzinfo=UTC),
+        }
+    )
+
+
+HISTORY = [
+    row(1, "promote", None, 1),
+    row(2, "hold", 1, 1),
+    row(3, "promote", 1, 3),
+    row(4, "reject", 3, 3),
+    row(5, "rollback", 3, 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("day", "version"), [(1, None), (2, 1), (3, 1), (4, 3), (5, 3), (6, 1)], ids=lambda value: str(value)
+)
+def test_the_champion_of_a_moment_is_known(day: int, version: int | None) -> None:
+    """It is whom the last change before that moment made champion."""
+    found = reigning(HISTORY, datetime(2026, 1, day, tzinfo=UTC))
+    assert (found.to_version if found else None) == version
+
+
+def test_the_champion_before_is_known() -> None:
+    """A hold or a rejection in between does not count."""
+    assert champion_before(HISTORY[:4]) == 1
+    assert champion_before(HISTORY[:2]) is None
+    assert champion_before([]) is None
+
+
+def test_what_was_rolled_back_is_known_until_it_comes_back() -> None:
+    """A version that was put in place again is no longer suspect."""
+    assert set(rolled_back(HISTORY)) == {3}
+    assert rolled_back([*HISTORY, row(6, "promote", 1, 3)]) == {}
+
+
+def test_a_ledger_that_the_registry_follows_has_no_problem() -> None:
+    """Rows in a chain, the alias at its end, the version there."""
+    assert problems(HISTORY, alias=1, versions={1, 2, 3}, projected=True) == []
+    assert problems([], alias=None, versions=set(), projected=False) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "alias", "versions", "projected", "reason"),
+    [
+        (HISTORY, 2, {1, 2, 3}, True, "on version 2, but the ledger's champion is version 1: it was moved by hand"),
+        (HISTORY, None, {1, 2, 3}, True, "on no version, but the ledger's champion is version 1"),
+        ([], 4, {4}, False, "on version 4, but the ledger's champion is no version"),
+        (HISTORY, 3, {1, 2, 3}, True, "it was moved by hand"),
+        (HISTORY, 3, {1, 2, 3}, False, "row 5 made version 1 champion, but the alias still is on version 3"),
+        (HISTORY, 1, {2, 3}, True, "champion version 1 is no longer in the registry"),
+        (HISTORY[:1] + HISTORY[2:], 1, {1, 3}, True, "row 2 is missing"),
+        ([row(1, "promote", 7, 1)], 1, {1}, True, "row 1 starts from version 7, but champion was no version"),
+        ([*HISTORY[:1], row(2, "hold", 1, 2)], 2, {1, 2}, True, "is a hold and yet moves the champion to version 2"),
+        ([row(1, "promote", None, 1, 9), row(2, "hold", 1, 1, 3)], 1, {1}, True, "row 2 is older than the one before"),
+    ],
+)
+def test_what_does_not_follow_is_told(
+    rows: list[Decision], alias: int | None, versions: set[int], projected: bool, reason: str
+) -> None:
+    """One line for each thing, with what was found and what should be."""
+    found = problems(rows, alias, versions, projected=projected)
+    assert len(found) == 1, found
+    assert reason in found[0]
