@@ -77,7 +77,7 @@ def test_a_row_behind_an_old_one_is_refused(url: str) -> None:
     seen = promote(ledger, 1)
     promote(ledger, 2)
     given = {"model": "flowers", "kind": "promote", "version": 3, "to_version": 3, "reason": "", "actor": "me"}
-    with pytest.raises(LedgerConflict, match="row 2 was written by another run"):
+    with pytest.raises(LedgerConflict, match="row 2 was written meanwhile"):
         ledger.append(seen, **given)  # type: ignore[arg-type]
     assert [row.to_version for row in ledger.entries("flowers")] == [1, 2]
 

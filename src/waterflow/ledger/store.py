@@ -88,7 +88,7 @@ class Ledger:
                     connection.execute(insert(decisions).values(**_columns(decision)))
             except IntegrityError as error:
                 raise LedgerConflict(
-                    f"ledger of {model}: row {decision.sequence} was written by another run meanwhile"
+                    f"ledger of {model}: row {decision.sequence} was written meanwhile; read it and try again"
                 ) from error
         return decision
 

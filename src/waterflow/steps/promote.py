@@ -59,7 +59,7 @@ def find_or_make(
         try:
             return _decide(prepared, registered, config, tools, approval)
         except LedgerConflict as conflict:
-            logger.info("%s; looking again", conflict)
+            logger.info("%s", conflict)
     raise LedgerError(
         f"ledger of {config.name}: other decisions came first {ATTEMPTS} times; run the step promote again"
     )
@@ -123,7 +123,9 @@ def _tell(prepared: Prepared, registered: Registered, decision: Decision, tools:
     """Say the decision where people look: tags of run and version, and the run's note."""
     words = f"{decision.kind}: {decision.reason}"
     tags = {"waterflow.decision": words, "waterflow.ledger_sequence": str(decision.sequence)}
-    tools.models.tag_version(registered.model, registered.version, tags)
+    verdict = decision.verdict
+    judged = {"waterflow.verdict": verdict.outcome, "waterflow.verdict_reason": verdict.reason} if verdict else {}
+    tools.models.tag_version(registered.model, registered.version, tags | judged)
     note = tools.runs.tags_of(prepared.parent_run_id).get(NOTE, "").partition("\n\nDecision")[0]
     told = f"{note}\n\nDecision {decision.sequence} of the ledger, by {decision.actor}: {words}."
     tools.runs.log(prepared.parent_run_id, tags={**tags, NOTE: told})
