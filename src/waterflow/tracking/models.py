@@ -152,6 +152,9 @@ class ModelStore:
     def find_alias(self, model: str, alias: str) -> Version | None:
         """Give the version that an alias points to; None without such a model or alias."""
         with translated(self._uri):
+            # A server with accounts calls a model that does not exist forbidden; a search leaves it out.
+            if not self._client.search_registered_models(f"name = '{model}'"):
+                return None
             try:
                 entry = self._client.get_model_version_by_alias(model, alias)
             except (MlflowException, RestException) as error:
