@@ -24,6 +24,7 @@ from waterflow.config.outline import (
     group_options,
     pipeline_files,
     read_outline,
+    read_scenarios,
     scenarios_for,
 )
 
@@ -175,11 +176,11 @@ def build_broken_dag(name: str, problem: str) -> DAG:
 
 def build_all(conf: Path) -> dict[str, DAG]:
     """Build every DAG below `conf`; never raises, whatever a file holds."""
-    strategies = group_options(conf, "strategy")
+    strategies, scenarios = group_options(conf, "strategy"), read_scenarios(conf)
     dags = {}
     for path in pipeline_files(conf):
         try:
-            dag = build_dag(read_outline(path), strategies, scenarios_for(conf, path.stem))
+            dag = build_dag(read_outline(path), strategies, scenarios_for(scenarios, path.stem))
         except Exception as error:
             name = "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in path.stem)
             problem = str(error) if path.name in str(error) else f"conf/pipeline/{path.name}: {error}"

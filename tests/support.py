@@ -1,8 +1,10 @@
 """Small projects for tests: a `conf/` with the checkout's own groups, pipelines written from Python, real rows."""
 
+import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -95,6 +97,23 @@ def request_of(pipeline: str = "flowers", run_id: str = "run_1", **changes: Any)
     """Ask for a run the way the command line does."""
     window = changes.pop("window", Window(end=None))
     return RunRequest(pipeline=pipeline, origin=Origin(runner="cli", run_id=run_id), window=window, **changes)
+
+
+def predict_elsewhere(uri: str, model: str, rows: pd.DataFrame, folder: Path) -> list[Any]:
+    """Let a fresh process load a model's champion with MLflow alone and predict raw columns; gives what it answers."""
+    rows.to_json(folder / "rows.json", orient="records")
+    program = (
+        "import json, sys, mlflow, pandas as pd\n"
+        "mlflow.set_tracking_uri(sys.argv[1])\n"
+        "model = mlflow.pyfunc.load_model(f'models:/{sys.argv[2]}@champion')\n"
+        "rows = pd.DataFrame(json.load(open(sys.argv[3])))\n"
+        "print(json.dumps(model.predict(rows).tolist()))\n"
+        "assert not [name for name in sys.modules if name.partition('.')[0] == 'waterflow']\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", program, uri, model, str(folder / "rows.json")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout.splitlines()[-1]))
 
 
 def free_port() -> int:

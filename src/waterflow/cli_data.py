@@ -53,15 +53,13 @@ def profile(
     from waterflow.config.compose import compose_pipeline
     from waterflow.config.project import find_project
     from waterflow.data.window import window_of
-    from waterflow.records import Origin, RunRequest
     from waterflow.steps.contract import propose
     from waterflow.steps.prepare import window_for
 
     project = find_project()
     config = compose_pipeline(project, pipeline, overrides or ())
     window = window_of("manual", None, {"window_start": start, "window_end": end}, now=datetime.now(UTC))
-    request = RunRequest(pipeline=pipeline, origin=Origin(runner="cli", run_id="profile"), window=window)
-    typer.echo(propose(config, window_for(request, config), project), nl=False)
+    typer.echo(propose(config, window_for(window, config), project), nl=False)
 
 
 def breaks_table(error: ContractError) -> Table:

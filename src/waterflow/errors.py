@@ -18,6 +18,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
+def first_line(error: object) -> str:
+    """Give the first line of what an error says, for messages of one line; empty where it says nothing."""
+    return (str(error).strip().splitlines() or [""])[0]
+
+
 class WaterflowError(Exception):
     """The base of every error that Waterflow raises on purpose."""
 

@@ -49,6 +49,12 @@ def digest_of(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def sha256_of(path: Path) -> str:
+    """Hash a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def action_key(step: str, inputs: Mapping[str, Any], code: str, environment: str) -> str:
     """Name an action by all that decides its outcome; equal keys mean equal work."""
     return digest_of({"step": step, "inputs": dict(inputs), "code": code, "environment": environment})
@@ -64,7 +70,7 @@ def environment_digest(lock_file: Path, estimator_path: str = "") -> str:
 
 def lock_digest(lock_file: Path) -> str:
     """Hash the lock file's bytes; `no lock file` stands for a project without one."""
-    return hashlib.sha256(lock_file.read_bytes()).hexdigest() if lock_file.is_file() else "no lock file"
+    return sha256_of(lock_file) if lock_file.is_file() else "no lock file"
 
 
 def code_digest(module: str, root: Path = SOURCE_ROOT) -> str:

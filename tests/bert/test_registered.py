@@ -1,9 +1,6 @@
 """From reviews to a registered version of a fine-tuned model, on the embedded profile, with no network."""
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +8,16 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow.models import Model
-from support import CHECKOUT, give_database, left_behind, make_project, message_of, request_of, write_pipeline
+from support import (
+    CHECKOUT,
+    give_database,
+    left_behind,
+    make_project,
+    message_of,
+    predict_elsewhere,
+    request_of,
+    write_pipeline,
+)
 
 from waterflow import workflow
 from waterflow.config.project import Project
@@ -122,22 +128,8 @@ def test_the_registered_version_predicts_the_same_in_a_fresh_process(
 ) -> None:
     """MLflow alone loads it, by its alias, from raw columns to classes; nothing of Waterflow is needed."""
     tools, registered = run
-    unseen.to_json(tmp_path / "rows.json", orient="records")
-    program = (
-        "import json, sys, mlflow, pandas as pd\n"
-        "mlflow.set_tracking_uri(sys.argv[1])\n"
-        "model = mlflow.pyfunc.load_model(f'models:/{sys.argv[2]}@champion')\n"
-        "rows = pd.DataFrame(json.load(open(sys.argv[3])))\n"
-        "print(json.dumps(model.predict(rows).tolist()))\n"
-        "assert not [name for name in sys.modules if name.partition('.')[0] == 'waterflow']\n"
-    )
-    command = [sys.executable, "-W", "ignore", "-c", program, tools.runs.uri, registered.model]
-    done = subprocess.run(
-        [*command, str(tmp_path / "rows.json")], capture_output=True, text=True, cwd=tmp_path, timeout=180
-    )
-    assert done.returncode == 0, done.stderr
     expected = tools.models.load_model(registered.evaluated.winner.model_id).predict(unseen)
-    assert json.loads(done.stdout.splitlines()[-1]) == expected.tolist()
+    assert predict_elsewhere(tools.runs.uri, registered.model, unseen, tmp_path) == expected.tolist()
 
 
 def test_mlflows_transformers_flavour_loads_it_as_a_pipeline(run: Run, folder: Path, unseen: pd.DataFrame) -> None:

@@ -29,6 +29,8 @@ task: classification
 key: [bottle]
 metrics:
   main: balanced_accuracy
+tuning:
+  trials: 3
 gate:
   metric: balanced_accuracy
   at_least: 0.7
@@ -46,6 +48,8 @@ target: progression
 task: regression
 metrics:
   main: rmse
+tuning:
+  trials: 3
 gate:
   metric: r2
   at_least: 0.2

@@ -17,6 +17,7 @@ target: species
 task: classification
 split: {kind: stratified}
 metrics: {main: f1_macro}
+tuning: {trials: 0}
 gate: {metric: f1_macro, at_least: 0.5}
 schedule: {cron: "0 0 * * *", start: 2026-01-01}
 """

@@ -46,8 +46,10 @@ LIBRARIES = (
     "narwhals.stable.v2",
     "omegaconf",
     "opentelemetry.sdk.metrics",
+    "optuna",
     "pandas",
     "pandas.core.methods.to_dict",
+    "pandera.pandas",
     "psycopg2",
     "pyarrow.dataset",
     "pyarrow.pandas_compat",
@@ -73,6 +75,7 @@ LIBRARIES = (
     "sklearn.tree",
     "skops.io",
     "sqlalchemy.dialects.postgresql.psycopg2",
+    "xgboost",
     "yaml",
 )
 

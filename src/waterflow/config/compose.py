@@ -19,6 +19,7 @@ from waterflow.config.outline import (
     find_outline,
     group_options,
     read_outline,
+    read_scenarios,
     scenarios_for,
 )
 from waterflow.config.profile import Profile
@@ -61,7 +62,7 @@ def choose_scenario(project: Project, pipeline: str, scenario: str | None) -> tu
     """Turn the name of a scenario, as a trigger form sends it, into a Hydra override; raises ConfigError on another."""
     if scenario is None:
         return ()
-    options = scenarios_for(project.conf, pipeline)
+    options = scenarios_for(read_scenarios(project.conf), pipeline)
     if scenario not in options:
         valid = ", ".join(options) or "none; add conf/scenario/NAME.yaml"
         raise ConfigError(f"scenario: {scenario!r} is none of {pipeline}; valid: {valid}")

@@ -6,6 +6,7 @@ trigger form, the schedule) is read here without Hydra or pydantic. What stands 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from difflib import get_close_matches
@@ -100,17 +101,21 @@ def group_options(conf: Path, group: str) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (conf / group).glob("*.yaml")))
 
 
-def scenarios_for(conf: Path, pipeline: str) -> tuple[str, ...]:
-    """Name the scenarios of `conf/scenario/` that fit a pipeline: those whose key `for` lists it, or that have none."""
-    names = []
+def read_scenarios(conf: Path) -> dict[str, list[str] | None]:
+    """Give the scenarios of `conf/scenario/` with the pipelines that their key `for` lists; None fits all."""
+    scenarios: dict[str, list[str] | None] = {}
     for path in sorted((conf / "scenario").glob("*.yaml")):
         try:
             fits = _load(path.read_text("utf-8"), f"conf/scenario/{path.name}")[0].get("for")
         except ConfigError:
             fits = None  # offered all the same: who chooses it is told what is wrong with it
-        if not isinstance(fits, list) or pipeline in fits:
-            names.append(path.stem)
-    return tuple(names)
+        scenarios[path.stem] = fits if isinstance(fits, list) else None
+    return scenarios
+
+
+def scenarios_for(scenarios: Mapping[str, list[str] | None], pipeline: str) -> tuple[str, ...]:
+    """Name those of `read_scenarios` that fit a pipeline."""
+    return tuple(name for name, fits in scenarios.items() if fits is None or pipeline in fits)
 
 
 def find_outline(conf: Path, pipeline: str) -> Path:

@@ -4,7 +4,6 @@ The user's own clients download them (pip of this interpreter, npm), so that mir
 are those that are configured already.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from waterflow.errors import ConfigError, DataError, UnreachableError
+from waterflow.provenance import sha256_of
 
 Report = Callable[[int], None]  # called with the bytes that have arrived
 
@@ -261,7 +261,4 @@ def _check(path: Path, sha256: str, what: str) -> None:
 
 
 def _is_right(path: Path, sha256: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+    return path.is_file() and sha256_of(path) == sha256

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from waterflow.config.estimators import build_estimator
 from waterflow.config.schema import PipelineConfig
-from waterflow.errors import FitError, WaterflowError
+from waterflow.errors import FitError, WaterflowError, first_line
 from waterflow.modeling.boosting import fit_watching, labelled, rounds_of
 from waterflow.modeling.preprocessing import assign_columns, build_preprocessor
 from waterflow.modeling.threads import given_threads, limited_threads, useful_threads
@@ -94,7 +94,7 @@ def divide(config: PipelineConfig, candidate: str, train: Rows, judged: Rows | N
     _, unused = assign_columns(train.features, blocks, place)
     preprocessor = build_preprocessor(train.features, blocks, config.seed, config.task, place)
     started = time.perf_counter()
-    with _named(candidate, "preprocessing"):
+    with named(candidate, "preprocessing"):
         learnt = preprocessor.fit_transform(train.features, train.target)
         seen = preprocessor.transform(judged.features) if judged else None
     return Division(
@@ -119,7 +119,7 @@ def fit_model(
     estimator = build_estimator(chosen, config.seed, f"candidates.{candidate}")
     model = labelled(estimator)
     started, _heard.lines = time.perf_counter(), []
-    with _named(candidate, "fitting"):
+    with named(candidate, "fitting"):
         estimator.set_params(**params)
         with given_threads(estimator, threads):
             if chosen.early_stopping_rounds and division.judged_target is not None:
@@ -158,15 +158,14 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _named(candidate: str, doing: str) -> Iterator[None]:
+def named(candidate: str, doing: str) -> Iterator[None]:
     """Turn whatever an estimator of the user's choice raises into a FitError of one line."""
     try:
         yield
     except WaterflowError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [""])[0]
         raise FitError(
-            f"candidates.{candidate}: {type(error).__name__} while {doing}: {reason}; "
+            f"candidates.{candidate}: {type(error).__name__} while {doing}: {first_line(error)}; "
             "mend its params or drop the candidate"
         ) from error

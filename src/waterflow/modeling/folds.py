@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from waterflow.config.estimators import build_estimator
 from waterflow.config.schema import PipelineConfig
-from waterflow.errors import FitError, WaterflowError
+from waterflow.errors import FitError
 from waterflow.modeling.boosting import bare
-from waterflow.modeling.fitting import Division, Model, Rows, divide, fit_model, quiet
-from waterflow.modeling.metrics import headline, predict_rows, score_rows
+from waterflow.modeling.fitting import Division, Model, Rows, divide, fit_model, named, quiet
+from waterflow.modeling.metrics import Predicted, headline, predict_rows, score_rows
 from waterflow.modeling.threads import given_threads, is_single_threaded, limited_threads, useful_threads
 
 Report = Callable[[int, float], None]
@@ -123,29 +125,26 @@ def score_model(
 ) -> dict[str, float]:
     """Score a fitted estimator on the rows to judge by; raises FitError as `judge` does."""
     assert division.judged_target is not None
-    try:
-        with given_threads(bare(model.estimator), threads):
-            predicted = predict_rows(model.estimator, division.judged, division.judged_target, config.task)
-        scores = score_rows(predicted, config.task, config.costs)
-    except WaterflowError:
-        raise
-    except Exception as error:  # an estimator of the user's choice may raise anything
-        raise cannot_predict(candidate, error) from error
-    check_main_metric(config, candidate, scores)
+    with given_threads(bare(model.estimator), threads):
+        _, scores = predict_and_score(config, candidate, model.estimator, division.judged, division.judged_target)
     return scores
 
 
-def cannot_predict(candidate: str, error: Exception) -> FitError:
-    """Say that a candidate was fitted but cannot predict, or predicts no numbers: it has failed as well."""
-    reason = (str(error).strip().splitlines() or [""])[0]
-    return FitError(
-        f"candidates.{candidate}: {type(error).__name__} while predicting: {reason}; "
-        "mend its params or drop the candidate"
-    )
+def predict_and_score(
+    config: PipelineConfig, candidate: str, fitted: Any, features: Any, target: pd.Series
+) -> tuple[Predicted, dict[str, float]]:
+    """Let a fitted estimator or pipeline predict rows, and score what it says.
+
+    One that cannot predict, predicts no numbers or leaves the main metric undefined has failed as well: FitError.
+    """
+    with named(candidate, "predicting"):
+        predicted = predict_rows(fitted, features, target, config.task)
+        scores = score_rows(predicted, config.task, config.costs)
+    _check_main_metric(config, candidate, scores)
+    return predicted, scores
 
 
-def check_main_metric(config: PipelineConfig, candidate: str, scores: Mapping[str, float]) -> None:
-    """Refuse scores among which the main metric is missing or no number; raises FitError."""
+def _check_main_metric(config: PipelineConfig, candidate: str, scores: Mapping[str, float]) -> None:
     if not math.isfinite(scores.get(config.metrics.main, math.nan)):
         raise FitError(
             f"candidates.{candidate}: metrics.main {config.metrics.main!r} is undefined for it "

@@ -12,9 +12,7 @@ from waterflow.modeling.metrics import Predicted, confusion
 COLOURS = ("#1f6f8b", "#e07a3f", "#5b8c5a", "#8e6c8a", "#c9a227", "#7a7a7a")
 
 
-def plot_candidates(
-    scores: Mapping[str, Mapping[str, float]], shown: Sequence[str], winner: str, where: str
-) -> Figure:
+def plot_candidates(scores: Mapping[str, Mapping[str, float]], shown: Sequence[str], winner: str, where: str) -> Figure:
     """Draw the candidates side by side, a panel per metric.
 
     `scores` is metrics by candidate; `where` says in words what they were measured on.

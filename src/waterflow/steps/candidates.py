@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.errors import WaterflowError
 from waterflow.modeling.fitting import Division, Fitted, Rows, assemble, fit_candidate
-from waterflow.modeling.folds import cannot_predict, check_main_metric, divisions_of, judge_usual
-from waterflow.modeling.metrics import Predicted, predict_rows, score_rows
+from waterflow.modeling.folds import divisions_of, judge_usual, predict_and_score
+from waterflow.modeling.metrics import Predicted
 from waterflow.records import Part
 
 if TYPE_CHECKING:
@@ -99,12 +98,5 @@ def _tune(config: PipelineConfig, candidate: str, divisions: Sequence[Division],
 
 
 def _scored(config: PipelineConfig, candidate: str, fitted: Fitted, rows: Rows, tuned: "Tuned | None" = None) -> Judged:
-    try:
-        predicted = predict_rows(fitted.pipeline, rows.features, rows.target, config.task)
-        scores = score_rows(predicted, config.task, config.costs)
-    except WaterflowError:
-        raise
-    except Exception as error:  # an estimator of the user's choice may raise anything
-        raise cannot_predict(candidate, error) from error
-    check_main_metric(config, candidate, scores)
+    predicted, scores = predict_and_score(config, candidate, fitted.pipeline, rows.features, rows.target)
     return Judged(fitted, scores, predicted=predicted, tuned=tuned)

@@ -38,7 +38,7 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
     """
     config = compose_request(request, tools)
     check_ready(config.candidates)
-    window = window_for(request, config)
+    window = window_for(request.window, config)
     key = prepare_key(config, window, tools)
     experiment_id = tools.runs.ensure_experiment(config.name)
     opened = tools.runs.open_run(
@@ -70,8 +70,8 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
             shares=count_shares(split["part"], classes),
             candidates=tuple(config.candidates),
         )
-        _log_prepared(prepared, config, tools)
         _warn_of_leaks(frame[split["part"] == "train"], prepared, config, tools)
+        _log_prepared(prepared, config, tools)  # the record comes last: a retry that finds it does nothing more
         for share in prepared.shares:
             logger.info("%s: %d rows %s", share.part, share.rows, share.by_class or "")
     return prepared
@@ -108,19 +108,19 @@ def read_rows(config: PipelineConfig, window: Window | None, tools: Tools) -> pd
     return canonical_order(frame, config.time_column)
 
 
-def window_for(request: RunRequest, config: PipelineConfig) -> Window | None:
-    """Complete the window of a request by the pipeline's rule.
+def window_for(asked: Window | None, config: PipelineConfig) -> Window | None:
+    """Complete the window that was asked for by the pipeline's rule.
 
     Raises ConfigError on a start that a person asked for where no column dates the rows.
     """
     if config.time_column is not None:
-        return apply_rule(request.window or Window(), config.window)
-    if request.window is not None and request.window.start is not None:
+        return apply_rule(asked or Window(), config.window)
+    if asked is not None and asked.start is not None:
         raise ConfigError(
-            f"window: pipeline {config.name!r} has no time_column, so {request.window} cannot be cut; "
+            f"window: pipeline {config.name!r} has no time_column, so {asked} cannot be cut; "
             "leave the window empty or declare time_column"
         )
-    return request.window
+    return asked
 
 
 def _warn_of_leaks(training: pd.DataFrame, prepared: Prepared, config: PipelineConfig, tools: Tools) -> None:

@@ -1,11 +1,8 @@
 """What a run keeps of its tuning: the trials as a table, and Optuna's pictures of them."""
 
-import logging
 from pathlib import Path
 
 from waterflow.modeling.tuning import Tuned
-
-logger = logging.getLogger(__name__)
 
 
 def write_trials(folder: Path, tuned: Tuned, main_metric: str) -> None:

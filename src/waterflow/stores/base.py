@@ -4,12 +4,12 @@ A blob lives under `blobs/<first two hex digits>/<sha256>`. It is written once a
 its bytes are held against its name each time they are read.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Protocol
 
 from waterflow.errors import StoreError
+from waterflow.provenance import sha256_of
 from waterflow.records import Blob
 
 
@@ -64,9 +64,3 @@ def put_json(store: ObjectStore, content: Any, scratch: Path) -> Blob:
 def get_json(store: ObjectStore, blob: Blob, scratch: Path) -> Any:
     """Read what `put_json` stored."""
     return json.loads(get_file(store, blob, scratch / blob.digest).read_text("utf-8"))
-
-
-def sha256_of(path: Path) -> str:
-    """Hash a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import requests
 from mlflow.exceptions import MlflowException, RestException
 
-from waterflow.errors import StoreError, TrackingError, UnreachableError, WaterflowError
+from waterflow.errors import StoreError, TrackingError, UnreachableError, WaterflowError, first_line
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def translated(uri: str) -> Iterator[None]:
     except RestException as error:
         raise _refused(uri, error) from error
     except MlflowException as error:
-        text = _first_line(str(error))
+        text = first_line(error)
         if "error code 401" in text or "error code 403" in text:
             raise TrackingError(_credentials(uri, "401" if "401" in text else "403")) from error
         if "API request" in text and ("exception" in text or "error code 5" in text or "error code 429" in text):
@@ -64,10 +64,10 @@ def shown(uri: str) -> str:
 
 def _refused(uri: str, error: RestException) -> WaterflowError:
     if error.error_code in ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"):
-        return UnreachableError(f"MLflow at {shown(uri)} failed ({_first_line(str(error))}); try again later")
+        return UnreachableError(f"MLflow at {shown(uri)} failed ({first_line(error)}); try again later")
     if error.error_code in ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"):
         return TrackingError(_credentials(uri, str(error.error_code)))
-    return TrackingError(f"MLflow at {shown(uri)}: {_first_line(str(error))}")
+    return TrackingError(f"MLflow at {shown(uri)}: {first_line(error)}")
 
 
 def _credentials(uri: str, reason: str) -> str:
@@ -75,10 +75,6 @@ def _credentials(uri: str, reason: str) -> str:
         f"MLflow at {shown(uri)} refuses the credentials ({reason}); "
         "check ~/.mlflow/credentials, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     )
-
-
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[0]
 
 
 def _cause(text: str) -> str:

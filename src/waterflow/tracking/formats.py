@@ -19,8 +19,7 @@ from mlflow.utils import requirements_utils
 from sklearn.pipeline import Pipeline
 
 from waterflow.modeling.bert import BertClassifier, inference
-from waterflow.provenance import digest_of
-from waterflow.stores.base import sha256_of
+from waterflow.provenance import digest_of, sha256_of
 
 
 class Format(Protocol):

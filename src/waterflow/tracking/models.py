@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.models import Model, infer_signature
 
 import waterflow
-from waterflow.errors import StoreError, TrackingError
+from waterflow.errors import StoreError, TrackingError, first_line
 from waterflow.tracking.errors import translated
 from waterflow.tracking.formats import FORMATS, Format, format_of, without_advice, without_package_map
 
@@ -107,7 +107,8 @@ class ModelStore:
                 path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
                 found = kind.digest(path)
             except (MlflowException, OSError) as error:
-                raise StoreError(f"model {model_id}: its files cannot be fetched ({_first_line(error)})") from error
+                reason = first_line(error) or type(error).__name__
+                raise StoreError(f"model {model_id}: its files cannot be fetched ({reason})") from error
             if expected is not None and found != expected:
                 raise StoreError(f"model {model_id}: its files are not those that were logged; they were altered")
             return kind.load(path)
@@ -205,6 +206,9 @@ class ModelStore:
     def find_alias(self, model: str, alias: str) -> Version | None:
         """Give the version that an alias points to; None without such a model or alias."""
         with translated(self._uri):
+            # A server with accounts calls a model that does not exist forbidden; a search leaves it out.
+            if not self._client.search_registered_models(f"name = '{model}'"):
+                return None
             try:
                 entry = self._client.get_model_version_by_alias(model, alias)
             except (MlflowException, RestException) as error:
@@ -270,7 +274,3 @@ def _version(entry: ModelVersion, aliases: dict[str, str]) -> Version:
         run_id=entry.run_id,
         tags=dict(entry.tags),
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

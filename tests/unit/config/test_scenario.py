@@ -2,7 +2,7 @@ import pytest
 from support import message_of
 
 from waterflow.config.compose import choose_scenario, compose_pipeline
-from waterflow.config.outline import scenarios_for
+from waterflow.config.outline import read_scenarios, scenarios_for
 from waterflow.config.project import Project
 from waterflow.errors import ConfigError
 
@@ -37,8 +37,8 @@ def test_the_command_line_stands_above_a_scenario(project: Project) -> None:
 def test_a_scenario_is_offered_to_the_pipelines_that_it_names(project: Project) -> None:
     """Without a key `for` it fits all."""
     write_scenario(project, "roses", "for: [roses]\nsample: 0.5\n")
-    assert scenarios_for(project.conf, "roses") == ("few_rows", "roses")
-    assert scenarios_for(project.conf, "flowers") == ("few_rows",)
+    assert scenarios_for(read_scenarios(project.conf), "roses") == ("few_rows", "roses")
+    assert scenarios_for(read_scenarios(project.conf), "flowers") == ("few_rows",)
 
 
 def test_the_names_of_pipelines_are_no_part_of_the_configuration(project: Project) -> None:

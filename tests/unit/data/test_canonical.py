@@ -5,7 +5,7 @@ import pytest
 
 from waterflow.data.canonical import canonical_order, read_parquet, write_parquet
 from waterflow.data.packaged import iris
-from waterflow.stores.base import sha256_of
+from waterflow.provenance import sha256_of
 
 DATED = iris().assign(day=pd.date_range("2026-01-01", periods=50, tz="UTC").repeat(3))
 

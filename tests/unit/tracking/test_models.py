@@ -1,13 +1,10 @@
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import pytest
 from mlflow.models import ModelSignature
-from support import give_database, make_project, message_of, request_of
+from support import give_database, make_project, message_of, predict_elsewhere, request_of
 
 from waterflow import workflow
 from waterflow.data.packaged import iris
@@ -71,20 +68,7 @@ def test_a_registered_model_predicts_in_a_fresh_process(run: Run, tmp_path: Path
     """MLflow alone loads the champion by its alias; nothing of Waterflow is needed."""
     tools, registered = run
     rows = iris().drop(columns="species").iloc[[0, 149]]
-    rows.to_json(tmp_path / "rows.json", orient="records")
-    program = (
-        "import json, sys, mlflow, pandas as pd\n"
-        "mlflow.set_tracking_uri(sys.argv[1])\n"
-        "model = mlflow.pyfunc.load_model(f'models:/{sys.argv[2]}@champion')\n"
-        "print(json.dumps(model.predict(pd.read_json(sys.argv[3])).tolist()))\n"
-        "assert not [name for name in sys.modules if name.startswith('waterflow')]\n"
-    )
-    command = [sys.executable, "-W", "ignore", "-c", program, tools.runs.uri, registered.model]
-    done = subprocess.run(
-        [*command, str(tmp_path / "rows.json")], capture_output=True, text=True, cwd=tmp_path, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == ["setosa", "virginica"]
+    assert predict_elsewhere(tools.runs.uri, registered.model, rows, tmp_path) == ["setosa", "virginica"]
 
 
 def test_a_category_that_training_never_saw_can_be_predicted(run: Run) -> None:

@@ -80,7 +80,7 @@ print(json.dumps(answers))
 def test_models_predict_raw_columns_where_waterflow_is_not_installed(tracked: Project, tmp_path: Path) -> None:
     """Their own example, that as JSON, and rows with unseen categories and nulls: one signature takes them all."""
     tools = workflow.open_tools(tracked)
-    experiment = tools.runs.client.create_experiment("raw columns")
+    experiment = tools.runs.ensure_experiment("raw columns")
     run_id = tools.runs.client.create_run(experiment).info.run_id
     folders, expected = [], []
     for name, (blocks, estimator) in CASES.items():

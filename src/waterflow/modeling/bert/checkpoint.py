@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from waterflow.errors import ConfigError, FitError
+from waterflow.errors import ConfigError, FitError, first_line
 
 PACKAGE = "package:"
 EXTRA = ("torch", "transformers")
@@ -55,8 +55,9 @@ def load_checkpoint(checkpoint: str, revision: str | None, labels: dict[int, str
             _ask_hub(place, revision)
             model, tokenizer = _load(place, revision, labels, local_files_only=False)
     except (OSError, ValueError) as error:
+        reason = first_line(error) or type(error).__name__
         raise FitError(
-            f"checkpoint: {checkpoint!r} cannot be loaded ({_first_line(error)}); give one that transformers' "
+            f"checkpoint: {checkpoint!r} cannot be loaded ({reason}); give one that transformers' "
             "AutoModelForSequenceClassification and AutoTokenizer load"
         ) from error
     if tokenizer.pad_token is None:
@@ -98,11 +99,8 @@ def _ask_hub(name: str, revision: str | None) -> None:
     try:
         HfApi().model_info(name, revision=revision, timeout=PROBE_SECONDS)
     except Exception as error:  # no network, offline mode, unknown or private: the remedy is the same
+        reason = first_line(error) or type(error).__name__
         raise FitError(
             f"checkpoint: {name!r} is neither a folder nor in the local Hugging Face cache, and the hub does not give "
-            f"it ({_first_line(error)}); check the name and the network, or give the folder of a saved model"
+            f"it ({reason}); check the name and the network, or give the folder of a saved model"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
