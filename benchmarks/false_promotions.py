@@ -4,7 +4,7 @@
 
 Pairs of models are simulated whose metric is the same in the population; a pair is promoted when the lower end of the
 interval at confidence 1 - 2·alpha lies above 0. A good method promotes at most alpha of them. The last column is the
-share of pairs found where the challenger really is better. ADR 6 draws its conclusion from this table.
+share of pairs found where the challenger really is better. ADR 7 draws its conclusion from this table.
 """
 
 import argparse

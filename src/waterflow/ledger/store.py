@@ -9,7 +9,15 @@ from sqlalchemy import Engine, Row, create_engine, event, insert, make_url, sele
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from waterflow.errors import ConfigError, LedgerConflict, LedgerError, StoreError, UnreachableError, WaterflowError
+from waterflow.errors import (
+    ConfigError,
+    LedgerConflict,
+    LedgerError,
+    StoreError,
+    UnreachableError,
+    WaterflowError,
+    first_line,
+)
 from waterflow.ledger.migrate import ensure_tables
 from waterflow.ledger.tables import decisions, projections
 from waterflow.records import Decision, DecisionKind, Verdict, Window
@@ -137,7 +145,7 @@ def _engine_of(url: str) -> tuple[Engine, str]:
 
 
 def _explained(error: DBAPIError, shown: str) -> WaterflowError:
-    reason = (str(error.orig).strip().splitlines() or [type(error).__name__])[0]
+    reason = first_line(error.orig) or type(error).__name__
     refused = ("authentication failed", "does not exist", "permission denied")
     if isinstance(error, OperationalError) and not any(word in str(error.orig) for word in refused):
         if shown.startswith("sqlite") and "locked" not in reason:

@@ -12,7 +12,7 @@ from waterflow.config.schema import BASELINES, PipelineConfig
 from waterflow.data.canonical import read_parquet
 from waterflow.data.checks import feature_columns
 from waterflow.data.overlap import unseen_rows
-from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError
+from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError, first_line
 from waterflow.modeling.baseline import predict_baseline
 from waterflow.modeling.metrics import Predicted, predict_rows
 from waterflow.records import Blob, Prepared, Trained
@@ -88,7 +88,7 @@ def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, t
     except (StoreError, TrackingError) as error:
         return Opponent(name, champion.version, None, unseen, problem=f"{name} cannot be loaded: {error}")
     except Exception as error:  # a model of another signature may raise anything
-        problem = f"{name} cannot predict these rows: {_first_line(error)}"
+        problem = f"{name} cannot predict these rows: {type(error).__name__}: {first_line(error)}"
         return Opponent(name, champion.version, None, unseen, problem=problem)
     try:
         unseen = _unseen_by(champion, config, holdout, tools)
@@ -142,7 +142,3 @@ def _blob(record: Mapping[str, Any], name: str) -> Blob:
         return Blob.from_json(record[name])
     except (KeyError, ValueError) as error:
         raise StoreError(f"the record of its run names no {name}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"

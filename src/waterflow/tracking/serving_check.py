@@ -17,6 +17,8 @@ from typing import Any
 
 import pandas as pd
 
+from waterflow.errors import first_line
+
 WARM_UP = 3
 TIMED = 40
 TIMED_SECONDS = 2.0  # of a slow model fewer predictions are timed
@@ -34,8 +36,7 @@ def main(folder: Path) -> None:
             rows = pickle.load(file)  # noqa: S301  # the parent wrote it a moment ago
         examine(model, rows, answer)
     except Exception as error:  # a model may raise anything
-        reason = (str(error).strip().splitlines() or [""])[0]
-        answer["error"] = f"{type(error).__name__}: {reason}"
+        answer["error"] = f"{type(error).__name__}: {first_line(error)}"
     (folder / "answer.json").write_text(json.dumps(answer, default=_plain), "utf-8")
 
 
