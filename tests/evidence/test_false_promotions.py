@@ -1,5 +1,6 @@
 """How often `evaluate` promotes: 500 pairs of equal models and 200 with a planted gain, on three kinds of holdout."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from support import give_database, make_project
 
 from waterflow import workflow
 
-PAIRS = 500
-GAINS = 200
+PAIRS = int(os.environ.get("EVIDENCE_PAIRS", "500"))
+GAINS = PAIRS * 2 // 5
 POWER = 0.8
 
 pytestmark = pytest.mark.evidence

@@ -54,7 +54,7 @@ def check_version(
         else:
             checks = examine(process.serve(files, rows), expected, _size_mb(files), config)
     for check in checks:
-        logger.info("staging, %s: %s (%s), asked: %s", check.name, _word(check), check.found, check.asked)
+        logger.info("%s: %s (%s), asked: %s", check.name, _word(check), check.found, check.asked)
     _log_checks(version, prepared, config.name, checks, tools)
     return checks
 

@@ -59,7 +59,7 @@ def train(prepared: Prepared, candidate: str, origin: Origin, tools: Tools) -> T
         setting = Setting(tools.profile.find_database, key, count_threads())
         judged = judge_candidate(config, candidate, rows, setting)
         trained = _log_judged(prepared, config, candidate, opened.run_id, key, judged, rows["train"], tools)
-        logger.info("%s: %s %.4f on the %s", candidate, config.metrics.main, judged.scores[config.metrics.main], part)
+        logger.info("%s: %s %.4f %s", candidate, config.metrics.main, judged.scores[config.metrics.main], trained.where)
     return trained
 
 

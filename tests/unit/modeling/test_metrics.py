@@ -9,10 +9,12 @@ from sklearn.svm import SVC
 from support import message_of
 
 from waterflow.config.catalog import METRICS, metrics_of
-from waterflow.config.schema import CostsConfig
+from waterflow.config.schema import CostsConfig, EvidenceConfig
 from waterflow.data.packaged import iris
 from waterflow.errors import ConfigError, DataError
+from waterflow.modeling.comparison import compare
 from waterflow.modeling.metrics import Predicted, check_costs, confusion, headline, predict_rows, score_rows
+from waterflow.modeling.paired import Pair
 
 ROWS = iris()
 X, Y = ROWS.drop(columns="species"), ROWS["species"]
@@ -211,3 +213,16 @@ def test_numbered_classes_stand_in_order_of_their_numbers() -> None:
     """Class 10 comes after class 9."""
     predicted = Predicted(np.array([9, 10, 9]), np.array([9, 10, 10]))
     assert confusion(predicted) == {"classes": ["9", "10"], "matrix": [[1, 1], [0, 1]]}
+
+
+def test_probabilities_of_32_bits_are_compared_like_all_others() -> None:
+    """XGBoost gives them; many rows are drawn two columns of 64 bits at a time."""
+    from xgboost import XGBClassifier
+
+    generator = np.random.default_rng(0)
+    features = pd.DataFrame({"size": generator.random(6000)})
+    target = pd.Series((features["size"] + generator.normal(0, 0.3, 6000) > 0.5).astype(int))
+    weak, strong = (XGBClassifier(n_estimators=rounds, n_jobs=1).fit(features, target) for rounds in (1, 10))
+    challenger, champion = (predict_rows(model, features, target, "classification") for model in (strong, weak))
+    pair = Pair("classification", challenger, champion)
+    assert compare(pair, "log_loss", EvidenceConfig(resamples=200), seed=0).difference.low > 0
