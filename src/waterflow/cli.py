@@ -53,7 +53,8 @@ def options(
 ) -> None:
     """Set up logging for this process."""
     if not out.is_terminal and "COLUMNS" not in os.environ:
-        out.width = 160  # a pipe has no width; at the 80 columns that Rich takes, names of metrics lose their ends
+        for console in (out, cli_trace.out, cli_audit.out):
+            console.width = 160  # a pipe has no width; at the 80 columns that Rich takes, names lose their ends
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING,
         format="%(message)s",

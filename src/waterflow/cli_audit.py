@@ -84,7 +84,7 @@ def sections(found: "Audit") -> Iterator[tuple[str, tuple[str, ...], Rows]]:
         ),
     )
     yield (
-        "Bytes per run and per version (a version has all that its two runs hold)",
+        "Bytes per run, and per version with its two runs",
         ("of", "count", "median", "largest"),
         (
             (name, str(size.count), _bytes(size.median_bytes), _bytes(size.largest_bytes))

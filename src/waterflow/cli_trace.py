@@ -38,7 +38,7 @@ def lineage(
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:
-        out.print(tree_of(found), soft_wrap=True, highlight=False)
+        out.print(tree_of(found), highlight=False)
         count = sum(link.resolves is True for link in all_links(found))
         out.print(f"\n{count} links resolve, {len(broken)} do not; – marks what nobody can be asked", highlight=False)
     for link in broken:
@@ -84,7 +84,8 @@ def print_reproduction(outcome: "Reproduction") -> None:
     table = Table("", "compared", "recorded", "again", "difference", box=None, header_style="bold")
     for line in _shown(outcome):
         apart = "" if line.difference is None else f"{line.difference:.3g}"
-        table.add_row(MARKS[line.agrees], escape(line.what), escape(line.recorded), escape(line.again), apart)
+        then, now = escape(_short(line.recorded)), escape(_short(line.again))
+        table.add_row(MARKS[line.agrees], escape(line.what), then, now, apart)
     out.print(table)
     if outcome.rows_differing:
         out.print(f"\n[red]{outcome.rows_differing} of {outcome.rows} held-out rows differ[/red], the first:")
@@ -97,13 +98,23 @@ def print_reproduction(outcome: "Reproduction") -> None:
 
 
 def _shown(outcome: "Reproduction") -> list["Compared"]:
-    """Sum up the parameters that agree in one line: there are dozens."""
+    """Sum up, of what agrees, the parameters and the scores of single classes: there are dozens."""
     from waterflow.steps.agreement import Compared
 
-    same = [line for line in outcome.lines if line.what.startswith("parameter ") and line.agrees]
-    shown = [line for line in outcome.lines if line not in same]
-    count = f"{len(same)} values"
-    return [Compared(what="parameters", recorded=count, again="the same", agrees=True), *shown] if same else shown
+    shown, summed = [], {"parameters": 0, "metrics of single classes": 0}
+    for line in outcome.lines:
+        if line.agrees and line.what.startswith("parameter "):
+            summed["parameters"] += 1
+        elif line.agrees and line.what.startswith("metric ") and "." in line.what:
+            summed["metrics of single classes"] += 1
+        else:
+            shown.append(line)
+    sums = [
+        Compared(what=what, recorded=f"{count} values", again="the same", agrees=True)
+        for what, count in summed.items()
+        if count
+    ]
+    return [*sums, *shown]
 
 
 def _label(link: "Link") -> str:

@@ -66,9 +66,9 @@ class _Tracing:
         version = self.chain.version
         facts = {"aliases": ", ".join(version.aliases), "candidate": version.tags.get("waterflow.candidate", "")}
         links = [self._tried("model", version.tags.get("waterflow.model_id", "–"), self._model)]
-        registration = self._tried("MLflow run", version.tags.get("waterflow.parent_run_id", "–"), self._registration)
-        if not any(link.name == registration.name for link in all_links(links[0])):
-            links.append(registration)
+        own = version.tags.get("waterflow.parent_run_id", "–")
+        if all(link.name != own for link in all_links(links[0])):
+            links.append(self._tried("MLflow run", own, self._registration))
         return _link("version", f"{version.model}@{version.version}", Proof(True), facts, *links)
 
     def _model(self) -> Link:

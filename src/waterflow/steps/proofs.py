@@ -54,8 +54,11 @@ class Proofs:
         found = None if commit is None else has_commit(self.tools.project.root, commit)
         if found:
             return Proof(True)
-        if self.is_present_code(chain):
-            return Proof(True, "the code at hand is that of the fit, by its digest")
+        try:
+            if self.is_present_code(chain):
+                return Proof(True, "the code at hand is that of the fit, by its digest")
+        except StoreError:
+            return Proof(None, "not asked: without its configuration and record the code cannot be compared")
         if commit is None:
             return Proof(False, "the project was not under git, and its code was changed since; `git init` keeps it")
         if found is None:
@@ -64,10 +67,10 @@ class Proofs:
 
     def is_present_code(self, chain: Chain) -> bool:
         """Say whether the present code, environment and all, would give the fit its recorded action key."""
+        config = load_config(chain.prepared, self.tools)
         try:
-            config = load_config(chain.prepared, self.tools)
             return train_key(chain.prepared, config, chain.trained.candidate, self.tools) == chain.trained.action_key
-        except (StoreError, ImportError):  # the latter of a module of the user's own that is not here
+        except ImportError:  # a module of the user's own that is not here
             return False
 
     def _ask_airflow(self, origin: Origin) -> Proof:
