@@ -57,7 +57,7 @@ def path_of(blob: Blob, tools: Tools) -> Path:
 
 
 def alter(blob: Blob, tools: Tools) -> None:
-    """Change a byte in the middle of an object; the next test finds a store without it, and writes it anew."""
+    """Change a byte in the middle of an object."""
     path = path_of(blob, tools)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
