@@ -77,4 +77,4 @@ class Airflow:
 
 def _task(entry: dict[str, Any]) -> str:
     index = f"[{entry['map_index']}]" if entry.get("map_index", -1) >= 0 else ""
-    return f"{entry['task_id']}{index} {entry['state']} (try {entry['try_number']})"
+    return f"{entry['task_id']}{index} {entry['state'] or 'not started'} (try {entry['try_number']})"
