@@ -45,6 +45,7 @@ def version_of(name: str, tools: Tools, run_id: str = "run_1", *, full: bool = F
     """Run a pipeline up to a registered version; unless `full`, without evaluation, which takes a second."""
     prepared, evaluated = (judged if full else fitted)(name, tools, run_id)
     registered = enter(prepared, evaluated, tools)
+    tools.runs.log(prepared.parent_run_id, tags={"waterflow.registered": f"{name}/{registered.version}"})
     tools.runs.close(prepared.parent_run_id, "FINISHED", "")
     found = tools.models.get_version(name, registered.version)
     assert found is not None

@@ -1,5 +1,6 @@
 """The code of another commit, in a work tree of its own."""
 
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +8,15 @@ from pathlib import Path
 from waterflow.errors import ReproduceError
 from waterflow.provenance import run_git
 
+HASH = re.compile("[0-9a-f]{7,64}")
+
 
 def has_commit(root: Path, commit: str) -> bool | None:
     """Say whether a commit is in a checkout; None where there is no checkout, or no git to ask."""
     if find_top(root) is None:
         return None
+    if not HASH.fullmatch(commit):  # a record may say anything, and git would take some of it for options
+        return False
     try:
         run_git(root, "cat-file", "-e", f"{commit}^{{commit}}")
     except (OSError, subprocess.SubprocessError):

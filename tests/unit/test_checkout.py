@@ -47,6 +47,7 @@ def test_a_commit_is_there_or_not_or_cannot_be_asked_for(tmp_path: Path) -> None
     commit = commit_all(root)
     (tmp_path / "plain").mkdir()
     assert (has_commit(root, commit), has_commit(root, "0" * 40)) == (True, False)
+    assert has_commit(root, "--version") is False
     assert has_commit(tmp_path / "plain", commit) is None
     assert find_top(tmp_path / "plain") is None
 

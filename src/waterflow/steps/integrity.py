@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.errors import StoreError, WaterflowError, first_line
+from waterflow.errors import StoreError, TrackingError, WaterflowError, first_line
 from waterflow.records import Evaluated, Origin, Prepared, Trained
 from waterflow.steps.chain import Chain
 from waterflow.steps.evaluate import EVALUATED_FILE
@@ -86,9 +86,13 @@ class Inspection:
 
     def _of_parent(self, run: FoundRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
         prepared = Prepared.from_json(self._json(run, RECORD_FILE))
-        evaluated = Evaluated.from_json(self._json(run, EVALUATED_FILE))
         params = {"rows": str(prepared.rows), "candidates": ", ".join(prepared.candidates)}
         params |= {f"rows_{share.part}": str(share.rows) for share in prepared.shares}
+        if "waterflow.registered" not in run.tags:  # it came to no version, and maybe not to an evaluation
+            return {}, params
+        evaluated = Evaluated.from_json(self._json(run, EVALUATED_FILE))
+        if getattr(evaluated, "cached_from", None):
+            return {}, params
         return {f"test_{name}": value for name, value in evaluated.holdout_metrics.items()}, params
 
     def _config(self, parent_run_id: str) -> PipelineConfig:
@@ -130,16 +134,16 @@ class Inspection:
 
     def _without_run(self, version: Version) -> str | None:
         chain = Chain(version, self.tools)
-        fit = self._lookup.find_run(version.run_id) if version.run_id else None
         try:
+            fit = self._lookup.find_run(version.run_id) if version.run_id else None
             return None if fit is not None and chain.own_run else f"MLflow has no run {version.run_id} any more"
-        except StoreError as error:
+        except (StoreError, TrackingError) as error:
             return str(error)
 
     def _without_files(self, version: Version) -> str | None:
         try:
             model_id = Chain(version, self.tools).model.model_id
-        except StoreError as error:
+        except (StoreError, TrackingError) as error:
             return str(error)
         return None if self.tools.models.has_files(model_id) else f"the files of model {model_id} are gone"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from waterflow.errors import StoreError
+from waterflow.errors import StoreError, TrackingError
 from waterflow.records import Blob, Record
 from waterflow.steps.chain import Chain
 from waterflow.steps.proofs import Proof, Proofs
@@ -97,7 +97,7 @@ class _Tracing:
 
     def _registration(self) -> Link:
         run = self.chain.own_run
-        facts = {"of": "evaluation and registration; the fit came from the cache", **_of_run(run)}
+        facts = {"of": "evaluation and registration, not of the fit", **_of_run(run)}
         return _link("MLflow run", run.run_id, Proof(True), facts)
 
     def _dag_run(self) -> Link:
@@ -162,7 +162,7 @@ class _Tracing:
         """Build a link, or say on its place why there is none."""
         try:
             return build()
-        except StoreError as error:
+        except (StoreError, TrackingError) as error:  # a server with accounts refuses what it does not have
             return Link(kind=kind, name=name, resolves=False, reason=str(error))
 
 

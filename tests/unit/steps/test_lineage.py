@@ -112,6 +112,15 @@ def test_a_model_without_files_is_named(tools: Tools, pipeline: Writer) -> None:
     assert by_kind(found)["data set"].resolves is True
 
 
+def test_a_model_that_was_deleted_is_named(tools: Tools, pipeline: Writer) -> None:
+    """With it goes the way to the run that fitted it; the one that registered the version is still shown."""
+    version = version_of(pipeline(), tools)
+    tools.runs.client.delete_logged_model(version.tags["waterflow.model_id"])
+    found = trace(Chain(version, tools), Proofs(tools))
+    assert [link.kind for link in broken_links(found)] == ["model"]
+    assert found.links[1].name == version.tags["waterflow.parent_run_id"]
+
+
 def test_a_run_that_was_deleted_is_named(tools: Tools, pipeline: Writer) -> None:
     """What only it knew is not made up."""
     version = version_of(pipeline(), tools)
@@ -142,7 +151,7 @@ def test_a_fit_of_another_run_leads_to_that_run(tools: Tools, pipeline: Writer) 
     assert broken_links(found) == []
     runs = [link.name for link in all_links(found) if link.kind == "MLflow run"]
     assert runs == [evaluated.winner.run_id, first.parent_run_id, second.parent_run_id]
-    assert "cache" in found.links[1].facts["of"]
+    assert found.links[1].facts["of"] == "evaluation and registration, not of the fit"
 
 
 def test_a_dag_run_that_nobody_can_be_asked_for_says_why(tools: Tools, pipeline: Writer) -> None:
