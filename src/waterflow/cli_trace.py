@@ -1,7 +1,7 @@
 """The shell's commands about where a version comes from: its lineage, and training it again."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -90,11 +90,23 @@ def print_reproduction(outcome: "Reproduction") -> None:
     if outcome.rows_differing:
         out.print(f"\n[red]{outcome.rows_differing} of {outcome.rows} held-out rows differ[/red], the first:")
         for row in outcome.first_rows:
-            out.print("  " + escape(", ".join(f"{name} {value}" for name, value in row.items())), soft_wrap=True)
+            out.print(f"  row {row['row']}: {escape(differing(row))}", soft_wrap=True, highlight=False)
     granted = "exactly" if not outcome.tolerance else f"within {outcome.tolerance:g}"
     word = f"[green]reproduced[/green] {granted}" if outcome.reproduced else "[red]not reproduced[/red]"
     out.print(f"\n{outcome.model} version {outcome.version} ({outcome.candidate}): {word}", highlight=False)
     out.print(f"MLflow run  {outcome.run_id}, tagged waterflow.reproduced={str(outcome.reproduced).lower()}")
+
+
+def differing(row: dict[str, Any]) -> str:
+    """Name what differs in a row, as recorded and as it is now."""
+    apart = []
+    for name in (key.removesuffix("_recorded") for key in row if key.endswith("_recorded")):
+        then, now = row[f"{name}_recorded"], row.get(f"{name}_again")
+        if then != now:
+            short = (f"{then:.6g}", f"{now:.6g}") if isinstance(then, float) and isinstance(now, float) else (then, now)
+            told = short if short[0] != short[1] else (then, now)
+            apart.append(f"{name} {told[0]} → {told[1]}")
+    return ", ".join(apart) or "it is on one side alone"
 
 
 def _shown(outcome: "Reproduction") -> list["Compared"]:

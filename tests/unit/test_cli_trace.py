@@ -9,6 +9,7 @@ from support import FLOWERS, give_database, make_project, write_pipeline
 from tracing import alter, commit_all, path_of, version_of
 
 from waterflow import cli, workflow
+from waterflow.cli_trace import differing
 from waterflow.steps.chain import Chain
 from waterflow.steps.tools import Tools
 
@@ -142,3 +143,17 @@ def test_a_broken_link_is_an_error_and_a_finding(tools: Tools, waterflow: Comman
         "artifacts equal to their digests",
         "versions whose whole lineage resolves",
     }
+
+
+def test_only_what_differs_in_a_row_is_told() -> None:
+    """Numbers that look alike are shown in full."""
+    row = {
+        "row": 3,
+        "truth_recorded": "a",
+        "truth_again": "a",
+        "probability_a_recorded": 0.25,
+        "probability_a_again": 0.5,
+        "probability_b_recorded": 0.3,
+        "probability_b_again": 0.30000000000000004,
+    }
+    assert differing(row) == "probability_a 0.25 → 0.5, probability_b 0.3 → 0.30000000000000004"

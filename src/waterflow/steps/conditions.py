@@ -78,7 +78,7 @@ def _check_lock(chain: Chain, blob: Blob, path: Path, stored: Path) -> None:
         named = named or "the same versions, other hashes or notes"
         raise ReproduceError(
             f"{chain.name} was fitted under another {path.name} ({named}); "
-            "go back to that file and install it: `waterflow lineage` names its digest"
+            f"go back to that file, whose bytes are kept as {blob.key} of the store, and install it"
         )
     found = {name: _installed(name) for name in then}
     apart = [f"{name} {version} → {found[name]}" for name, version in then.items() if found[name] != version]
