@@ -15,7 +15,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from waterflow import cli_promotion
+from waterflow import cli_audit, cli_promotion, cli_trace
 from waterflow.cli_data import breaks_table, data_app
 from waterflow.errors import ConfigError, ContractError, WaterflowError
 
@@ -34,6 +34,9 @@ app.add_typer(step_app, name="step")
 app.add_typer(data_app, name="data")
 for command in (cli_promotion.ledger, cli_promotion.champion, cli_promotion.rollback):
     app.command()(command)
+app.command()(cli_trace.lineage)
+app.command()(cli_trace.reproduce)
+app.command()(cli_audit.audit)
 
 Kind = TypeVar("Kind", bound="Record")
 
@@ -50,7 +53,8 @@ def options(
 ) -> None:
     """Set up logging for this process."""
     if not out.is_terminal and "COLUMNS" not in os.environ:
-        out.width = 160  # a pipe has no width; at the 80 columns that Rich takes, names of metrics lose their ends
+        for console in (out, cli_trace.out, cli_audit.out):
+            console.width = 160  # a pipe has no width; at the 80 columns that Rich takes, names lose their ends
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING,
         format="%(message)s",

@@ -5,6 +5,7 @@
     ├── DataError           the rows are wrong: edit the data or its declaration
     │   └── ContractError   they break the pipeline's contract; it carries the worst offenders
     ├── FitError            a candidate, or every candidate, could not be trained
+    ├── ReproduceError      a version cannot be trained again here: other packages, other code, or a link that is gone
     ├── StoreError          an object is gone, altered, or the store cannot be written
     ├── LedgerError         the ledger's database refused, or cannot answer what it is asked
     │   └── LedgerConflict  another decision on the model came first: read the ledger again
@@ -55,6 +56,10 @@ class ContractError(DataError):
 
 class FitError(WaterflowError):
     """A candidate that could not be fitted, or a run in which none could."""
+
+
+class ReproduceError(WaterflowError):
+    """A version that cannot be trained again here, so that nothing was compared."""
 
 
 class StoreError(WaterflowError):

@@ -37,10 +37,15 @@ def git_state(root: Path, environment: Mapping[str, str] = os.environ) -> GitSta
     Without a checkout, as in an image, the commit comes from `WATERFLOW_GIT_COMMIT`.
     """
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return GitState(commit, dirty=bool(_git(root, "status", "--porcelain", "--untracked-files=no")))
+        commit = run_git(root, "rev-parse", "HEAD").decode().strip()
+        return GitState(commit, dirty=bool(run_git(root, "status", "--porcelain", "--untracked-files=no").strip()))
     except (OSError, subprocess.CalledProcessError):
         return GitState(environment.get("WATERFLOW_GIT_COMMIT") or None, dirty=None)
+
+
+def git_diff(root: Path) -> bytes:
+    """Give what tracked files have that the commit has not, as `git apply` takes it; raises what git raises."""
+    return run_git(root, "diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
 
 
 def digest_of(content: Any) -> str:
@@ -168,7 +173,8 @@ def _module_file(name: str, root: Path) -> Path | None:
     return None
 
 
-def _git(root: Path, *arguments: str) -> str:
+def run_git(root: Path, *arguments: str) -> bytes:
+    """Run git in a checkout and give its output; raises OSError without git, CalledProcessError when it refuses."""
     # The checkout may belong to another user, as it does when it is mounted into a container.
     command = ["git", "-c", f"safe.directory={root}", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    return subprocess.run(command, capture_output=True, check=True, timeout=30).stdout

@@ -113,6 +113,8 @@ class Trained(Record):
 
     `metrics` leaves out those per class, which MLflow has. Scored on folds they are means over them, and `spread`
     holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took.
+    `fit_params` are all that the final fit took on top of the YAML's: those of `tuned`, and the rounds of boosting that
+    folds agreed on. `threads` is how many it had, 0 where that was not yet recorded.
     """
 
     candidate: str
@@ -124,6 +126,8 @@ class Trained(Record):
     spread: dict[str, float] = Field(default_factory=dict)
     tuned: dict[str, Any] = Field(default_factory=dict)
     trials: int = 0
+    fit_params: dict[str, Any] = Field(default_factory=dict)
+    threads: int = 0
     fit_seconds: float
 
     @property

@@ -24,6 +24,7 @@ from waterflow.config.project import Project
 from waterflow.data.packaged import reviews
 from waterflow.errors import FitError, StoreError
 from waterflow.records import Registered
+from waterflow.steps.agreement import BERT_TOLERANCE
 from waterflow.steps.tools import Tools
 
 from .conftest import MINILM
@@ -173,3 +174,14 @@ def test_an_unknown_checkpoint_fails_its_candidate_alone(
     assert "no candidate of reviews could be trained (bert)" in message
     assert any(text.startswith("checkpoint: 'nobody/has-this-model' is neither a folder nor") for text in said)
     assert left_behind(tools) == []
+
+
+def test_a_fine_tuned_version_is_had_again(run: Run) -> None:
+    """Within the tolerance that BERT is granted."""
+    tools, registered = run
+    version = tools.models.get_version(registered.model, registered.version)
+    assert version is not None
+    outcome = workflow.reproduce(version, tools)
+    assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]
+    assert outcome.tolerance == BERT_TOLERANCE
+    assert outcome.rows == registered.evaluated.holdout_rows

@@ -12,13 +12,16 @@ import pytest
 from airflow_home import BIN, airflow_environment, give_metadata
 from support import free_port, make_project, stop, wait_for, write_pipeline
 
+from waterflow.config.profile import Profile
+from waterflow.tracking.airflow import Airflow, NotAskedError
+
 
 class Server:
     """Airflow's REST API, as somebody who may trigger."""
 
     def __init__(self, port: int) -> None:
         """Take the token that the simple auth manager gives."""
-        self._base = f"http://127.0.0.1:{port}"
+        self.base = f"http://127.0.0.1:{port}"
         self._token = ""
         _, answer = self.send("GET", "/auth/token")
         self._token = answer["access_token"]
@@ -29,7 +32,7 @@ class Server:
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         content = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self._base}{path}", content, headers, method=method)  # noqa: S310
+        request = urllib.request.Request(f"{self.base}{path}", content, headers, method=method)  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
                 return answer.status, json.load(answer)
@@ -98,6 +101,31 @@ def test_a_bad_trigger_is_refused_before_any_task(server: Server, conf: dict[str
     assert 400 <= status < 500, answer
     assert next(iter(conf)) in json.dumps(answer)
     assert server.count_runs("train_flowers") == before
+
+
+def test_lineage_finds_a_dag_run_with_its_tasks(server: Server, tmp_path: Path) -> None:
+    """By the API; one that was deleted is told from one that nobody can be asked for."""
+    _, answer = server.trigger("train_flowers", {"strategy": "quick"})
+    (tmp_path / "password").write_text("any\n")
+    profile = Profile(
+        name="stack",
+        tracking_uri="sqlite:///none.db",
+        store_uri="store",
+        airflow_api_url=server.base,
+        airflow_user="any",
+        airflow_password_file=str(tmp_path / "password"),
+    )
+    found = Airflow(profile).find("train_flowers", answer["dag_run_id"])
+    assert found is not None
+    assert found.state == "queued"
+    assert Airflow(profile).find("train_flowers", "manual__none") is None
+    for changes, said in (
+        ({"airflow_password_file": str(tmp_path / "none")}, "cannot be read"),
+        ({"airflow_api_url": f"http://127.0.0.1:{free_port()}"}, "does not answer"),
+        ({"airflow_api_url": None}, "names no API of Airflow"),
+    ):
+        with pytest.raises(NotAskedError, match=said):
+            Airflow(profile.model_copy(update=changes)).find("train_flowers", "manual__none")
 
 
 def test_a_good_trigger_makes_a_dag_run(server: Server) -> None:

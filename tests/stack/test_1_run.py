@@ -1,5 +1,9 @@
 """A run of train_iris, read back from every server that had a part in it."""
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import requests
 from compose import Stack
@@ -113,3 +117,30 @@ def test_a_trigger_with_anything_but_names_and_times_is_refused(stack: Stack, co
     answer = stack.airflow("POST", "/dags/train_iris/dagRuns", json={"conf": conf, "logical_date": None})
     assert 400 <= answer.status_code < 500
     assert stack.airflow("GET", "/dags/train_iris/dagRuns").json()["total_entries"] == before
+
+
+def test_the_champion_is_traced_to_its_dag_run(stack: Stack, iris_run: str) -> None:
+    """Airflow is asked by the account of the `cli` service, and every link that can be asked resolves."""
+    tree = json.loads(
+        stack.compose("run", "--rm", "-T", "cli", "waterflow", "lineage", "iris@champion", "--json").stdout
+    )
+    links = {link["kind"]: link for link in all_links(tree)}
+    assert [link["kind"] for link in links.values() if link["resolves"] is None] == ["source", "image"]
+    assert links["DAG run"]["name"] == iris_run
+    assert links["DAG run"]["facts"]["state"] == "success"
+    assert "prepare success (try 1)" in links["DAG run"]["facts"]["tasks"]
+    assert links["image"]["name"].startswith("waterflow")
+
+
+def test_the_champion_can_be_had_again(stack: Stack, iris_run: str) -> None:
+    """In a container that sees the checkout read-only, against the servers, to the last bit; the store is whole."""
+    said = stack.compose("run", "--rm", "-T", "cli", "waterflow", "audit", "iris").stdout
+    assert "versions that reproduce confirms" in said
+    assert said.count("100.0 %") == 8
+
+
+def all_links(link: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give a link and all behind it."""
+    yield link
+    for behind in link["links"]:
+        yield from all_links(behind)

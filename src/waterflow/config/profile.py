@@ -15,6 +15,8 @@ class Profile(BaseModel):
     `store_uri`     the object store: a folder, or `s3://bucket`
     `database_uri`  Waterflow's own database, SQLAlchemy's address of it; or `database_uri_file`, a file that holds it
     `airflow_url`, `mlflow_url`  as a browser reaches them, for links; None where nothing listens
+    `airflow_api_url` Airflow's API as this process reaches it, with the account `airflow_user` and the file of its
+                    password: `waterflow lineage` asks it whether a DAG run is still there; None asks nobody
     Credentials come from MLflow's and AWS's own files, and from the file of the database.
     """
 
@@ -28,6 +30,9 @@ class Profile(BaseModel):
     database_uri_file: str | None = None
     airflow_url: str | None = None
     mlflow_url: str | None = None
+    airflow_api_url: str | None = None
+    airflow_user: str | None = None
+    airflow_password_file: str | None = None
 
     def find_database(self) -> str:
         """Give the address of Waterflow's own database, password and all; raises ConfigError where there is none."""

@@ -45,6 +45,12 @@ def describe_source(source: Source) -> str:
     return shown(source.path)
 
 
+def source_facts(source: Source) -> dict[str, str]:
+    """Say where rows came from, for lineage: `kind` and `where`, and the query of SQL; never a password."""
+    facts = {"kind": source.kind, "where": describe_source(source)}
+    return facts | {"query": source.query} if isinstance(source, SqlSource) else facts
+
+
 def _read_path(source: CsvSource | ParquetSource, root: Path, copy_object: CopyObject) -> pd.DataFrame:
     read = _read_csv if isinstance(source, CsvSource) else _read_parquet
     if "://" not in source.path:

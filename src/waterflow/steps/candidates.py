@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.modeling.fitting import Division, Fitted, Rows, assemble, fit_candidate
@@ -19,7 +19,8 @@ class Judged:
     """A fitted candidate and what selection may know of it.
 
     `scores` are those of the rows that the strategy selects on; on folds they are means, with their `spread`, and
-    there is no single prediction to show.
+    there is no single prediction to show. `params` are what the fit took on top of the YAML's: with them, the same fit
+    can be made again without tuning.
     """
 
     fitted: Fitted
@@ -27,6 +28,7 @@ class Judged:
     spread: dict[str, float] = field(default_factory=dict)
     predicted: Predicted | None = None
     tuned: "Tuned | None" = None
+    params: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def _on_folds(config: PipelineConfig, candidate: str, rows: Rows, setting: Setti
     stopped = {} if attempt.mean_rounds is None else {"n_estimators": attempt.mean_rounds}
     params = (tuned.params if tuned else {}) | stopped
     fitted = fit_candidate(config, candidate, rows, None, params, setting.threads)
-    return Judged(fitted, attempt.means, attempt.spread, tuned=tuned)
+    return Judged(fitted, attempt.means, attempt.spread, tuned=tuned, params=params)
 
 
 def _tune(config: PipelineConfig, candidate: str, divisions: Sequence[Division], setting: Setting) -> "Tuned":
@@ -99,4 +101,4 @@ def _tune(config: PipelineConfig, candidate: str, divisions: Sequence[Division],
 
 def _scored(config: PipelineConfig, candidate: str, fitted: Fitted, rows: Rows, tuned: "Tuned | None" = None) -> Judged:
     predicted, scores = predict_and_score(config, candidate, fitted.pipeline, rows.features, rows.target)
-    return Judged(fitted, scores, predicted=predicted, tuned=tuned)
+    return Judged(fitted, scores, predicted=predicted, tuned=tuned, params=tuned.params if tuned else {})

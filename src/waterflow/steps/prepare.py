@@ -18,8 +18,9 @@ from waterflow.data.window import apply_rule, cut_to_window
 from waterflow.errors import ConfigError
 from waterflow.modeling.leaks import find_leaks
 from waterflow.modeling.metrics import check_costs
-from waterflow.provenance import action_key, code_digest, environment_digest
+from waterflow.provenance import GitState, action_key, code_digest, environment_digest, git_state
 from waterflow.records import Blob, Prepared, RunRequest, Window
+from waterflow.steps.circumstances import keep_provenance
 from waterflow.steps.contract import breaks_logged
 from waterflow.steps.tools import Tools, lineage_tags, origin_tags, scratch_folder, window_tags
 from waterflow.stores.base import put_file, put_json
@@ -41,12 +42,13 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
     window = window_for(request.window, config)
     key = prepare_key(config, window, tools)
     experiment_id = tools.runs.ensure_experiment(config.name)
+    git = git_state(tools.project.root)
     opened = tools.runs.open_run(
         experiment_id,
         RunIdentity(config.name, request.origin.run_id),
         key,
         name=request.origin.run_id,
-        tags=origin_tags(request.origin, config.name, config, tools) | window_tags(window),
+        tags=origin_tags(request.origin, config.name, config, tools, git) | window_tags(window),
     )
     if opened.record is not None:
         logger.info("prepare was done by an earlier try: run %s", opened.run_id)
@@ -71,7 +73,7 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
             candidates=tuple(config.candidates),
         )
         _warn_of_leaks(frame[split["part"] == "train"], prepared, config, tools)
-        _log_prepared(prepared, config, tools)  # the record comes last: a retry that finds it does nothing more
+        _log_prepared(prepared, config, git, tools)  # the record comes last: a retry that finds it does nothing more
         for share in prepared.shares:
             logger.info("%s: %d rows %s", share.part, share.rows, share.by_class or "")
     return prepared
@@ -143,7 +145,7 @@ def _put_frame(frame: pd.DataFrame, path: Path, tools: Tools) -> Blob:
     return put_file(tools.store, path)
 
 
-def _log_prepared(prepared: Prepared, config: PipelineConfig, tools: Tools) -> None:
+def _log_prepared(prepared: Prepared, config: PipelineConfig, git: GitState, tools: Tools) -> None:
     params = {
         "strategy": config.strategy.name,
         "scenario": config.scenario or "–",
@@ -164,6 +166,7 @@ def _log_prepared(prepared: Prepared, config: PipelineConfig, tools: Tools) -> N
         context="all",
     )
     with scratch_folder() as folder:
+        keep_provenance(config, git.commit, git.dirty, tools, folder)
         write_record(folder, prepared.to_json())
         (folder / "waterflow" / "config.json").write_text(config.model_dump_json(indent=2), "utf-8")
         tools.runs.log_folder(prepared.parent_run_id, folder)

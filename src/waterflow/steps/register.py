@@ -7,6 +7,7 @@ from waterflow.ledger.replay import rolled_back
 from waterflow.modeling.card import model_card
 from waterflow.records import Check, Evaluated, Prepared, Registered
 from waterflow.steps.decide import ACTION_KEY, READ_AT, exclude
+from waterflow.steps.lineage import log_lineage
 from waterflow.steps.staging import STAGING_FILE, check_version, first_failure, serving_process
 from waterflow.steps.tools import Tools, airflow_url, lineage_tags, load_config
 from waterflow.tracking.models import CHALLENGER, CHAMPION
@@ -30,6 +31,7 @@ def register(prepared: Prepared, evaluated: Evaluated, tools: Tools) -> Register
             version, checks = make_version(prepared, evaluated, config, tools), ()
         logger.info("%s version %d: %s", config.name, version, reason)
         _tell(prepared, evaluated, config, version, tools)
+        log_lineage(config.name, version, prepared.parent_run_id, tools)
         return Registered(
             model=config.name,
             version=version,

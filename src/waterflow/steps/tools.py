@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,11 +18,11 @@ from waterflow.config.profile import Profile
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet
-from waterflow.data.checks import feature_columns
 from waterflow.errors import ConfigError
 from waterflow.modeling.fitting import Rows
-from waterflow.provenance import git_state, lock_digest
+from waterflow.provenance import GitState, git_state, lock_digest
 from waterflow.records import Origin, Part, Prepared, Window
+from waterflow.steps.parts import divide_parts
 from waterflow.stores.base import ObjectStore, get_file, get_json
 from waterflow.tracking.models import ModelStore
 from waterflow.tracking.runs import RunStore
@@ -72,14 +73,7 @@ def load_rows(prepared: Prepared, config: PipelineConfig, tools: Tools, parts: t
     with scratch_folder() as folder:
         frame = read_parquet(get_file(tools.store, prepared.data, folder / "data.parquet"))
         split = read_parquet(get_file(tools.store, prepared.split, folder / "split.parquet"))
-    columns = feature_columns(frame, config)
-    divided: dict[Part, Rows] = {}
-    for part in parts:
-        chosen = (split["part"] == part).to_numpy()
-        rows = frame[chosen].reset_index(drop=True)
-        folds = split.loc[chosen, "fold"].reset_index(drop=True) if "fold" in split else None
-        divided[part] = Rows(rows[columns], rows[config.target], folds)
-    return divided
+    return divide_parts(frame, split, config, parts)
 
 
 def count_threads(environment: Mapping[str, str] | None = None) -> int:
@@ -97,14 +91,17 @@ def count_threads(environment: Mapping[str, str] | None = None) -> int:
     return joblib.cpu_count()  # of this process: a container or a mask may leave it fewer than the machine has
 
 
-def origin_tags(origin: Origin, pipeline: str, config: PipelineConfig, tools: Tools) -> dict[str, str]:
-    """Say where a run comes from: Airflow, git, the lock file, the seeds."""
-    git = git_state(tools.project.root)
+def origin_tags(
+    origin: Origin, pipeline: str, config: PipelineConfig, tools: Tools, git: GitState | None = None
+) -> dict[str, str]:
+    """Say where a run comes from: Airflow, git, the lock file, the seeds, the machine."""
+    git = git or git_state(tools.project.root)
     tags = {
         "waterflow.pipeline": pipeline,
         "waterflow.strategy": config.strategy.name,
         "waterflow.scenario": config.scenario,
         "waterflow.runner": origin.runner,
+        "waterflow.host": platform.node() or None,
         "waterflow.dag_id": origin.dag_id,
         "waterflow.dag_run_id": origin.run_id,
         "waterflow.try_number": str(origin.try_number),

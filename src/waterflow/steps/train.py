@@ -128,6 +128,8 @@ def _log_judged(
         spread=headline(judged.spread),
         tuned=judged.tuned.params if judged.tuned else {},
         trials=int(judged.tuned.trials["seconds"].notna().sum()) if judged.tuned else 0,
+        fit_params=dict(judged.params),
+        threads=count_threads(),
         fit_seconds=fitted.fit_seconds,
     )
     with scratch_folder() as folder:

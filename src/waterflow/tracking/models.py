@@ -198,6 +198,28 @@ class ModelStore:
                 raise StoreError(f"model {model} version {version}: its files are not those that were logged")
         return path
 
+    def check_files(self, model_id: str) -> None:
+        """Hold the files of a logged model against their digest; raises StoreError when they are gone or altered."""
+        if not self.has_files(model_id):
+            raise StoreError(f"model {model_id}: its files are gone")
+        with translated(self._uri), tempfile.TemporaryDirectory() as folder:
+            mlflow.set_tracking_uri(self._uri)
+            tags = self._client.get_logged_model(model_id).tags
+            path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
+            try:
+                is_same = _format_in(tags).digest(path) == tags.get("waterflow.sha256")
+            except OSError as error:
+                raise StoreError(
+                    f"model {model_id}: {Path(str(error.filename)).name!r} of its files is gone"
+                ) from error
+        if not is_same:
+            raise StoreError(f"model {model_id}: its files are not those that were logged; they were altered")
+
+    def list_models(self) -> list[str]:
+        """List the names of the registered models."""
+        with translated(self._uri):
+            return sorted(entry.name for entry in self._client.search_registered_models())
+
     def aliases_of(self, model: str, version: int) -> tuple[str, ...]:
         """List the aliases of a version."""
         with translated(self._uri):

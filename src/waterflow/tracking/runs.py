@@ -164,7 +164,7 @@ class RunStore:
         with translated(self.uri):
             self.client.log_batch(
                 run_id,
-                params=[Param(key, _param_text(value)) for key, value in (params or {}).items()],
+                params=[Param(key, param_text(value)) for key, value in (params or {}).items()],
                 metrics=[Metric(key, value, now, 0, model_id=model_id) for key, value in (metrics or {}).items()],
                 tags=[RunTag(key, value) for key, value in (tags or {}).items()],
             )
@@ -304,6 +304,7 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False), "utf-8")
 
 
-def _param_text(value: Any) -> str:
+def param_text(value: Any) -> str:
+    """Give a parameter as the text that MLflow keeps of it, cut to the length that it takes."""
     text = str(value)
     return text if len(text) <= MAX_PARAM_LENGTH else text[: MAX_PARAM_LENGTH - 1] + "…"
