@@ -15,7 +15,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from waterflow import cli_promotion
+from waterflow import cli_promotion, cli_store
 from waterflow.cli_data import breaks_table, data_app
 from waterflow.errors import ConfigError, ContractError, WaterflowError
 
@@ -34,6 +34,7 @@ app.add_typer(step_app, name="step")
 app.add_typer(data_app, name="data")
 for command in (cli_promotion.ledger, cli_promotion.champion, cli_promotion.rollback):
     app.command()(command)
+app.command()(cli_store.gc)
 
 Kind = TypeVar("Kind", bound="Record")
 
