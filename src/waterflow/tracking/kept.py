@@ -75,9 +75,7 @@ def list_runs(runs: RunStore, *, deleted: bool = False, running: bool = False) -
 def list_registered(runs: RunStore) -> list[KeptVersion]:
     """List the versions of all registered models."""
     with translated(runs.uri):
-        versions = list(
-            _pages(lambda token: runs.client.search_model_versions("", max_results=PAGE, page_token=token))
-        )
+        versions = list(_pages(lambda token: runs.client.search_model_versions("", max_results=PAGE, page_token=token)))
     return [
         KeptVersion(
             entry.name,
