@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+MADE_UP = "auto-generated-upstream"  # what DVC calls the cache where there is no remote
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -65,7 +66,7 @@ def open_repository(repo: str, rev: str | None, endpoint: str | None) -> Any:
     from dvc.scm import CloneError, RevError, SCMError
 
     try:
-        files = DVCFileSystem(repo, rev=rev, config=moved_endpoints(repo, endpoint))
+        files = DVCFileSystem(repo, rev=rev, config=settings_of(repo, endpoint))
         if type(files.repo.scm).__name__ == "NoSCM":
             raise ProblemError("no git", repo)
         return files
@@ -79,19 +80,21 @@ def open_repository(repo: str, rev: str | None, endpoint: str | None) -> Any:
         raise ProblemError("refused", first_line(error)) from error
 
 
-def moved_endpoints(repo: str, endpoint: str | None) -> dict[str, Any]:
-    """Name another endpoint for remotes whose own is on the loopback, which a container cannot reach."""
+def settings_of(repo: str, endpoint: str | None) -> dict[str, Any]:
+    """Let a repository's present default remote hold for each revision, whatever that one's settings say.
+
+    Another endpoint takes the place of one on the loopback, which a container cannot reach.
+    """
     from dvc.config import Config
 
-    if endpoint is None or not Path(repo).is_dir():
+    if not Path(repo).is_dir():
         return {}
-    remotes = Config(str(Path(repo, ".dvc"))).get("remote", {})
-    moved = {
-        name: {"endpointurl": endpoint}
-        for name, remote in remotes.items()
-        if urlsplit(remote.get("endpointurl", "")).hostname in LOOPBACK
-    }
-    return {"remote": moved} if moved else {}
+    settings = Config(str(Path(repo, ".dvc")))
+    name = settings["core"].get("remote")
+    remote = dict(settings["remote"].get(name, {}))
+    if endpoint and urlsplit(remote.get("endpointurl", "")).hostname in LOOPBACK:
+        remote["endpointurl"] = endpoint
+    return {"core": {"remote": name}, "remote": {name: remote}} if remote else {}
 
 
 def tracked_md5(files: Any, path: str, rev: str | None) -> str | None:
@@ -115,7 +118,8 @@ def fetch(files: Any, path: str, out: str) -> None:
         files.get_file(path, out)
     except FileNotFoundError as error:
         remote = files.repo.config["core"].get("remote")
-        raise ProblemError("not in remote" if remote else "no remote", remote or path) from error
+        has_one = remote not in (None, MADE_UP)
+        raise ProblemError("not in remote" if has_one else "no remote", str(remote)) from error
     except Exception as error:  # whatever a remote's client raises
         kind = "unreachable" if is_connection(error) else "refused"
         raise ProblemError(kind, f"{type(error).__name__}: {first_line(error)}") from error

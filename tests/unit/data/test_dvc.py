@@ -213,28 +213,37 @@ def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-def test_a_bucket_is_a_remote(tracked: Tracked, s3_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_is_a_remote(s3_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`dvc push` there, then a read that pulls: endpoint and keys by the environment, as on the stack.
 
     An endpoint on the loopback in the repository's own settings, which a container cannot reach, gives way.
     """
-    keys = f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
-    (tmp_path / "keys").write_text(keys)
-    variables = {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "keys"), "AWS_DEFAULT_REGION": "us-east-1"}
-    address = f"http://127.0.0.1:{s3_port}"
-    run(tracked.root, "dvc", "remote", "add", "-d", "bucket", f"s3://{BUCKET}/dvc")
-    run(tracked.root, "dvc", "push", "-q", "--all-commits", **variables, AWS_ENDPOINT_URL_S3=address)
+    tracked = Tracked(Project(conf=tmp_path / "project" / "conf", home=tmp_path / "home"), "", "")
+    tracked.root.mkdir()
+    make_repository(tracked.root, f"s3://{BUCKET}/dvc")
+    (tmp_path / "keys").write_text(f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n")
+    address, keys = f"http://127.0.0.1:{s3_port}", {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "keys")}
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    run(tracked.root, "dvc", "push", "-q", "--all-commits", **keys, AWS_ENDPOINT_URL_S3=address)
     forget(tracked.root)
-    for name, value in {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL_S3": address}.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", address)
     monkeypatch.setenv("WATERFLOW_DVC_CREDENTIALS_FILE", str(tmp_path / "keys"))
     assert rows_of(source_of("HEAD~1"), tracked) == 120
     forget(tracked.root)
-    run(tracked.root, "dvc", "remote", "modify", "--local", "bucket", "endpointurl", f"http://localhost:{free_port()}")
+    run(tracked.root, "dvc", "remote", "modify", "--local", "there", "endpointurl", f"http://localhost:{free_port()}")
     assert rows_of(source_of(), tracked) == 150
     forget(tracked.root)
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     assert "does not answer" in refusal(source_of(), tracked, UnreachableError)
+
+
+def test_a_remote_that_moved_serves_older_commits_too(tracked: Tracked) -> None:
+    """The commits name its old place; the repository's present settings hold."""
+    (tracked.root.parent / "remote").rename(tracked.root.parent / "moved")
+    run(tracked.root, "dvc", "remote", "modify", "there", "url", str(tracked.root.parent / "moved"))
+    forget(tracked.root)
+    assert rows_of(source_of("HEAD~1"), tracked) == 120
 
 
 def test_a_branch_that_moves_is_read_anew(tracked: Tracked) -> None:
