@@ -34,8 +34,8 @@ test-evidence: $(BIN)/.dev ## Simulate 1,500 pairs of equal models and 600 bette
 
 .PHONY: install-dvc
 install-dvc: $(BIN)/.dvc ## Add the command `dvc` (200 MB, in .venv-dvc), with a remote in .waterflow unless you have one
-	@test -d .git || { echo "error: DVC keeps its data's versions in git, and this is no checkout; run git init"; exit 1; }
-	@$(BIN)/dvc config core.remote > /dev/null 2>&1 || \
+	@test -e .git || { echo "error: DVC keeps its data's versions in git, and this is no checkout; run git init"; exit 1; }
+	@test -n "$$($(BIN)/dvc config core.remote 2> /dev/null)" || \
 		$(BIN)/dvc remote add --quiet --local --default --force folder "$(CURDIR)/.waterflow/dvc-remote"
 	@echo "dvc $$($(BIN)/dvc --version): type \`source .venv/bin/activate\`, then dvc; its remote is $$($(BIN)/dvc config core.remote)"
 

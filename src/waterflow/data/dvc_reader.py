@@ -36,6 +36,8 @@ def read(repo: str, path: str, rev: str | None, out: str, endpoint: str | None) 
     import dvc
 
     root = find_root(repo)
+    if root and rev is None and is_sealed(root):
+        rev = "HEAD"
     inside = os.path.relpath(Path(repo, path), root) if root else path
     files = open_repository(root or repo, rev, endpoint)
     expected = tracked_md5(files, inside, rev)
@@ -59,14 +61,22 @@ def find_root(repo: str) -> str | None:
         raise ProblemError("no repository", str(error)) from error
 
 
+def is_sealed(root: str) -> bool:
+    """Say whether DVC can open no workspace here: it was never used there, and may not write its locks."""
+    folder = Path(root, ".dvc")
+    return not (folder / "tmp").is_dir() and not os.access(folder, os.W_OK)
+
+
 def open_repository(repo: str, rev: str | None, endpoint: str | None) -> Any:
-    """Open the repository's files at a revision."""
+    """Open the repository's files at a revision; an address is cloned for it."""
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
+    from dvc.repo import Repo
     from dvc.scm import CloneError, RevError, SCMError
 
     try:
-        files = DVCFileSystem(repo, rev=rev, config=settings_of(repo, endpoint))
+        is_here, settings = Path(repo).is_dir(), settings_of(repo, endpoint)
+        files = DVCFileSystem(repo=Repo(repo, rev=rev, config=settings)) if is_here else DVCFileSystem(repo, rev=rev)
         if type(files.repo.scm).__name__ == "NoSCM":
             raise ProblemError("no git", repo)
         return files
@@ -136,14 +146,13 @@ def is_connection(error: BaseException | None) -> bool:
 
 def revision_of(files: Any, repo: str, path: str, rev: str | None, md5: str) -> str:
     """Give the commit; `-dirty` follows it where the workspace's file is not the one of that commit."""
-    from dvc.api import DVCFileSystem
     from dvc.scm import RevError, SCMError
 
     try:
         commit = str(files.repo.get_rev())
         if rev is not None:
             return commit
-        committed = DVCFileSystem(repo, rev=commit).info(path).get("md5")
+        committed = open_repository(repo, commit, None).info(path).get("md5")
     except (RevError, SCMError):
         return "uncommitted"
     except FileNotFoundError:

@@ -151,7 +151,7 @@ def test_a_cache_without_the_file_needs_a_remote(tracked: Tracked) -> None:
     shutil.rmtree(tracked.root.parent / "remote")
     assert "neither in the cache nor in remote 'there'; `dvc push` it" in refusal(source_of("main"), tracked)
     run(tracked.root, "dvc", "remote", "remove", "there")
-    assert "has no default remote; `dvc remote add -d NAME URL`" in refusal(source_of("main"), tracked)
+    assert "has no default remote; `dvc remote add -d NAME URL`" in refusal(source_of(), tracked)
 
 
 def test_altered_bytes_are_not_believed(tracked: Tracked) -> None:
