@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from waterflow import cli
+from waterflow import cli, workflow
 from waterflow.config.project import Project
+from waterflow.stores.base import put_file
 
 
 @pytest.fixture
@@ -18,6 +19,11 @@ def stray(tracked: Project, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"0123456789" * 200)
     os.utime(path, (0, 0))
+    (tracked.home / "named").write_text("I am somebody's")
+    tools = workflow.open_tools(tracked)
+    tags = {"uses": put_file(tools.store, tracked.home / "named").digest}
+    run = tools.runs.client.create_run(tools.runs.ensure_experiment("flowers"), tags=tags)
+    tools.runs.client.set_terminated(run.info.run_id)
     return path
 
 

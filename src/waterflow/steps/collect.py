@@ -15,6 +15,7 @@ from waterflow.errors import StoreError
 from waterflow.steps.evaluate import EVALUATED_FILE
 from waterflow.steps.tools import Tools
 from waterflow.stores.base import Entry
+from waterflow.tracking.errors import shown
 from waterflow.tracking.kept import (
     KeptRun,
     UnreadableError,
@@ -86,6 +87,11 @@ def survey(tools: Tools, older_than: timedelta, now: datetime) -> Survey:
         else:
             why = f"named only by {by_digest[blob[1]]}" if blob and blob[1] in by_digest else "named by nothing"
             unreached.append(Unreached(entry, why if blob else "left by an upload that was cut short"))
+    if not reached and any(BLOB.fullmatch(found.entry.key) for found in unreached):
+        marks.doubts.append(
+            f"MLflow at {shown(tools.runs.uri)} names none of the objects in {tools.store.uri}; "
+            "is it the one that this store belongs to?"
+        )
     return Survey(tuple(unreached), tuple(reached), tuple(young), tuple(foreign), tuple(marks.doubts))
 
 
