@@ -49,8 +49,12 @@ def gc(
 def _print(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> None:
     table = Table("object", "bytes", "stored", "why", box=None, header_style="bold")
     table.columns[1].justify = "right"
+    for column in table.columns[:3]:
+        column.no_wrap = True
     for entry, why in ((unreached.entry, unreached.why) for unreached in found.unreached):
-        table.add_row(escape(entry.key), f"{entry.size_bytes:,}", f"{entry.modified:%Y-%m-%d %H:%M}", escape(why))
+        table.add_row(
+            escape(_short(entry.key)), f"{entry.size_bytes:,}", f"{entry.modified:%Y-%m-%d %H:%M}", escape(why)
+        )
     if found.unreached:
         out.print(table)
         out.print()
@@ -101,6 +105,11 @@ def _to_json(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> di
         **sums,
         "doubts": list(found.doubts),
     }
+
+
+def _short(key: str) -> str:
+    folder, _, name = key.rpartition("/")
+    return f"{folder}/{name[:12]}…" if len(name) > 24 else key
 
 
 def _sum(entries: "Sequence[Entry]") -> str:

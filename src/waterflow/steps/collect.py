@@ -8,10 +8,11 @@ that this module has never heard of keeps its objects too, and a mistake can onl
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from waterflow.errors import StoreError
+from waterflow.errors import StoreError, TrackingError, UnreachableError
 from waterflow.steps.evaluate import EVALUATED_FILE
 from waterflow.steps.tools import Tools
 from waterflow.stores.base import Entry
@@ -74,10 +75,10 @@ def survey(tools: Tools, older_than: timedelta, now: datetime) -> Survey:
     """
     entries = sorted(tools.store.list_keys("blobs/"), key=lambda entry: entry.key)
     marks = mark(tools)
-    by_digest = names_of_deleted(tools)
+    limit, deleted = now - older_than, names_of_deleted(tools)
     unreached, reached, young, foreign = [], [], [], []
     for entry in entries:
-        blob, limit = BLOB.fullmatch(entry.key), now - older_than
+        blob = BLOB.fullmatch(entry.key)
         if blob is None and LEFTOVER.fullmatch(entry.key) is None:
             foreign.append(entry)
         elif blob is not None and blob[1] in marks.digests:
@@ -85,7 +86,7 @@ def survey(tools: Tools, older_than: timedelta, now: datetime) -> Survey:
         elif entry.modified > limit:
             young.append(entry)
         else:
-            why = f"named only by {by_digest[blob[1]]}" if blob and blob[1] in by_digest else "named by nothing"
+            why = f"named only by {deleted[blob[1]]}" if blob and blob[1] in deleted else "named by nothing"
             unreached.append(Unreached(entry, why if blob else "left by an upload that was cut short"))
     if not reached and any(BLOB.fullmatch(found.entry.key) for found in unreached):
         marks.doubts.append(
@@ -129,13 +130,15 @@ def mark(tools: Tools) -> Marks:
 
 
 def names_of_deleted(tools: Tools) -> dict[str, str]:
-    """Say of digests that deleted runs name in their tags which run that was."""
-    return {
-        digest: f"the deleted run {run.name} ({run.run_id[:8]})"
-        for run in list_runs(tools.runs, deleted=True)
-        for value in run.tags.values()
-        for digest in DIGEST.findall(value)
-    }
+    """Say of the digests that deleted runs name which run that was, as far as their records can be read."""
+    names: dict[str, str] = {}
+    for run in list_runs(tools.runs, deleted=True):
+        marks = Marks()
+        marks.add(run.tags.values())
+        with suppress(UnreadableError, TrackingError, UnreachableError, StoreError):
+            marks.add(read_records(tools.runs, run).values())
+        names |= dict.fromkeys(marks.digests, f"the deleted run {run.name} ({run.run_id[:8]})")
+    return names
 
 
 def _with_parents(found: Mapping[str, KeptRun], tools: Tools) -> Iterator[KeptRun]:

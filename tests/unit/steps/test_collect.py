@@ -108,9 +108,8 @@ def test_what_a_deleted_run_alone_names_goes(tools: Tools) -> None:
     tools.runs.client.delete_run(prepared.parent_run_id)
     found = look(tools)
     assert keys(found) == {prepared.data.key, prepared.split.key, prepared.config.key}
-    assert f"named only by the deleted run run_1 ({prepared.parent_run_id[:8]})" in {
-        unreached.why for unreached in found.unreached
-    }
+    why = f"named only by the deleted run run_1 ({prepared.parent_run_id[:8]})"
+    assert {unreached.why for unreached in found.unreached} == {why}
 
 
 def test_what_two_runs_share_stays_with_one_of_them(tools: Tools) -> None:
