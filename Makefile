@@ -20,13 +20,24 @@ help: ## List the targets
 demo: $(BIN)/.runtime ## Run the real Airflow DAG train_iris in this process, on SQLite and folders
 	@$(BIN)/python scripts/run_dag.py iris
 
+.PHONY: dvc-demo
+dvc-demo: $(BIN)/.dvc ## Show data under DVC in a temporary clone: change, reproduce, compare, go back
+	@$(BIN)/python scripts/dvc_demo.py
+
 .PHONY: test
-test: $(BIN)/.dev ## Pass every test that needs no Docker
+test: $(BIN)/.dev $(BIN)/.dvc ## Pass every test that needs no Docker
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/dags tests/e2e
 
 .PHONY: test-evidence
 test-evidence: $(BIN)/.dev ## Simulate 1,500 pairs of equal models and 600 better ones, all sent through evaluate
 	$(BIN)/python -m pytest -q -rP -n 2 -m evidence tests/evidence
+
+.PHONY: install-dvc
+install-dvc: $(BIN)/.dvc ## Add the command `dvc` (200 MB, in .venv-dvc), with a remote in .waterflow unless you have one
+	@test -e .git || { echo "error: DVC keeps its data's versions in git, and this is no checkout; run git init"; exit 1; }
+	@test -n "$$($(BIN)/dvc config core.remote 2> /dev/null)" || \
+		$(BIN)/dvc remote add --quiet --local --default --force folder "$(CURDIR)/.waterflow/dvc-remote"
+	@echo "dvc $$($(BIN)/dvc --version): type \`source .venv/bin/activate\`, then dvc; its remote is $$($(BIN)/dvc config core.remote)"
 
 .PHONY: install-bert
 install-bert: $(BIN)/.bert ## Add the extra `bert`: torch and transformers (about 5 GB on Linux, with CUDA)
@@ -78,10 +89,12 @@ lock: $(BIN)/.uv ## Resolve the locked requirements again
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" --group bert-test -c requirements.lock \
 		-c requirements-bert.lock -o requirements-bert-test.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" --group dvc -o requirements-dvc.lock
 
 .PHONY: clean
-clean: ## Remove .venv, .venv-bert and .waterflow (not the stack's volumes)
-	rm -rf .venv .venv-bert .waterflow
+clean: ## Remove .venv, .venv-bert, .venv-dvc and .waterflow (not the stack's volumes)
+	rm -rf .venv .venv-bert .venv-dvc .waterflow
 
 $(BIN)/.uv:
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 with venv on the PATH; install one, or name it: make PYTHON=/path/to/python"; exit 1; }
@@ -107,6 +120,14 @@ $(BIN)/.dev: $(BIN)/.runtime requirements-dev.lock
 $(BIN)/.bert: $(BIN)/.runtime requirements-bert.lock
 	@echo "installing torch and transformers"
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-bert.lock
+	@touch $@
+
+# A command beside the others, on a Python of its own: its packages and ours cannot be installed together.
+$(BIN)/.dvc: $(BIN)/.runtime requirements-dvc.lock
+	@echo "installing dvc"
+	@test -x .venv-dvc/bin/python || $(BIN)/python -m venv --without-pip .venv-dvc
+	@$(UV) pip install -q --python .venv-dvc/bin/python --require-hashes --compile-bytecode -r requirements-dvc.lock
+	@ln -sf ../../.venv-dvc/bin/dvc $(BIN)/dvc
 	@touch $@
 
 # Tests of the extra have an environment of their own, so that all other tests run without it.

@@ -13,9 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-from minio.commonconfig import ENABLED
+from minio.commonconfig import ENABLED, Filter
 from minio.credentials import StaticProvider
 from minio.error import MinioAdminException, MinioException, S3Error
+from minio.lifecycleconfig import Expiration, LifecycleConfig, NoncurrentVersionExpiration, Rule
 from minio.versioningconfig import VersioningConfig
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
@@ -23,6 +24,7 @@ from urllib3.exceptions import HTTPError
 from minio import Minio, MinioAdmin
 
 CONSUMERS = ("mlflow", "waterflow", "dvc")  # Also the names of their buckets.
+COLLECTED = ("waterflow", "dvc")  # Objects there are named by their content, and a collector deletes those without use.
 WAIT_SECONDS = 60
 
 
@@ -40,6 +42,8 @@ def main() -> None:
         admin = MinioAdmin(endpoint=endpoint, credentials=root, secure=False, http_client=http)
         for consumer in CONSUMERS:
             grant_key(admin, consumer)
+        for bucket in COLLECTED:
+            forget_deleted(store, bucket, keep_deleted_days())
     print(
         f"store-setup: {endpoint} has the buckets {', '.join(CONSUMERS)}, each with a key of its own",
         flush=True,
@@ -85,6 +89,29 @@ def make_bucket(store: Minio, bucket: str) -> None:
         store.set_bucket_versioning(bucket_name=bucket, config=VersioningConfig(ENABLED))
 
 
+def keep_deleted_days() -> int:
+    """Return for how many days what was deleted is kept."""
+    text = os.environ.get("KEEP_DELETED_DAYS", "30")
+    if not text.isdecimal() or int(text) == 0:
+        sys.exit(f"store-setup: KEEP_DELETED_DAYS: {text!r} is no number of days; write it like 30")
+    return int(text)
+
+
+def forget_deleted(store: Minio, bucket: str, days: int) -> None:
+    """Let the store itself destroy, after so many days, what was deleted; no consumer's key can, and nothing else does.
+
+    An object that was never deleted has no older version: blobs are not overwritten.
+    """
+    rule = Rule(
+        ENABLED,
+        rule_filter=Filter(prefix=""),
+        rule_id="forget-deleted",
+        expiration=Expiration(expired_object_delete_marker=True),
+        noncurrent_version_expiration=NoncurrentVersionExpiration(noncurrent_days=days),
+    )
+    store.set_bucket_lifecycle(bucket_name=bucket, config=LifecycleConfig([rule]))
+
+
 def grant_key(admin: MinioAdmin, consumer: str) -> None:
     """Let the consumer's key, and no other of its name's keys, use the consumer's bucket."""
     policy, key = f"bucket-{consumer}", read_secret(f"{consumer}_access_key")
@@ -99,7 +126,8 @@ def grant_key(admin: MinioAdmin, consumer: str) -> None:
 def bucket_policy(bucket: str) -> dict[str, object]:
     """Return the policy of a consumer: everything it needs in its own bucket, nothing anywhere else.
 
-    It may delete an object but not a version: what a program deletes by mistake, the root key can bring back.
+    It may delete an object but not a version: what a program deletes by mistake, the root key can bring back; from the
+    buckets of COLLECTED only for as long as `forget_deleted` keeps it.
     """
     in_bucket = [
         "s3:GetBucketLocation",

@@ -23,6 +23,7 @@ os.environ.update(
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "OMP_NUM_THREADS": "1",
+        "DVC_SITE_CACHE_DIR": str(_AIRFLOW_HOME / "dvc"),
         "COLUMNS": "300",  # Rich breaks no line of a table
     }
 )

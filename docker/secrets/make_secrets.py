@@ -122,6 +122,7 @@ def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     yield "airflow", "admin_password", value["airflow_admin_password"]
     yield "airflow", "waterflow_database_url", database_url("waterflow", value)
     yield "airflow", "aws_credentials", aws_credentials("waterflow", value)
+    yield "airflow", "dvc_credentials", aws_credentials("dvc", value)
     yield (
         "airflow",
         "mlflow_credentials",

@@ -15,11 +15,13 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from waterflow import cli_audit, cli_promotion, cli_trace
+from waterflow import cli_audit, cli_promotion, cli_store, cli_trace
 from waterflow.cli_data import breaks_table, data_app
 from waterflow.errors import ConfigError, ContractError, WaterflowError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from waterflow.records import Record, Registered
 
 app = typer.Typer(
@@ -37,6 +39,7 @@ for command in (cli_promotion.ledger, cli_promotion.champion, cli_promotion.roll
 app.command()(cli_trace.lineage)
 app.command()(cli_trace.reproduce)
 app.command()(cli_audit.audit)
+app.command()(cli_store.gc)
 
 Kind = TypeVar("Kind", bound="Record")
 
@@ -164,19 +167,25 @@ def step_train(
 
 @step_app.command("evaluate")
 def step_evaluate(
-    trained: Annotated[list[Path], typer.Argument(help="the records of train")],
+    trained: Annotated[list[Path], typer.Argument(help="the records of train, or the folder that they lie in")],
     record: RecordFile,
     prepared: Annotated[Path, typer.Option(help="the record of prepare")],
+    metrics: Annotated[Path | None, typer.Option(help="where the metrics go, as JSON for DVC")] = None,
+    plots: Annotated[Path | None, typer.Option(help="a folder for the data of DVC's plots, as CSV")] = None,
 ) -> None:
     """Compare the trained candidates and judge the winner on the holdout."""
     from waterflow import workflow
     from waterflow.records import Prepared, Trained
+    from waterflow.steps.shown import write_metrics, write_plots
 
-    survivors = [_read_record(Trained, path) for path in trained]
-    _write_record(
-        record,
-        workflow.evaluate(_read_record(Prepared, prepared), survivors, workflow.open_tools()),
-    )
+    before, tools = _read_record(Prepared, prepared), workflow.open_tools()
+    paths = [found for path in trained for found in _records_at(path, before.candidates)]
+    evaluated = workflow.evaluate(before, [_read_record(Trained, path) for path in paths], tools)
+    if metrics is not None:
+        write_metrics(metrics, before, evaluated, tools)
+    if plots is not None:
+        write_plots(plots, evaluated, tools)
+    _write_record(record, evaluated)
 
 
 @step_app.command("register")
@@ -283,6 +292,13 @@ def _rounded(value: float | str | None) -> str:
 
 def _with_spread(value: float | None, spread: float | None) -> str:
     return _rounded(value) if spread is None else f"{_rounded(value)} ± {_rounded(spread)}"
+
+
+def _records_at(path: Path, candidates: "Sequence[str]") -> list[Path]:
+    """Give a record's path, or in a folder those of the candidates that have one, whatever else lies there."""
+    if not path.is_dir():
+        return [path]
+    return [path / f"{name}.json" for name in candidates if (path / f"{name}.json").is_file()]
 
 
 def _read_record(kind: "type[Kind]", path: Path) -> "Kind":

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.errors import UnreachableError
 from waterflow.records import Registered
+from waterflow.steps.collect import survey
 from waterflow.steps.tools import Tools
 
 
@@ -72,6 +74,21 @@ def test_a_retry_over_http_finds_what_was_done(run: tuple[Tools, Registered]) ->
     again = workflow.run_all(request_of(), tools)
     assert again.version == registered.version
     assert [entry.run_id for entry in again.evaluated.ranked] == [entry.run_id for entry in registered.evaluated.ranked]
+
+
+def test_gc_reads_through_the_server_what_is_needed(run: tuple[Tools, Registered]) -> None:
+    """Deleted runs of a version too: nothing that it needs would go, months later."""
+    tools, registered = run
+    later = datetime.now(UTC) + timedelta(days=90)
+    client = tools.runs.client
+    client.delete_run(registered.parent_run_id)
+    try:
+        found = survey(tools, timedelta(days=30), later)
+    finally:
+        client.restore_run(registered.parent_run_id)
+    assert not found.unreached
+    assert not found.doubts
+    assert len(found.reached) == 4  # rows, split, configuration, predictions
 
 
 def test_a_model_that_nobody_registered_has_no_alias(run: tuple[Tools, Registered]) -> None:

@@ -82,7 +82,31 @@ class PackageSource(Section):
     loader: str
 
 
-Source = Annotated[CsvSource | ParquetSource | SqlSource | PackageSource, Field(discriminator="kind")]
+class DvcSource(Section):
+    """A CSV or Parquet file that DVC tracks, by its path in the repository, at a git revision.
+
+    `repo` is the repository's folder, relative to the project, or its address; the project's own unless given.
+    Without `rev` the workspace is read.
+    """
+
+    kind: Literal["dvc"]
+    path: str
+    rev: str | None = None
+    repo: str | None = None
+    separator: str = ","
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        if not re.search(r"\.(parquet|csv(\.\w+)?)$", self.path):
+            raise ValueError(f"path: {self.path!r} ends neither in .csv nor in .parquet")
+        if self.repo and re.search(r"://[^:/@]*:.+@", self.repo):
+            raise ValueError("repo: it holds a password, and this file is stored with every run; let git keep it")
+        if self.repo and "://" in self.repo and self.rev is None:
+            raise ValueError("rev: a repository elsewhere has no workspace to read; name a commit, tag or branch")
+        return self
+
+
+Source = Annotated[CsvSource | ParquetSource | SqlSource | PackageSource | DvcSource, Field(discriminator="kind")]
 
 
 class WindowConfig(Section):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from waterflow.config.project import Project
-from waterflow.config.schema import CsvSource, PackageSource, ParquetSource, Source, SqlSource
+from waterflow.config.schema import CsvSource, DvcSource, PackageSource, ParquetSource, Source, SqlSource
+from waterflow.data.dvc import facts_of, fetch_dvc
 from waterflow.data.packaged import LOADERS
 from waterflow.data.remote import download, shown
 from waterflow.data.sql import read_sql
@@ -30,14 +31,19 @@ def read_source(source: Source, project: Project, copy_object: CopyObject) -> pd
             frame = read_sql(source, project.root)
         case PackageSource():
             frame = _read_package(source, project.home)
+        case DvcSource():
+            frame = _read_dvc(source, project.root)
     if frame.empty:
         raise DataError(f"dataset: {describe_source(source)!r} has no row; fill it or point to another")
     return frame
 
 
 def describe_source(source: Source) -> str:
-    """Name a source in one word: a path, `package:loader`, or `sql:` with the address or the variable that holds it."""
+    """Name a source in a word: a path, `package:loader`, `dvc:path@revision`, or `sql:` with an address or variable."""
     match source:
+        case DvcSource():
+            place = f"{shown(source.repo)}:" if source.repo else ""
+            return f"dvc:{place}{source.path}@{source.rev or 'workspace'}"
         case PackageSource():
             return f"package:{source.loader}"
         case SqlSource():
@@ -46,9 +52,22 @@ def describe_source(source: Source) -> str:
 
 
 def source_facts(source: Source) -> dict[str, str]:
-    """Say where rows came from, for lineage: `kind` and `where`, and the query of SQL; never a password."""
+    """Say for lineage what a source is: `kind` and `where`, the query of SQL, never a password.
+
+    Of DVC also `revision` and `md5`, once it was read.
+    """
     facts = {"kind": source.kind, "where": describe_source(source)}
-    return facts | {"query": source.query} if isinstance(source, SqlSource) else facts
+    if isinstance(source, SqlSource):
+        return facts | {"query": source.query}
+    return facts | facts_of(source) if isinstance(source, DvcSource) else facts
+
+
+def _read_dvc(source: DvcSource, root: Path) -> pd.DataFrame:
+    with tempfile.TemporaryDirectory(prefix="waterflow-") as folder:
+        path = Path(folder) / Path(source.path).name
+        fetch_dvc(source, root, path)
+        read = _read_parquet if path.suffix == ".parquet" else _read_csv
+        return read(_check_size(path, source.path), source)
 
 
 def _read_path(source: CsvSource | ParquetSource, root: Path, copy_object: CopyObject) -> pd.DataFrame:
@@ -77,8 +96,8 @@ def _check_size(found: Path, path: str) -> Path:
     return found
 
 
-def _read_csv(path: Path, source: CsvSource | ParquetSource) -> pd.DataFrame:
-    assert isinstance(source, CsvSource)
+def _read_csv(path: Path, source: CsvSource | ParquetSource | DvcSource) -> pd.DataFrame:
+    assert not isinstance(source, ParquetSource)
     try:
         return pd.read_csv(path, sep=source.separator)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
@@ -86,7 +105,7 @@ def _read_csv(path: Path, source: CsvSource | ParquetSource) -> pd.DataFrame:
         raise _wrong_kind(source, "CSV", reason) from error
 
 
-def _read_parquet(path: Path, source: CsvSource | ParquetSource) -> pd.DataFrame:
+def _read_parquet(path: Path, source: CsvSource | ParquetSource | DvcSource) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -97,7 +116,7 @@ def _read_parquet(path: Path, source: CsvSource | ParquetSource) -> pd.DataFrame
         raise _wrong_kind(source, "Parquet", reason) from error
 
 
-def _wrong_kind(source: CsvSource | ParquetSource, kind: str, reason: str) -> DataError:
+def _wrong_kind(source: CsvSource | ParquetSource | DvcSource, kind: str, reason: str) -> DataError:
     return DataError(f"dataset.path: {shown(source.path)!r} is no {kind} ({reason}); mend the file or change kind")
 
 

@@ -48,6 +48,12 @@ class Ledger:
             rows = connection.execute(query.limit(newest)).all()
         return [_decision(row) for row in reversed(rows)]
 
+    def models(self) -> list[str]:
+        """List the models that decisions were made on."""
+        query = select(decisions.c.model).distinct().order_by(decisions.c.model)
+        with self._translated(), self._engine.connect() as connection:
+            return list(connection.execute(query).scalars())
+
     def of_run(self, model: str, run_id: str) -> Decision | None:
         """Give the decision on what an MLflow run registered."""
         query = select(decisions).where(decisions.c.model == model, decisions.c.run_id == run_id)

@@ -12,7 +12,7 @@ from waterflow.data.canonical import canonical_order, write_parquet
 from waterflow.data.checks import check_rows, check_slices, feature_columns
 from waterflow.data.contract import check_contract
 from waterflow.data.sample import sample_rows
-from waterflow.data.sources import describe_source, read_source
+from waterflow.data.sources import describe_source, read_source, source_facts
 from waterflow.data.split import count_shares, split_rows
 from waterflow.data.window import apply_rule, cut_to_window
 from waterflow.errors import ConfigError
@@ -156,7 +156,8 @@ def _log_prepared(prepared: Prepared, config: PipelineConfig, git: GitState, too
         "rows": prepared.rows,
         **{f"rows_{share.part}": share.rows for share in prepared.shares},
     }
-    tools.runs.log(prepared.parent_run_id, params=params, tags=lineage_tags(prepared))
+    source = {f"waterflow.source_{name}": value for name, value in source_facts(config.dataset).items()}
+    tools.runs.log(prepared.parent_run_id, params=params, tags=lineage_tags(prepared) | source)
     tools.runs.log_dataset(
         prepared.parent_run_id,
         name=config.name,

@@ -5,12 +5,24 @@ its bytes are held against its name each time they are read.
 """
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from waterflow.errors import StoreError
 from waterflow.provenance import sha256_of
 from waterflow.records import Blob
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object in a listing; `modified` is when it was stored, in UTC."""
+
+    key: str
+    size_bytes: int
+    modified: datetime
 
 
 class ObjectStore(Protocol):
@@ -31,6 +43,14 @@ class ObjectStore(Protocol):
 
     def download(self, key: str, path: Path) -> None:
         """Write the object's bytes to `path`; raises StoreError when there is no such object."""
+        ...
+
+    def list_keys(self, prefix: str = "") -> Iterator[Entry]:
+        """List the objects whose keys begin with `prefix`, and what cut-off uploads left there, in no order."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
         ...
 
 

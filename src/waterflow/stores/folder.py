@@ -3,9 +3,13 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from waterflow.errors import StoreError
+from waterflow.stores.base import Entry
 
 
 class FolderStore:
@@ -34,9 +38,11 @@ class FolderStore:
         return (self._root / key).is_file()
 
     def upload(self, key: str, path: Path) -> None:
-        """Copy the file to its place, unless an object is there already."""
+        """Copy the file to its place, unless an object is there already; that one then counts as stored just now."""
         target = self._root / key
         if target.exists():
+            with suppress(OSError):  # another user's file can be read and not touched
+                os.utime(target)
             return
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -56,4 +62,24 @@ class FolderStore:
         except FileNotFoundError as error:
             raise StoreError(
                 f"{self.uri}/{key}: no such object; it was removed, or belongs to another store"
+            ) from error
+
+    def list_keys(self, prefix: str = "") -> Iterator[Entry]:
+        """Walk the deepest folder that `prefix` names."""
+        for folder, _, names in os.walk(self._root / prefix.rpartition("/")[0]):
+            for name in names:
+                path = Path(folder) / name
+                key = path.relative_to(self._root).as_posix()
+                with suppress(FileNotFoundError):  # moved to its place, or removed, meanwhile
+                    if key.startswith(prefix):
+                        found = path.stat()
+                        yield Entry(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+    def delete(self, key: str) -> None:
+        """Remove the file; its folder stays."""
+        try:
+            (self._root / key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"store: {str(self._root / key)!r} cannot be removed ({error.strerror}); check rights"
             ) from error

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from waterflow.errors import StoreError, UnreachableError
+from waterflow.stores.base import Entry
 
 # Older servers refuse the checksums that newer clients send unasked.
 _CLIENT = Config(
@@ -59,6 +60,21 @@ class S3Store:
         """Fetch the object into `path`."""
         with self._translated(key):
             self._client.download_file(self._bucket, self._prefix + key, str(path))
+
+    def list_keys(self, prefix: str = "") -> Iterator[Entry]:
+        """Ask for the listing page by page."""
+        with self._translated(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    yield Entry(found["Key"].removeprefix(self._prefix), found["Size"], found["LastModified"])
+
+    def delete(self, key: str) -> None:
+        """Delete the object; a bucket with versions hides it and keeps its bytes for as long as its rules say."""
+        with self._translated(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:

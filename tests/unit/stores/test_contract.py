@@ -1,5 +1,6 @@
 """What every object store keeps to, tried on each of them."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,32 @@ def test_an_object_that_never_was_is_named(backend: Backend, tmp_path: Path) -> 
     blob = Blob(key="blobs/00/0000", digest="0000", size_bytes=1)
     message = message_of(lambda: get_file(backend.store, blob, tmp_path / "back"), StoreError)
     assert "belongs to another store" in message
+
+
+def test_a_listing_has_what_was_stored(backend: Backend, file: Path) -> None:
+    """Key, size and time of each object, below a prefix or all."""
+    for key in ("blobs/ab/abc", "blobs/ac/acd", "other/abc"):
+        backend.store.upload(key, file)
+    assert {entry.key for entry in backend.store.list_keys()} == {"blobs/ab/abc", "blobs/ac/acd", "other/abc"}
+    (entry,) = backend.store.list_keys("blobs/ab")
+    assert (entry.key, entry.size_bytes) == ("blobs/ab/abc", 12)
+    assert abs(datetime.now(UTC) - entry.modified) < timedelta(minutes=1)
+
+
+def test_an_empty_store_lists_nothing(backend: Backend) -> None:
+    """A prefix that nothing has is no error."""
+    assert list(backend.store.list_keys("blobs/")) == []
+
+
+def test_a_deleted_object_is_gone_and_can_be_stored_again(backend: Backend, file: Path, tmp_path: Path) -> None:
+    """Nothing remembers it."""
+    blob = put_file(backend.store, file)
+    backend.store.delete(blob.key)
+    assert not backend.store.exists(blob.key)
+    assert list(backend.store.list_keys()) == []
+    assert get_file(backend.store, put_file(backend.store, file), tmp_path / "back").read_bytes() == b"twelve bytes"
+
+
+def test_deleting_what_is_not_there_is_no_error(backend: Backend) -> None:
+    """Two collectors may meet."""
+    backend.store.delete("blobs/ab/abc")

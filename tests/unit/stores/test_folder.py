@@ -1,3 +1,5 @@
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,14 @@ def test_an_unknown_scheme_is_refused_with_the_valid_ones() -> None:
     """Two kinds of stores exist."""
     message = message_of(lambda: open_store("gs://bucket"), ConfigError)
     assert "'gs://bucket' is not supported; valid: a folder, file://… or s3://bucket" in message
+
+
+def test_an_object_that_is_stored_again_counts_as_new(tmp_path: Path) -> None:
+    """A run under way may rely on an old object that nobody else names any more."""
+    store = FolderStore(tmp_path / "store")
+    (tmp_path / "content").write_text("x")
+    store.upload("a/b", tmp_path / "content")
+    os.utime(tmp_path / "store" / "a" / "b", (0, 0))
+    store.upload("a/b", tmp_path / "content")
+    (entry,) = store.list_keys()
+    assert time.time() - entry.modified.timestamp() < 60

@@ -56,3 +56,11 @@ def test_keys_of_two_prefixes_do_not_meet(s3_port: int, tmp_path: Path) -> None:
 def test_a_store_shows_its_address(uri: str) -> None:
     """Nothing is sent before the first call."""
     assert S3Store(uri, object()).uri == uri
+
+
+def test_a_long_listing_comes_whole(s3_port: int, tmp_path: Path) -> None:
+    """A page of an answer holds 1,000 keys at most."""
+    client = s3_client(s3_port)
+    for number in range(1003):
+        client.put_object(Bucket=BUCKET, Key=f"{tmp_path.name}/{number}", Body=b"x")
+    assert len(list(S3Store(f"s3://{BUCKET}/{tmp_path.name}", client).list_keys())) == 1003

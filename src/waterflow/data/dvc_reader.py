@@ -1,0 +1,175 @@
+"""The program that reads a file of a DVC repository; DVC's own Python runs it, and it imports nothing of Waterflow.
+
+It takes one JSON object as its argument: `repo` (a path or URL; a path may lie below the repository's root), `path`
+(from there), `rev` or null for the workspace, `out` (the file to write) and `endpoint` or null. Its last line on
+the standard output is a JSON object: `revision`, `md5` and `dvc`, or `problem` with its `detail`.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+MADE_UP = "auto-generated-upstream"  # what DVC calls the cache where there is no remote
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class ProblemError(Exception):
+    """What keeps a file from being read: a word that the caller knows, and details."""
+
+
+def main() -> None:
+    """Read, and print what was read or what was wrong."""
+    asked = json.loads(sys.argv[1])
+    try:
+        answer = read(**asked)
+    except ProblemError as problem:
+        answer = {"problem": problem.args[0], "detail": problem.args[1]}
+    print(json.dumps(answer))
+
+
+def read(repo: str, path: str, rev: str | None, out: str, endpoint: str | None) -> dict[str, str]:
+    """Write the file to `out`, and say its revision and md5."""
+    import dvc
+
+    root = find_root(repo)
+    if root and rev is None and is_sealed(root):
+        rev = "HEAD"
+    inside = os.path.relpath(Path(repo, path), root) if root else path
+    files = open_repository(root or repo, rev, endpoint)
+    expected = tracked_md5(files, inside, rev)
+    fetch(files, inside, out)
+    md5 = md5_of(out)
+    if rev is not None and expected not in (None, md5):
+        raise ProblemError("altered", f"their md5 is {md5}, not {expected}")
+    return {"revision": revision_of(files, root or repo, inside, rev, md5), "md5": md5, "dvc": dvc.__version__}
+
+
+def find_root(repo: str) -> str | None:
+    """Find the DVC repository that a folder belongs to; None for a URL."""
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    if "://" in repo or (not Path(repo).exists() and "@" in repo):
+        return None
+    try:
+        return str(Repo.find_root(repo))
+    except NotDvcRepoError as error:
+        raise ProblemError("no repository", str(error)) from error
+
+
+def is_sealed(root: str) -> bool:
+    """Say whether DVC can open no workspace here: it was never used there, and may not write its locks."""
+    folder = Path(root, ".dvc")
+    return not (folder / "tmp").is_dir() and not os.access(folder, os.W_OK)
+
+
+def open_repository(repo: str, rev: str | None, endpoint: str | None) -> Any:
+    """Open the repository's files at a revision; an address is cloned for it."""
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import CloneError, RevError, SCMError
+
+    try:
+        is_here, settings = Path(repo).is_dir(), settings_of(repo, endpoint)
+        files = DVCFileSystem(repo=Repo(repo, rev=rev, config=settings)) if is_here else DVCFileSystem(repo, rev=rev)
+        if type(files.repo.scm).__name__ == "NoSCM":
+            raise ProblemError("no git", repo)
+        return files
+    except RevError as error:
+        raise ProblemError("unknown revision", str(error)) from error
+    except CloneError as error:
+        raise ProblemError("no clone", first_line(error.__cause__ or error)) from error
+    except SCMError as error:
+        raise ProblemError("no git", first_line(error)) from error
+    except DvcException as error:
+        raise ProblemError("refused", first_line(error)) from error
+
+
+def settings_of(repo: str, endpoint: str | None) -> dict[str, Any]:
+    """Let a repository's present default remote hold for each revision, whatever that one's settings say.
+
+    Another endpoint takes the place of one on the loopback, which a container cannot reach.
+    """
+    from dvc.config import Config
+
+    if not Path(repo).is_dir():
+        return {}
+    settings = Config(str(Path(repo, ".dvc")))
+    name = settings["core"].get("remote")
+    remote = dict(settings["remote"].get(name, {}))
+    if endpoint and urlsplit(remote.get("endpointurl", "")).hostname in LOOPBACK:
+        remote["endpointurl"] = endpoint
+    return {"core": {"remote": name}, "remote": {name: remote}} if remote else {}
+
+
+def tracked_md5(files: Any, path: str, rev: str | None) -> str | None:
+    """Give the md5 that DVC has noted for a file; None where it notes another kind of hash."""
+    try:
+        found = files.info(path)
+    except FileNotFoundError as error:
+        raise ProblemError("no file", path) from error
+    noted = found.get("dvc_info")
+    if noted is None or not noted.get("isout", True):
+        raise ProblemError("not tracked", path)
+    if found["type"] == "directory":
+        raise ProblemError("folder", path)
+    kind = getattr(getattr(noted.get("entry"), "hash_info", None), "name", "")
+    return noted.get("md5") if kind == "md5" else None
+
+
+def fetch(files: Any, path: str, out: str) -> None:
+    """Bring the file from workspace, cache or remote."""
+    try:
+        files.get_file(path, out)
+    except FileNotFoundError as error:
+        remote = files.repo.config["core"].get("remote")
+        has_one = remote not in (None, MADE_UP)
+        raise ProblemError("not in remote" if has_one else "no remote", str(remote)) from error
+    except Exception as error:  # whatever a remote's client raises
+        kind = "unreachable" if is_connection(error) else "refused"
+        raise ProblemError(kind, f"{type(error).__name__}: {first_line(error)}") from error
+
+
+def is_connection(error: BaseException | None) -> bool:
+    """Say whether an error comes from a server that does not answer."""
+    if error is None:
+        return False
+    names = {kind.__name__ for kind in type(error).__mro__}
+    known = {"ConnectionError", "TimeoutError", "HTTPClientError", "EndpointConnectionError", "ClientConnectionError"}
+    return bool(names & known) or is_connection(error.__cause__)
+
+
+def revision_of(files: Any, repo: str, path: str, rev: str | None, md5: str) -> str:
+    """Give the commit; `-dirty` follows it where the workspace's file is not the one of that commit."""
+    from dvc.scm import RevError, SCMError
+
+    try:
+        commit = str(files.repo.get_rev())
+        if rev is not None:
+            return commit
+        committed = open_repository(repo, commit, None).info(path).get("md5")
+    except (RevError, SCMError):
+        return "uncommitted"
+    except FileNotFoundError:
+        committed = None
+    return commit if committed == md5 else f"{commit}-dirty"
+
+
+def md5_of(path: str) -> str:
+    """Hash a file as DVC does."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def first_line(error: object) -> str:
+    """Give the first line of what an error says."""
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""What a tracking server still keeps: its runs, its versions, and what they have written down, for a garbage collector.
+
+Nothing here knows the kinds of records: a record that is added later is read like all others.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException, RestException
+
+from waterflow.tracking.errors import translated
+from waterflow.tracking.runs import RECORD_FILE, RunStore
+
+PAGE = 1000
+RECORD_FOLDERS = ("waterflow", "verdict*")
+PARENT = "mlflow.parentRunId"
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A run of MLflow; `is_ours` says that Waterflow made it."""
+
+    run_id: str
+    name: str
+    experiment_id: str
+    status: str
+    tags: dict[str, str]
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a step of Waterflow opened it."""
+        return "waterflow.run_identity" in self.tags
+
+    @property
+    def parent(self) -> str | None:
+        """The run that it is nested in."""
+        return self.tags.get(PARENT)
+
+
+@dataclass(frozen=True)
+class KeptVersion:
+    """A registered version, and the runs that it came from."""
+
+    name: str
+    version: str
+    tags: dict[str, str]
+    run_ids: tuple[str, ...]
+
+
+class UnreadableError(Exception):
+    """A run whose records cannot be read, and why."""
+
+
+def list_runs(runs: RunStore, *, deleted: bool = False, running: bool = False) -> list[KeptRun]:
+    """List the runs of all experiments that are not deleted, or those that are; `running` keeps the RUNNING ones."""
+    client, view = runs.client, ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
+    condition = "attributes.status = 'RUNNING'" if running else ""
+    with translated(runs.uri):
+        experiments = _pages(lambda token: client.search_experiments(ViewType.ALL, max_results=PAGE, page_token=token))
+        places = [experiment.experiment_id for experiment in experiments]
+        found: list[KeptRun] = []
+        for place in places:
+            pages = _pages(_search(client, place, condition, view))
+            found += [_kept(run) for run in pages]
+    return found
+
+
+def list_registered(runs: RunStore) -> list[KeptVersion]:
+    """List the versions of all registered models."""
+    with translated(runs.uri):
+        versions = list(_pages(lambda token: runs.client.search_model_versions("", max_results=PAGE, page_token=token)))
+    return [
+        KeptVersion(
+            entry.name,
+            str(entry.version),
+            dict(entry.tags),
+            tuple(name for name in (entry.run_id, entry.tags.get("waterflow.parent_run_id")) if name),
+        )
+        for entry in versions
+    ]
+
+
+def find_run(runs: RunStore, run_id: str) -> KeptRun | None:
+    """Give a run, a deleted one too; None when MLflow has forgotten it."""
+    with translated(runs.uri):
+        try:
+            return _kept(runs.client.get_run(run_id))
+        except (MlflowException, RestException) as error:
+            if getattr(error, "error_code", None) != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+
+
+def read_records(runs: RunStore, run: KeptRun) -> dict[str, str]:
+    """Read the JSON files that Waterflow logged with a run, by their paths, as text.
+
+    Raises UnreadableError when one is no JSON, cannot be fetched, or is missing though the run says that it is done.
+    """
+    texts: dict[str, str] = {}
+    with translated(runs.uri), tempfile.TemporaryDirectory() as scratch:
+        for path in _record_files(runs.client, run):
+            try:
+                text = Path(runs.client.download_artifacts(run.run_id, path, scratch)).read_text("utf-8")
+                json.loads(text)
+            except (MlflowException, OSError, ValueError) as error:
+                raise UnreadableError(f"{path} cannot be read ({type(error).__name__})") from error
+            texts[path] = text
+    if run.is_ours and run.status == "FINISHED" and RECORD_FILE not in texts:
+        raise UnreadableError(f"it is FINISHED and has no {RECORD_FILE}")
+    return texts
+
+
+def _record_files(client: MlflowClient, run: KeptRun) -> list[str]:
+    try:
+        folders = [
+            entry.path
+            for entry in client.list_artifacts(run.run_id)
+            if entry.is_dir and any(fnmatch(entry.path, pattern) for pattern in RECORD_FOLDERS)
+        ]
+        files = [entry.path for folder in folders for entry in client.list_artifacts(run.run_id, folder)]
+    except (MlflowException, OSError) as error:
+        raise UnreadableError(f"its artifacts cannot be listed ({type(error).__name__})") from error
+    return [path for path in files if path.endswith(".json")]
+
+
+def _search(client: MlflowClient, experiment_id: str, condition: str, view: int) -> Callable[[str | None], Any]:
+    return lambda token: client.search_runs([experiment_id], condition, view, max_results=PAGE, page_token=token)
+
+
+def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
+    token = None
+    while True:
+        page = ask(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _kept(run: Run) -> KeptRun:
+    tags = dict(run.data.tags)
+    return KeptRun(run.info.run_id, run.info.run_name or "", run.info.experiment_id, run.info.status, tags)
