@@ -3,7 +3,7 @@
     waterflow data fetch flights_3m
     python benchmarks/flights_3m.py --rounds 3
 
-Both read the same Parquet, derive hour and weekday, keep the latest fifth as test rows and the fifth before as
+Both read the same Parquet, derive month, weekday and hour, keep the latest fifth as test rows and the fifth before as
 validation rows, fit the same XGBClassifier (native categories, early stopping on the validation rows, two threads),
 score the validation rows by the same metrics and save the model. The script stops there. Waterflow also checks the
 rows, warns of leaks, stores rows and split under their digests and logs all of it to MLflow on SQLite, whose
@@ -56,7 +56,8 @@ from xgboost import XGBClassifier
 frame = pd.read_parquet(sys.argv[2]).sort_values("date", ignore_index=True)
 target = (frame["delay"] > 15).to_numpy()
 features = frame[["distance"]].copy()
-features["hour"], features["weekday"] = frame["date"].dt.hour, frame["date"].dt.dayofweek
+for part in ("month", "dayofweek", "hour"):
+    features[part] = getattr(frame["date"].dt, part)
 for name in ("origin", "destination"):
     features[name] = frame[name].astype("category")
 train, stop = int(len(frame) * 0.6), int(len(frame) * 0.8)

@@ -41,8 +41,7 @@ def predict_rows(pipeline: Any, features: pd.DataFrame, target: pd.Series, task:
     truth, prediction = target.to_numpy(), np.asarray(model.predict(ready)).ravel()
     if task == "regression":
         return Predicted(truth.astype(float), prediction.astype(float))
-    # XGBoost gives 32 bits, and sums over many rows want more.
-    probabilities = model.predict_proba(ready).astype(np.float64) if hasattr(model, "predict_proba") else None
+    probabilities = model.predict_proba(ready) if hasattr(model, "predict_proba") else None
     return Predicted(truth, prediction, tuple(model.classes_), probabilities)
 
 

@@ -53,6 +53,7 @@ def resample_sums(
     Few units or many columns go through a matrix of weights; many units are gathered, two columns at once as the
     parts of a complex number.
     """
+    columns = columns.astype(np.float64, copy=False)  # XGBoost's probabilities have 32 bits
     if units.groups is not None:
         columns = sum_by_group(columns, units.groups)
         units = Units(len(columns))
