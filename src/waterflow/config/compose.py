@@ -30,9 +30,12 @@ from waterflow.errors import ConfigError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def compose_pipeline(project: Project, pipeline: str, overrides: Sequence[str] = ()) -> PipelineConfig:
+def compose_pipeline(
+    project: Project, pipeline: str, overrides: Sequence[str] = (), *, checked: bool = True
+) -> PipelineConfig:
     """Compose and validate one pipeline, with Hydra's overrides such as `strategy=quick` or `scenario=few_rows`.
 
+    Without `checked`, `check_estimators` is left to the caller: it imports what the estimators need.
     Raises ConfigError naming the path in the YAML, the value found and what is valid.
     """
     _find_outline(project, pipeline)
@@ -40,11 +43,17 @@ def compose_pipeline(project: Project, pipeline: str, overrides: Sequence[str] =
     composed = _compose(project, [f"pipeline@_global_={pipeline}", *overrides])
     for key in ("profile", "for"):
         composed.pop(key, None)
-    place = f"conf/pipeline/{pipeline}.yaml" + (f" with conf/scenario/{scenario}.yaml" if scenario else "")
-    config = validate(PipelineConfig, composed | {"name": pipeline, "scenario": scenario}, place)
-    for name, candidate in config.candidates.items():
-        check_candidate(candidate, config.task, f"{place}: candidates.{name}")
+    content = composed | {"name": pipeline, "scenario": scenario}
+    config = validate(PipelineConfig, content, _place(pipeline, scenario))
+    if checked:
+        check_estimators(config)
     return config
+
+
+def check_estimators(config: PipelineConfig) -> None:
+    """Import the estimators and hold their parameters against the YAML; raises ConfigError naming the place."""
+    for name, candidate in config.candidates.items():
+        check_candidate(candidate, config.task, f"{_place(config.name, config.scenario)}: candidates.{name}")
 
 
 def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:
@@ -103,6 +112,10 @@ def validate(model: type[Model], content: Mapping[str, Any], place: str) -> Mode
         problems = error.errors(include_url=False, include_context=True)
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ConfigError(f"{place}: {_explain(model, problems[0])}{more}") from error
+
+
+def _place(pipeline: str, scenario: str | None) -> str:
+    return f"conf/pipeline/{pipeline}.yaml" + (f" with conf/scenario/{scenario}.yaml" if scenario else "")
 
 
 def _find_outline(project: Project, pipeline: str) -> None:

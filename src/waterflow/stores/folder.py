@@ -33,10 +33,10 @@ class FolderStore:
         """Say whether there is such a file."""
         return (self._root / key).is_file()
 
-    def upload(self, key: str, path: Path) -> None:
-        """Copy the file to its place, unless an object is there already."""
+    def upload(self, key: str, path: Path, *, replace: bool = False) -> None:
+        """Copy the file to its place, unless an object is there already that is not to be replaced."""
         target = self._root / key
-        if target.exists():
+        if target.exists() and not replace:
             return
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

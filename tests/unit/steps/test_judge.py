@@ -15,7 +15,8 @@ from support import candidates, message_of, request_of, write_pipeline, write_ro
 from waterflow import workflow
 from waterflow.errors import ConfigError
 from waterflow.records import Prepared, Trained, Verdict, Window
-from waterflow.steps.evaluate import EVALUATED_FILE, evaluate
+from waterflow.steps.cache import EVALUATED_FILE
+from waterflow.steps.evaluate import evaluate
 from waterflow.steps.judge import judge
 from waterflow.steps.tools import Tools, load_config
 from waterflow.stores.base import get_file
