@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 
 from waterflow.records import Prepared, Trained
 from waterflow.steps.tools import Tools
@@ -29,6 +30,13 @@ class Replay(BaseEstimator):
         """Name the one column that is looked at."""
         return np.array(["row"], dtype=object)
 
+    def fit(self, features: pd.DataFrame, target: Any = None) -> "Replay":
+        """Learn nothing: a pipeline asks for an estimator that can be fitted."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
     def predict(self, features: pd.DataFrame) -> np.ndarray:
         """Look up each row."""
         return np.asarray(np.load(self.path)[features["row"].to_numpy()])
@@ -43,7 +51,7 @@ def plant(path: Path, predictions: Any) -> str:
 def log_model(model: Any, prepared: Prepared, tools: Tools, example: pd.DataFrame, name: str = "nb") -> Trained:
     """Log a model into the run of `prepared` as its candidate `name`."""
     logged = tools.models.log_model(
-        model,
+        Pipeline([("model", model)]),
         experiment_id=prepared.experiment_id,
         run_id=prepared.parent_run_id,
         name=name,

@@ -76,7 +76,7 @@ def test_a_version_has_a_card(challenged: tuple[Tools, Registered, Registered]) 
     """Its description starts with a sentence for everybody."""
     tools, _, _ = challenged
     description = tools.runs.client.get_model_version("challenged", "1").description
-    assert description.startswith("This model predicts species, better than the baseline most_frequent")
+    assert description.startswith("This model predicts species; it is better than always naming the most frequent")
     assert "## Verdict" in description
 
 
