@@ -46,7 +46,7 @@ def find_trained(prepared: Prepared, key: str, main_metric: str, tools: Tools) -
     """
 
     def read(run: Earlier) -> Trained:
-        record = read_verified(tools.runs, run.run_id, RECORD_FILE, run.tags.get(RECORD_DIGEST))
+        record = read_verified(tools.runs, run, RECORD_FILE, run.tags.get(RECORD_DIGEST))
         trained = _parsed(Trained, record)
         if main_metric not in trained.metrics:
             raise StoreError(f"{main_metric} is undefined for it")
@@ -62,7 +62,7 @@ def find_evaluated(prepared: Prepared, key: str, tools: Tools, *, only_own: bool
     """Find a judgement of the same action, whose record and predictions are what was stored; this run's own first."""
 
     def read(run: Earlier) -> Evaluated:
-        record = read_verified(tools.runs, run.run_id, EVALUATED_FILE, run.tags.get(EVALUATED_DIGEST))
+        record = read_verified(tools.runs, run, EVALUATED_FILE, run.tags.get(EVALUATED_DIGEST))
         evaluated = _parsed(Evaluated, record)
         predictions = evaluated.verdict.predictions if evaluated.verdict else None
         if predictions is not None:

@@ -49,7 +49,7 @@ def find_twin(same: Sequence[Earlier], setting: str, tools: Tools) -> tuple[Twin
     if run is None:
         return None, ()
     try:
-        record = read_verified(tools.runs, run.run_id, RECORD_FILE, run.tags.get(RECORD_DIGEST))
+        record = read_verified(tools.runs, run, RECORD_FILE, run.tags.get(RECORD_DIGEST))
         prepared = Prepared.model_validate(record)
         problem = find_problem(tools.store, prepared.split)
         if problem is not None:

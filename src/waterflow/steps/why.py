@@ -116,11 +116,11 @@ def _tell(step: str, run: Earlier, before: Iterable[Earlier], tools: Tools) -> S
 def _reasons(done: Done, *, is_first: bool, is_same: bool) -> Iterator[str]:
     if done.note:
         yield done.note
+    yield from (f"not used again: {miss}" for miss in done.misses)
     if done.cached_from is not None:
         return
     if done.forced:
         yield "forced"
-    yield from (f"not used again: {miss}" for miss in done.misses)
     if is_first:
         yield "first run"
     elif is_same and not (done.note or done.forced or done.misses):

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from waterflow.errors import StoreError, first_line
 from waterflow.provenance import sha256_of
 from waterflow.tracking.errors import translated
+from waterflow.tracking.models import local_folder
 from waterflow.tracking.runs import RunStore
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class Earlier:
     run_id: str
     name: str
     status: str
+    artifact_uri: str
     started_at: datetime
     tags: dict[str, str]
     params: dict[str, str]
@@ -70,22 +72,30 @@ def find_experiment(runs: RunStore, pipeline: str) -> str | None:
     return str(found.experiment_id) if found is not None and found.lifecycle_stage == "active" else None
 
 
-def read_verified(runs: RunStore, run_id: str, path: str, digest: str | None) -> dict[str, Any]:
+def read_verified(runs: RunStore, run: Earlier, path: str, digest: str | None) -> dict[str, Any]:
     """Read a JSON object among a run's artifacts; raises StoreError, in a clause, unless it has this sha256."""
-    folder = path.rpartition("/")[0]
-    with translated(runs.uri):
-        # Asking a server for an artifact that its bucket lacks is an error 500, repeated for minutes.
-        if all(entry.path != path for entry in runs.client.list_artifacts(run_id, folder or None)):
-            raise StoreError(f"its {path} is gone")
-        with TemporaryDirectory() as scratch:
-            try:
-                file = Path(runs.client.download_artifacts(run_id, path, scratch))
-                if sha256_of(file) != digest:
-                    raise StoreError(f"its {path} was altered or cut short")
-                content = json.loads(file.read_text("utf-8"))
-            except (MlflowException, OSError, ValueError) as error:
-                raise StoreError(f"its {path} cannot be read ({first_line(error)})") from error
+    with translated(runs.uri), TemporaryDirectory() as scratch:
+        try:
+            file = _fetch(runs, run, path, scratch)
+            if not file.is_file():
+                raise StoreError(f"its {path} is gone")
+            if sha256_of(file) != digest:
+                raise StoreError(f"its {path} was altered or cut short")
+            content = json.loads(file.read_text("utf-8"))
+        except (MlflowException, OSError, ValueError) as error:
+            raise StoreError(f"its {path} cannot be read ({first_line(error)})") from error
     return dict(content)
+
+
+def _fetch(runs: RunStore, run: Earlier, path: str, scratch: str) -> Path:
+    folder = local_folder(run.artifact_uri)
+    if folder is not None:
+        return folder / path
+    # Asking a server for an artifact that its bucket lacks is an error 500, repeated for minutes.
+    parent = path.rpartition("/")[0] or None
+    if all(entry.path != path for entry in runs.client.list_artifacts(run.run_id, parent)):
+        return Path(scratch) / "gone"
+    return Path(runs.client.download_artifacts(run.run_id, path, scratch))
 
 
 def _earlier(run: Run) -> Earlier:
@@ -93,6 +103,7 @@ def _earlier(run: Run) -> Earlier:
         run_id=run.info.run_id,
         name=run.info.run_name or "",
         status=run.info.status,
+        artifact_uri=run.info.artifact_uri,
         started_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
         tags=dict(run.data.tags),
         params=dict(run.data.params),

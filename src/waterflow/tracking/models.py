@@ -123,15 +123,19 @@ class ModelStore:
 
         Raises UnreachableError when that cannot be known.
         """
-        if not self.has_files(model_id):
-            raise StoreError(f"its model {model_id} is gone")
         with translated(self._uri), tempfile.TemporaryDirectory() as folder:
             mlflow.set_tracking_uri(self._uri)
-            model = self._client.get_logged_model(model_id)
             try:
-                if model.artifact_location.startswith("file:"):
-                    path = Path(url2pathname(urlsplit(model.artifact_location).path))
-                else:
+                model = self._client.get_logged_model(model_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                raise StoreError(f"its model {model_id} is gone") from error
+            path = local_folder(model.artifact_location)
+            try:
+                if path is None:
+                    if not self.has_files(model_id):
+                        raise StoreError(f"the files of its model {model_id} are gone")
                     path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
                 found = _digest_of_all(path)
             except OSError as error:
@@ -292,6 +296,11 @@ def _without_zones(example: pd.DataFrame) -> pd.DataFrame:
     """Give times in UTC without their zone: MLflow's signature knows no others, and refuses those at prediction."""
     zoned = example.select_dtypes("datetimetz")
     return example.assign(**{str(name): column.dt.tz_convert(None) for name, column in zoned.items()})
+
+
+def local_folder(uri: str) -> Path | None:
+    """Give the folder behind `file://…`; None where artifacts come through a server."""
+    return Path(url2pathname(urlsplit(uri).path)) if uri.startswith("file:") else None
 
 
 def _digest_of_all(folder: Path) -> str:

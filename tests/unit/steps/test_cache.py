@@ -292,8 +292,9 @@ def test_a_damaged_record_is_a_miss(
     assert "cannot be used again: its waterflow/record.json" in caplog.text
 
 
-@pytest.mark.parametrize("file", ["model.pkl", "MLmodel"])
-@DAMAGES
+@pytest.mark.parametrize(
+    ("damage", "file"), [(gone, "model.pkl"), (truncated, "model.pkl"), (altered, "model.pkl"), (altered, "MLmodel")]
+)
 def test_a_damaged_model_is_a_miss(
     tools: Tools,
     pipeline: Writer,

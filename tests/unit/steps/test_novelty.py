@@ -1,10 +1,11 @@
 """What a run that brings nothing new leaves alone: registry, ledger, and people who have answered already."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from promotion import champion_of, kinds
+from promotion import PASSED, champion_of, kinds
 from support import candidates, request_of
 
 from waterflow import workflow
@@ -14,6 +15,14 @@ from waterflow.steps.tools import Tools
 Writer = Callable[..., str]
 
 GAUSS, BERNOULLI = "sklearn.naive_bayes.GaussianNB", "sklearn.naive_bayes.BernoulliNB"
+
+
+@pytest.fixture(autouse=True)
+def _staged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the fresh process of staging, which has tests of its own and takes seconds."""
+    for step in ("register", "promote"):
+        monkeypatch.setattr(f"waterflow.steps.{step}.serving_process", nullcontext)
+        monkeypatch.setattr(f"waterflow.steps.{step}.check_version", lambda *given: (PASSED,))
 
 
 def finished(name: str, tools: Tools, run_id: str, answer: Approval | None = None, **request: Any) -> Registered:
