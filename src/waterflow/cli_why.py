@@ -1,6 +1,7 @@
 """`waterflow why`: what each step of a run did, and which input made it do so."""
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from waterflow.steps.why import Change, Story
 
 out = Console()
@@ -50,17 +53,35 @@ def print_story(story: "Story") -> None:
         when = f" of {story.cached_at:%Y-%m-%d %H:%M}" if story.cached_at else ""
         source = f" (from run {story.cached_from[:8]}{when})"
     out.print(f"{escape(name):<32} [{colour}]{story.outcome}[/{colour}]{source}", highlight=False, soft_wrap=True)
-    lines = [*story.reasons, *(describe(change) for change in story.changes[:MOST_CHANGES])]
-    if len(story.changes) > MOST_CHANGES:
-        lines.append(f"and {len(story.changes) - MOST_CHANGES} more; --json lists them all")
+    changed = describe_all(story.changes)
+    lines = [*story.reasons, *changed[:MOST_CHANGES]]
+    if len(changed) > MOST_CHANGES:
+        lines.append(f"and {len(changed) - MOST_CHANGES} more; --json lists them all")
     for line in lines:
         out.print(f"    [dim]{escape(line)}[/dim]", highlight=False, soft_wrap=True)
+
+
+def describe_all(changes: "Sequence[Change]") -> list[str]:
+    """Put changes into words; a whole block of settings that is new or gone is one line."""
+    blocks = Counter(_block(change) for change in changes)
+    told: dict[str, None] = {}
+    for change in changes:
+        block = _block(change)
+        words = f"config {block[0]} is {block[1]}" if block[1] and blocks[block] > 1 else describe(change)
+        told[words] = None
+    return list(told)
 
 
 def describe(change: "Change") -> str:
     """Put one input that changed into words: `config candidates.svc.params.C 1.0 → 2.0`."""
     label = change.name if change.kind == "input" else f"{change.kind} {change.name}"
     return f"{label} {_shown(change.before)} → {_shown(change.now)}"
+
+
+def _block(change: "Change") -> tuple[str, str]:
+    state = "new" if change.before is None else "gone" if change.now is None else ""
+    name = ".".join(change.name.split(".")[:2])
+    return (name, state) if change.kind == "config" and state else (change.name, "")
 
 
 def _shown(value: str | None) -> str:

@@ -117,17 +117,23 @@ def user_modules(estimator_path: str) -> dict[str, str]:
 
 def imported_modules(module: str, root: Path = SOURCE_ROOT) -> list[str]:
     """List the modules below `root` that `module` reaches by imports, itself included, in order of name."""
-    seen: set[str] = set()
+    # Most of what is imported lies elsewhere, and asking the disk for each of its names takes long.
+    outermost = {path.stem for path in root.iterdir()}
+    found: set[str] = set()
+    asked: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = _module_file(name, root)
-        if name in seen or path is None:
+        if name in asked or name.partition(".")[0] not in outermost:
             continue
-        seen.add(name)
+        asked.add(name)
+        path = _module_file(name, root)
+        if path is None:
+            continue
+        found.add(name)
         package = name if path.stem == "__init__" else name.rpartition(".")[0]
         waiting += _imports_in(path.read_text("utf-8"), package)
-    return sorted(seen)
+    return sorted(found)
 
 
 def locked_versions(lock_file: Path, names: Collection[str] | None = None) -> dict[str, str]:

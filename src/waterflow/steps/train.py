@@ -107,13 +107,13 @@ def _log_cached(prepared: Prepared, hit: Hit[Trained], run_id: str, done: Done, 
                 "mlflow.note.content": note_of(source, prepared.experiment_id, "it was fitted", tools),
             },
         )
-        tools.runs.log_model_input(run_id, trained.model_id)
-        _log_dataset(prepared, run_id, next(share.rows for share in prepared.shares if share.part == "train"), tools)
+        rows = next(share.rows for share in prepared.shares if share.part == "train")
+        _log_dataset(prepared, run_id, rows, tools, trained.model_id)
         tools.runs.log_folder(run_id, folder)
     return trained
 
 
-def _log_dataset(prepared: Prepared, run_id: str, rows: int, tools: Tools) -> None:
+def _log_dataset(prepared: Prepared, run_id: str, rows: int, tools: Tools, model_id: str | None = None) -> None:
     tools.runs.log_dataset(
         run_id,
         name=prepared.pipeline,
@@ -121,6 +121,7 @@ def _log_dataset(prepared: Prepared, run_id: str, rows: int, tools: Tools) -> No
         source=f"{tools.store.uri}/{prepared.data.key}",
         rows=rows,
         context="train",
+        model_id=model_id,
     )
 
 

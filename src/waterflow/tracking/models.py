@@ -299,8 +299,10 @@ def _without_zones(example: pd.DataFrame) -> pd.DataFrame:
 
 
 def local_folder(uri: str) -> Path | None:
-    """Give the folder behind `file://…`; None where artifacts come through a server."""
-    return Path(url2pathname(urlsplit(uri).path)) if uri.startswith("file:") else None
+    """Give the folder that an address of artifacts is; None where they come through a server."""
+    if uri.startswith("file:"):
+        return Path(url2pathname(urlsplit(uri).path))
+    return None if "://" in uri or ":/" in uri else Path(uri)
 
 
 def _digest_of_all(folder: Path) -> str:

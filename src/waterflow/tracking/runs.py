@@ -170,8 +170,10 @@ class RunStore:
                 tags=[RunTag(key, value) for key, value in (tags or {}).items()],
             )
 
-    def log_dataset(self, run_id: str, *, name: str, digest: str, source: str, rows: int, context: str) -> None:
-        """Attach a data set input; MLflow takes 36 characters of the digest."""
+    def log_dataset(
+        self, run_id: str, *, name: str, digest: str, source: str, rows: int, context: str, model_id: str | None = None
+    ) -> None:
+        """Attach a data set input, and a model of another run that is used; MLflow takes 36 letters of a digest."""
         dataset = Dataset(
             name=name,
             digest=digest[:36],
@@ -180,12 +182,11 @@ class RunStore:
             profile=json.dumps({"num_rows": rows}),
         )
         with translated(self.uri):
-            self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
-
-    def log_model_input(self, run_id: str, model_id: str) -> None:
-        """Say that a run uses a logged model that another run made."""
-        with translated(self.uri):
-            self.client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
+            self.client.log_inputs(
+                run_id,
+                [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])],
+                [LoggedModelInput(model_id)] if model_id else None,
+            )
 
     def log_folder(self, run_id: str, folder: Path) -> None:
         """Upload every file below `folder` as the run's artifacts."""
