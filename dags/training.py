@@ -298,7 +298,7 @@ def build_request(pipeline: str, context: Any) -> Any:
         strategy=chosen.get("strategy"),
         scenario=chosen.get("scenario"),
         candidates=tuple(chosen["candidates"]) if chosen.get("candidates") else None,
-        force=bool(chosen.get("force")),
+        force=bool((run.conf or {}).get("force")),
     )
 
 

@@ -8,7 +8,7 @@ from support import message_of
 
 from waterflow.errors import StoreError
 from waterflow.records import Blob
-from waterflow.stores.base import get_file, get_json, put_file, put_json
+from waterflow.stores.base import blob_key, find_problem, get_file, get_json, put_file, put_json
 
 
 @pytest.fixture
@@ -86,3 +86,22 @@ def test_an_object_that_never_was_is_named(backend: Backend, tmp_path: Path) -> 
     blob = Blob(key="blobs/00/0000", digest="0000", size_bytes=1)
     message = message_of(lambda: get_file(backend.store, blob, tmp_path / "back"), StoreError)
     assert "belongs to another store" in message
+
+
+@pytest.mark.parametrize("damaged", [b"twelve byte", b"twelve bytes, and more", b"Twelve bytes", b""])
+def test_a_damaged_blob_is_made_good_when_it_is_put_again(backend: Backend, file: Path, damaged: bytes) -> None:
+    """Only what no longer has the bytes of its name is overwritten."""
+    blob = put_file(backend.store, file)
+    assert find_problem(backend.store, blob) is None
+    other = file.with_name("damaged")
+    other.write_bytes(damaged)
+    backend.store.upload(blob.key, other, replace=True)
+    assert find_problem(backend.store, blob) == "its bytes were altered or cut short"
+    assert put_file(backend.store, file) == blob
+    assert find_problem(backend.store, blob) is None
+
+
+def test_a_blob_that_is_not_there_is_gone(backend: Backend) -> None:
+    """And that is no error."""
+    digest = "0" * 64
+    assert find_problem(backend.store, Blob(key=blob_key(digest), digest=digest, size_bytes=1)) == "it is gone"
