@@ -71,6 +71,11 @@ def train(prepared: Prepared, candidate: str, origin: Origin, tools: Tools) -> T
         return _fit(prepared, config, opened.run_id, done, tools)
 
 
+def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, tools: Tools) -> str:
+    """Give the key of a candidate's fit as things stand now: another one than a record's means that it cannot recur."""
+    return key_of(fitting(prepared, config, candidate, tools))
+
+
 def _fit(prepared: Prepared, config: PipelineConfig, run_id: str, done: Done, tools: Tools) -> Trained:
     from waterflow.steps.candidates import Setting, judge_candidate
 
