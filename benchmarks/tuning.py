@@ -42,7 +42,8 @@ def measure(arguments: argparse.Namespace) -> None:
     """Run and print one line for each candidate."""
     from waterflow import workflow
     from waterflow.records import Origin, RunRequest
-    from waterflow.steps.tools import count_threads, load_config, load_rows
+    from waterflow.steps.rows import load_rows
+    from waterflow.steps.tools import count_threads, load_config
 
     tools = workflow.open_tools()
     request = RunRequest(

@@ -96,7 +96,7 @@ def build_approval(timeout: datetime.timedelta) -> Any:
 
 
 def build_form(outline: Outline, strategies: tuple[str, ...], scenarios: tuple[str, ...]) -> dict[str, Param]:
-    """Build the trigger form. Its values are names and times alone: no trigger can make a run import code."""
+    """Build the trigger form. Its values are names, times and a yes or no: no trigger can make a run import code."""
     names = list(outline.candidates)
     rows = f"by {outline.time_column}" if outline.time_column else "this pipeline has no time column: leave it empty"
     # `format` gives the form its calendar; nothing checks it in Airflow, so `pattern` refuses what is no time.
@@ -132,6 +132,12 @@ def build_form(outline: Outline, strategies: tuple[str, ...], scenarios: tuple[s
             **moment,
             title="Window end",
             description=f"End of the rows, not included; now if empty; {rows}.",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Force",
+            description="Fit and judge anew, even what an earlier run has done with the same inputs.",
         ),
     }
 
@@ -292,6 +298,7 @@ def build_request(pipeline: str, context: Any) -> Any:
         strategy=chosen.get("strategy"),
         scenario=chosen.get("scenario"),
         candidates=tuple(chosen["candidates"]) if chosen.get("candidates") else None,
+        force=bool((run.conf or {}).get("force")),
     )
 
 

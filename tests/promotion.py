@@ -33,8 +33,8 @@ VERDICT = Verdict(
 
 
 def judged(name: str, tools: Tools, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
-    """Run the first three steps."""
-    prepared = prepare(request_of(name, run_id, **request), tools)
+    """Run the first three steps, whatever an earlier run has done."""
+    prepared = prepare(request_of(name, run_id, **{"force": True, **request}), tools)
     trained = [train(prepared, candidate, prepared.origin, tools) for candidate in prepared.candidates]
     return prepared, evaluate(prepared, trained, tools)
 
@@ -52,8 +52,8 @@ def entered(
 
 
 def fitted(name: str, tools: Tools, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
-    """Run the first two steps on a pipeline of one candidate, and leave the verdict open."""
-    prepared = prepare(request_of(name, run_id, **request), tools)
+    """Run the first two steps on a pipeline of one candidate, always anew, and leave the verdict open."""
+    prepared = prepare(request_of(name, run_id, force=True, **request), tools)
     ranked = (train(prepared, prepared.candidates[0], prepared.origin, tools),)
     config = load_config(prepared, tools)
     return prepared, Evaluated(

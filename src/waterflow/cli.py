@@ -15,7 +15,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from waterflow import cli_audit, cli_promotion, cli_store, cli_trace
+from waterflow import cli_audit, cli_promotion, cli_store, cli_trace, cli_why
 from waterflow.cli_data import breaks_table, data_app
 from waterflow.errors import ConfigError, ContractError, WaterflowError
 
@@ -40,6 +40,7 @@ app.command()(cli_trace.lineage)
 app.command()(cli_trace.reproduce)
 app.command()(cli_audit.audit)
 app.command()(cli_store.gc)
+app.command()(cli_why.why)
 
 Kind = TypeVar("Kind", bound="Record")
 
@@ -75,6 +76,7 @@ def run(
     start: Annotated[str | None, typer.Option(help="first moment of the window, like 2013-01-01")] = None,
     end: Annotated[str | None, typer.Option(help="end of the window, not included; now unless given")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Approve a promotion that wants a person's approval.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Fit and judge anew what an earlier run has done.")] = False,
 ) -> None:
     """Prepare, train, evaluate, register and promote PIPELINE in this process, without Airflow."""
     from waterflow import workflow
@@ -89,6 +91,7 @@ def run(
         origin=workflow.origin_of_shell(),
         window=window,
         overrides=tuple(entry for entry in overrides or () if not entry.lstrip("+").startswith("profile")),
+        force=force,
     )
     registered = workflow.run_all(request, tools, report=print_progress, ask=cli_promotion.asker(yes, tools))
     print_result(registered, tools.profile.mlflow_url)
@@ -139,7 +142,12 @@ def show(pipeline: str) -> None:
 
 
 @step_app.command("prepare")
-def step_prepare(pipeline: str, record: RecordFile, overrides: Overrides = None) -> None:
+def step_prepare(
+    pipeline: str,
+    record: RecordFile,
+    overrides: Overrides = None,
+    force: Annotated[bool, typer.Option("--force", help="Let the later steps fit and judge anew.")] = False,
+) -> None:
     """Read, check, split and store the rows of PIPELINE."""
     from waterflow import workflow
     from waterflow.records import RunRequest, Window
@@ -147,7 +155,7 @@ def step_prepare(pipeline: str, record: RecordFile, overrides: Overrides = None)
     tools = workflow.open_tools(overrides=overrides or ())
     origin = workflow.origin_of_shell().model_copy(update={"runner": "step"})
     window = Window(end=datetime.now(UTC))
-    request = RunRequest(pipeline=pipeline, origin=origin, window=window, overrides=tuple(overrides or ()))
+    request = RunRequest(pipeline=pipeline, origin=origin, window=window, overrides=tuple(overrides or ()), force=force)
     _write_record(record, workflow.prepare(request, tools))
 
 
@@ -222,7 +230,7 @@ def step_promote(
 
 def print_progress(step: str, text: str) -> None:
     """Print one line of progress while a run goes on."""
-    colour = "red" if step == "failed" else "cyan"
+    colour = {"failed": "red", "cached": "green"}.get(step, "cyan")
     out.print(f"[{colour}]{step:>9}[/{colour}]  {escape(text)}", highlight=False, soft_wrap=True)
 
 
@@ -245,7 +253,8 @@ def print_result(registered: "Registered", mlflow_url: str | None = None) -> Non
         mark = "green" if entry is evaluated.winner else ""
         values = [_with_spread(entry.metrics.get(name), entry.spread.get(name)) for name in registered.shown_metrics]
         trials = [str(entry.trials or "–")] if is_tuned else []
-        table.add_row(entry.candidate, *values, *trials, f"{entry.fit_seconds:.2f}", style=mark)
+        seconds = f"{entry.fit_seconds:.2f}" if entry.cached_from is None else "cached"
+        table.add_row(entry.candidate, *values, *trials, seconds, style=mark)
     for name in evaluated.missing:
         table.add_row(name, *["–"] * (len(registered.shown_metrics) + is_tuned), "failed", style="red")
     out.print(table)
@@ -253,7 +262,8 @@ def print_result(registered: "Registered", mlflow_url: str | None = None) -> Non
     out.print(f"\nwinner      [bold]{evaluated.winner.candidate}[/bold]", highlight=False)
     out.print(f"holdout     {holdout} on {evaluated.holdout_rows} rows", highlight=False, soft_wrap=True)
     aliases = f"  [green]@{' @'.join(registered.aliases)}[/green]" if registered.aliases else "  (no alias)"
-    out.print(f"registered  [bold]{registered.model}[/bold] version {registered.version}{aliases}", highlight=False)
+    label = "registered " if registered.new else "unchanged  "
+    out.print(f"{label} [bold]{registered.model}[/bold] version {registered.version}{aliases}", highlight=False)
     cli_promotion.print_decision(registered)
     out.print()
     for label, (command, purpose) in zip(("next", ""), what_next(registered, mlflow_url), strict=True):

@@ -7,9 +7,10 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import ModuleSpec
 from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,17 +61,26 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def action_key(step: str, inputs: Mapping[str, Any], code: str, environment: str) -> str:
+def action_key(
+    step: str, inputs: Mapping[str, Any], code: Mapping[str, str] | str, environment: Mapping[str, str] | str
+) -> str:
     """Name an action by all that decides its outcome; equal keys mean equal work."""
-    return digest_of({"step": step, "inputs": dict(inputs), "code": code, "environment": environment})
+    return digest_of({"step": step, "inputs": inputs, "code": code, "environment": environment})
 
 
 def environment_digest(lock_file: Path, estimator_path: str = "") -> str:
-    """Hash the lock's bytes, those of the extra's that an estimator needs, Python's minor version and the platform."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    """Hash what `environment_facts` names."""
+    return digest_of(environment_facts(lock_file, estimator_path))
+
+
+def environment_facts(lock_file: Path, estimator_path: str = "") -> dict[str, str]:
+    """Name the lock's digest, that of the extra's that an estimator needs, Python's minor version and the platform."""
     extra, _ = _extra_of(estimator_path)
-    locks = [lock_digest(lock_file), *([lock_digest(lock_file.with_name(extra))] if extra else [])]
-    return digest_of([*locks, version, sys.platform, platform.machine()])
+    locks = [lock_file, *([lock_file.with_name(extra)] if extra else [])]
+    return {path.name: lock_digest(path) for path in locks} | {
+        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
 
 
 def lock_digest(lock_file: Path) -> str:
@@ -80,39 +90,55 @@ def lock_digest(lock_file: Path) -> str:
 
 def code_digest(module: str, root: Path = SOURCE_ROOT) -> str:
     """Hash the source of a module and of all it imports below `root`, imports inside functions too."""
-    files = {name: _module_file(name, root) for name in imported_modules(module, root)}
-    return digest_of({name: path.read_text("utf-8") for name, path in files.items() if path is not None})
+    return digest_of(module_digests([module], root))
 
 
-def user_code(estimator_path: str) -> str:
-    """Hash the module of an estimator that is the user's own, and those beside it that it imports.
+def module_digests(modules: Iterable[str], root: Path = SOURCE_ROOT, *, follow: bool = True) -> dict[str, str]:
+    """Hash the source of each module and, unless told otherwise, of all that they import below `root`, by name."""
+    names = {name for module in modules for name in (imported_modules(module, root) if follow else [module])}
+    files = {name: _module_file(name, root) for name in sorted(names)}
+    return {name: sha256_of(path) for name, path in files.items() if path is not None}
+
+
+def user_modules(estimator_path: str) -> dict[str, str]:
+    """Hash the module of an estimator that is the user's own, and those beside it that it imports, by name.
 
     Installed packages are the lock file's business.
     """
     module = estimator_path.rpartition(".")[0]
     if module.startswith("waterflow."):
-        return code_digest(module)
+        return module_digests([module])
+    # Asking for a submodule would import its package, and those that are installed are dear.
+    outermost = find_spec(module.partition(".")[0])
+    if outermost is None or any(_is_installed(Path(place)) for place in _places(outermost)):
+        return {}
     spec = find_spec(module)
     origin = Path(spec.origin) if spec and spec.origin and spec.has_location else None
-    if origin is None or "site-packages" in origin.parts or origin.suffix != ".py":
-        return ""
+    if origin is None or _is_installed(origin) or origin.suffix != ".py":
+        return {}
     depth = module.count(".") + (origin.stem == "__init__")
-    return code_digest(module, root=origin.parents[depth])
+    return module_digests([module], origin.parents[depth])
 
 
 def imported_modules(module: str, root: Path = SOURCE_ROOT) -> list[str]:
     """List the modules below `root` that `module` reaches by imports, itself included, in order of name."""
-    seen: set[str] = set()
+    # Most of what is imported lies elsewhere, and asking the disk for each of its names takes long.
+    outermost = {path.stem for path in root.iterdir()}
+    found: set[str] = set()
+    asked: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = _module_file(name, root)
-        if name in seen or path is None:
+        if name in asked or name.partition(".")[0] not in outermost:
             continue
-        seen.add(name)
+        asked.add(name)
+        path = _module_file(name, root)
+        if path is None:
+            continue
+        found.add(name)
         package = name if path.stem == "__init__" else name.rpartition(".")[0]
         waiting += _imports_in(path.read_text("utf-8"), package)
-    return sorted(seen)
+    return sorted(found)
 
 
 def locked_versions(lock_file: Path, names: Collection[str] | None = None) -> dict[str, str]:
@@ -146,7 +172,7 @@ def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
 def _imports_in(source: str, package: str) -> list[str]:
     """Name what a module's text imports; `from a import b` may mean the module `a.b`."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in _statements(ast.parse(source).body):
         if isinstance(node, ast.ImportFrom):
             parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*parents, *([node.module] if node.module else [])])
@@ -156,8 +182,25 @@ def _imports_in(source: str, package: str) -> list[str]:
     return names
 
 
+def _statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Give every statement, inner ones too; an import is one, and expressions are most of a tree."""
+    for node in nodes:
+        yield node
+        for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+            yield from _statements(getattr(node, field, ()))
+
+
 def _extra_of(estimator_path: str) -> tuple[str, tuple[str, ...]]:
     return EXTRAS.get(estimator_path.rpartition(".")[0], ("", ()))
+
+
+def _places(spec: ModuleSpec) -> list[str]:
+    origin = [spec.origin] if spec.origin and spec.has_location else []
+    return [*origin, *(spec.submodule_search_locations or ())]
+
+
+def _is_installed(path: Path) -> bool:
+    return "site-packages" in path.parts
 
 
 @cache

@@ -71,7 +71,8 @@ class RunRequest(Record):
 
     `strategy` and `candidates` replace those of the pipeline's YAML, `scenario` lays a file of `conf/scenario/`
     over it; all are names only.
-    `overrides` are Hydra's, from the command line; Airflow never sends any.
+    `overrides` are Hydra's, from the command line; Airflow never sends any. `force` asks to fit and judge anew what
+    an earlier run has done.
     """
 
     pipeline: str
@@ -81,6 +82,7 @@ class RunRequest(Record):
     scenario: str | None = None
     candidates: tuple[str, ...] | None = None
     overrides: tuple[str, ...] = ()
+    force: bool = False
 
 
 class Share(Record):
@@ -106,6 +108,7 @@ class Prepared(Record):
     rows: int
     shares: tuple[Share, ...]
     candidates: tuple[str, ...]
+    force: bool = False
 
 
 class Trained(Record):
@@ -115,6 +118,7 @@ class Trained(Record):
     holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took.
     `fit_params` are all that the final fit took on top of the YAML's: those of `tuned`, and the rounds of boosting that
     folds agreed on. `threads` is how many it had, 0 where that was not yet recorded.
+    `cached_from` is the MLflow run whose fit this is, where nothing was fitted.
     """
 
     candidate: str
@@ -129,6 +133,7 @@ class Trained(Record):
     fit_params: dict[str, Any] = Field(default_factory=dict)
     threads: int = 0
     fit_seconds: float
+    cached_from: str | None = None
 
     @property
     def where(self) -> str:
@@ -220,6 +225,12 @@ class Verdict(Record):
     slices: tuple[SliceResult, ...] = ()
     predictions: Blob | None = None
 
+    def numbers(self) -> dict[str, float]:
+        """Give the verdict's numbers as metrics of a run."""
+        names = ("difference", "low", "high", "p_value", "smallest_detectable")
+        values = {f"verdict_{name}": getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
 
 class Check(Record):
     """One line of the staging checks: what was asked, what was found, whether it holds."""
@@ -260,7 +271,10 @@ class Decision(Record):
 
 
 class Evaluated(Record):
-    """The survivors, best first, and what the best of them scored on the holdout."""
+    """The survivors, best first, and what the best of them scored on the holdout.
+
+    `cached_from` is the MLflow run that judged the same models before, where nothing was judged.
+    """
 
     ranked: tuple[Trained, ...] = Field(min_length=1)
     missing: tuple[str, ...]
@@ -270,6 +284,7 @@ class Evaluated(Record):
     holdout_metrics: dict[str, float]
     gate: GateResult | None
     verdict: Verdict | None = None
+    cached_from: str | None = None
 
     @property
     def winner(self) -> Trained:
@@ -281,7 +296,8 @@ class Registered(Record):
     """The one version that a run registered, with the aliases that it was given and what became of it.
 
     `checks` are those of staging; `awaits_approval` says that nothing but a person's answer stands between it and the
-    champion's place. `decision` comes with the step `promote`.
+    champion's place. `decision` comes with the step `promote`. `new` is False when there was nothing to register or to
+    decide: `version` is then the one that has this model.
     """
 
     model: str
@@ -295,6 +311,37 @@ class Registered(Record):
     checks: tuple[Check, ...] = ()
     awaits_approval: bool = False
     decision: Decision | None = None
+    new: bool = True
+
+
+class Action(Record):
+    """What decided one step, so that two of them can be compared: equal keys mean equal work.
+
+    `inputs` are digests and ids, `config` the step's own section with dotted keys and values as JSON, `code` the sha256
+    of each module's source, `environment` lock, Python and platform. `subject` is the candidate of `train`.
+    """
+
+    step: str
+    subject: str = ""
+    inputs: dict[str, str]
+    config: dict[str, str]
+    code: dict[str, str]
+    environment: dict[str, str]
+
+
+class Done(Record):
+    """An action of one run, and whether it ran: `cached_from` and `cached_at` name the run that had done it before.
+
+    `misses` say why what an earlier run had made was not used; `note` what else a reader should know.
+    """
+
+    action: Action
+    key: str
+    cached_from: str | None = None
+    cached_at: datetime | None = None
+    forced: bool = False
+    misses: tuple[str, ...] = ()
+    note: str = ""
 
 
 def _moment(moment: datetime | None) -> str:

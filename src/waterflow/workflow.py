@@ -79,12 +79,20 @@ def run_all(
                 trained.append(train(prepared, name, prepared.origin, tools))
             except FitError as error:
                 report("failed", str(error))
+                continue
+            if trained[-1].cached_from is not None:
+                report("cached", f"{name}: fitted by run {trained[-1].cached_from[:8]}")
         report("evaluate", f"{len(trained)} of {len(prepared.candidates)} candidates")
         evaluated = evaluate(prepared, trained, tools)
+        if evaluated.cached_from is not None:
+            report("cached", f"judged by run {evaluated.cached_from[:8]}")
         report("register", evaluated.winner.candidate)
         registered = register(prepared, evaluated, tools)
         approval = ask(registered) if registered.awaits_approval else None
-        report("promote", f"version {registered.version}")
+        if registered.new:
+            report("promote", f"version {registered.version}")
+        else:
+            report("cached", registered.reason)
         return promote(prepared, registered, tools, approval)
 
 

@@ -28,6 +28,7 @@ def test_the_form_offers_what_there_is(form: Any, project: Project) -> None:
         "candidates": ["gaussian_nb", "logistic_regression"],
         "window_start": None,
         "window_end": None,
+        "force": False,
     }
 
 
@@ -49,6 +50,7 @@ def test_the_form_says_which_column_dates_a_row(project: Project, build: Build) 
         {"window_start": "2026-01-01", "window_end": "2026-02-01T00:00:00+00:00"},
         {"window_end": "2026-02-01T12:30:00Z"},
         {"window_end": None},
+        {"force": True},
     ],
 )
 def test_a_good_value_passes(form: Any, conf: dict[str, Any]) -> None:

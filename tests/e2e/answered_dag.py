@@ -1,9 +1,10 @@
 """Run the DAG of `flowers` again and again in this process, while a second thread plays the person who answers.
 
-    python answered_dag.py Reject nobody Approve -
+    python answered_dag.py Reject nobody Approve - =
 
-A word for each run: the answer of a person called ada; `nobody` lets the time run out; `-` answers nothing, for there
-should be no question. Prints a JSON line for each run: the tasks' states, and what was asked.
+A word for each run: the answer of a person called ada; `nobody` lets the time run out; `-` and `=` answer nothing, for
+there should be no question: `-` only explores, and `=` changes nothing. All others are forced. Prints a JSON line for
+each run: the tasks' states, and what was asked.
 """
 
 import json
@@ -59,7 +60,8 @@ def main() -> None:
             over = threading.Event()
             person = threading.Thread(target=answer, args=(word, asked, over))
             person.start()
-            run = dag.test(run_conf={"strategy": "quick"} if word == "-" else {})
+            # Who has answered for a model is not asked about it again, unless the run is forced.
+            run = dag.test(run_conf={"-": {"strategy": "quick"}, "=": {}}.get(word, {"force": True}))
             over.set()
             person.join()
             states = {task.task_id: str(task.state) for task in run.get_task_instances()}

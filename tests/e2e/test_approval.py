@@ -25,7 +25,8 @@ def answered(
     give_database(project, tracking_template)
     give_metadata(project.home, shared_folder)
     write_pipeline(project, "flowers", {**FLOWERS, "defaults": ONE}, promotion={"approval": "human"})
-    command = [sys.executable, str(CHECKOUT / "tests" / "e2e" / "answered_dag.py"), "Reject", "nobody", "Approve", "-"]
+    script = str(CHECKOUT / "tests" / "e2e" / "answered_dag.py")
+    command = [sys.executable, script, "Reject", "nobody", "Approve", "-", "="]
     environment = airflow_environment(project.home, project.conf)
     done = subprocess.run(command, env=environment, cwd=project.root, capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stderr[-3000:] + (project.home / "answered.log").read_text()[-3000:]
@@ -33,12 +34,12 @@ def answered(
 
 
 def test_every_run_ends_well(answered: tuple[Tools, list[dict[str, Any]]]) -> None:
-    """A no is an answer, not a failure; where nothing was to be approved nobody was asked."""
+    """A no is an answer, not a failure; where nothing was to be approved, or nothing was new, nobody was asked."""
     _, runs = answered
-    assert [run["run"] for run in runs] == ["success"] * 4
-    assert [run["states"]["approve"] for run in runs] == ["success", "success", "success", "skipped"]
-    assert [run["states"]["promote"] for run in runs] == ["success"] * 4
-    assert runs[3]["asked"] == {}
+    assert [run["run"] for run in runs] == ["success"] * 5
+    assert [run["states"]["approve"] for run in runs] == ["success", "success", "success", "skipped", "skipped"]
+    assert [run["states"]["promote"] for run in runs] == ["success"] * 5
+    assert runs[3]["asked"] == runs[4]["asked"] == {}
 
 
 def test_the_question_shows_verdict_and_checks(answered: tuple[Tools, list[dict[str, Any]]]) -> None:

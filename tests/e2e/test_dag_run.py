@@ -110,6 +110,21 @@ def test_the_version_leads_to_its_run(outcome: Outcome) -> None:
     assert champion.tags["waterflow.candidate"] == parent["waterflow.winner"]
 
 
+def test_an_unchanged_dag_run_is_cached(outcome: Outcome, run_dag: Callable[..., Any]) -> None:
+    """Its tasks succeed and say so in their logs, its runs lead to those of the first, and nothing is registered."""
+    before = len(outcome.tools.models.list_versions("flowers"))
+    first = outcome.parents()[0]
+    again = run_dag(outcome.project)
+    assert again.code == 0, again.err + again.log[-3000:]
+    assert "gaussian_nb: cached, nothing is fitted; run " in again.log
+    assert len(outcome.tools.models.list_versions("flowers")) == before
+    newest = outcome.parents()[0]
+    assert newest.data.tags["waterflow.cached_from"] == first.info.run_id
+    nested = [run for run in outcome.runs() if run.data.tags.get("mlflow.parentRunId") == newest.info.run_id]
+    assert {run.data.tags["waterflow.cached"] for run in nested} == {"true"}
+    assert {run.info.status for run in [newest, *nested]} == {"FINISHED"}
+
+
 def test_a_second_dag_run_makes_a_second_version(outcome: Outcome, run_dag: Callable[..., Any]) -> None:
     """The form's choice of strategy and candidate reaches the run; `quick` moves no alias."""
     again = run_dag(outcome.project, conf={"strategy": "quick", "candidates": ["gaussian_nb"]})

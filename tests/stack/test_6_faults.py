@@ -33,8 +33,8 @@ def tag(version: dict, key: str) -> str | None:
 
 
 def training_run(stack: Stack) -> str:
-    """Trigger a run and give its id once its candidates are being trained."""
-    run_id = stack.trigger("train_iris")
+    """Trigger a run and give its id once its candidates are being trained; it is forced, so that they are."""
+    run_id = stack.trigger("train_iris", {"force": True})
     eventually(
         lambda: any(t["task_id"] == "train" and t["state"] == "running" for t in stack.tasks("train_iris", run_id)),
         timeout_seconds=120,

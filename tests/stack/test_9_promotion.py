@@ -33,8 +33,11 @@ def asking(stack: Stack) -> Iterator[str]:
 
 
 def answer(stack: Stack, dag_id: str, option: str) -> tuple[str, dict[str, Any]]:
-    """Trigger the DAG, answer its question as the admin in Airflow's UI would, and give the run and the question."""
-    run_id = stack.trigger(dag_id)
+    """Trigger the DAG, answer its question as the admin in Airflow's UI would, and give the run and the question.
+
+    The run is forced: who has answered for a model is not asked about it again.
+    """
+    run_id = stack.trigger(dag_id, {"force": True})
     path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/approve"
     eventually(lambda: stack.airflow("GET", path).json().get("state") == "awaiting_input", timeout_seconds=200)
     asked = stack.airflow("GET", f"{path}/-1/hitlDetails").json()

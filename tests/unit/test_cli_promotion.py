@@ -136,7 +136,7 @@ def test_without_a_terminal_nobody_is_asked(waterflow: Command, tools: Tools) ->
     assert "decision    hold: nobody is champion" in answer.out
     answer = waterflow("run", "flowers", "--yes")
     assert answer.code == 0
-    assert "decision    promote: version 2 is champion" in answer.out
+    assert "decision    promote: version 1 is champion" in answer.out
     row = tools.ledger.head("flowers")
     assert row is not None
     assert row.actor.endswith("(--yes)")

@@ -15,7 +15,7 @@ from waterflow.provenance import (
     imported_modules,
     locked_versions,
     model_requirements,
-    user_code,
+    user_modules,
 )
 
 LOCK = CHECKOUT / "requirements.lock"
@@ -78,11 +78,11 @@ def test_a_module_of_the_users_own_has_a_digest(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "own_estimator_code.py"
     path.write_text("class Mine: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    before = user_code("own_estimator_code.Mine")
+    before = user_modules("own_estimator_code.Mine")
     path.write_text("class Mine: pass\n")
     assert before
-    assert user_code("own_estimator_code.Mine") != before
-    assert user_code("sklearn.svm.SVC") == ""
+    assert user_modules("own_estimator_code.Mine") != before
+    assert user_modules("sklearn.svm.SVC") == {}
 
 
 @pytest.mark.parametrize(
@@ -232,6 +232,6 @@ def test_a_module_of_the_user_counts_with_what_it_imports(tmp_path: Path, monkey
     (package / "models.py").write_text("from . import helper\n\n\nclass Model:\n    factor = helper.FACTOR\n")
     (package / "helper.py").write_text("FACTOR = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    before = user_code("ours_imported.models.Model")
+    before = user_modules("ours_imported.models.Model")
     (package / "helper.py").write_text("FACTOR = 2\n")
-    assert user_code("ours_imported.models.Model") != before
+    assert user_modules("ours_imported.models.Model") != before

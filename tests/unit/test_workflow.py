@@ -129,11 +129,11 @@ def test_a_run_writes_nothing_into_the_project(finished: tuple[Tools, Registered
     assert {path.name for path in tools.project.root.iterdir()} == {"conf", "data", "requirements.lock"}
 
 
-def test_a_second_run_makes_a_second_version(tracked: Project) -> None:
+def test_a_forced_second_run_makes_a_second_version(tracked: Project) -> None:
     """The champion stays: the same rows and settings make nothing better."""
     tools = workflow.open_tools(tracked)
     first = workflow.run_all(request_of(run_id="run_1"), tools)
-    second = workflow.run_all(request_of(run_id="run_2"), tools)
+    second = workflow.run_all(request_of(run_id="run_2", force=True), tools)
     versions = tools.models.list_versions("flowers")
     assert [(version.version, version.aliases) for version in versions] == [(2, ()), (1, first.aliases)]
     assert [row.decision and row.decision.kind for row in (first, second)] == ["promote", "hold"]

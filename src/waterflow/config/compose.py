@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ValidationError
+from yaml import YAMLError
 
 from waterflow.config.estimators import check_candidate
 from waterflow.config.outline import (
@@ -30,9 +31,12 @@ from waterflow.errors import ConfigError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def compose_pipeline(project: Project, pipeline: str, overrides: Sequence[str] = ()) -> PipelineConfig:
+def compose_pipeline(
+    project: Project, pipeline: str, overrides: Sequence[str] = (), *, checked: bool = True
+) -> PipelineConfig:
     """Compose and validate one pipeline, with Hydra's overrides such as `strategy=quick` or `scenario=few_rows`.
 
+    Without `checked`, `check_estimators` is left to the caller: it imports what the estimators need.
     Raises ConfigError naming the path in the YAML, the value found and what is valid.
     """
     _find_outline(project, pipeline)
@@ -40,19 +44,25 @@ def compose_pipeline(project: Project, pipeline: str, overrides: Sequence[str] =
     composed = _compose(project, [f"pipeline@_global_={pipeline}", *overrides])
     for key in ("profile", "for"):
         composed.pop(key, None)
-    place = f"conf/pipeline/{pipeline}.yaml" + (f" with conf/scenario/{scenario}.yaml" if scenario else "")
-    config = validate(PipelineConfig, composed | {"name": pipeline, "scenario": scenario}, place)
-    for name, candidate in config.candidates.items():
-        check_candidate(candidate, config.task, f"{place}: candidates.{name}")
+    content = composed | {"name": pipeline, "scenario": scenario}
+    config = validate(PipelineConfig, content, _place(pipeline, scenario))
+    if checked:
+        check_estimators(config)
     return config
+
+
+def check_estimators(config: PipelineConfig) -> None:
+    """Import the estimators and hold their parameters against the YAML; raises ConfigError naming the place."""
+    for name, candidate in config.candidates.items():
+        check_candidate(candidate, config.task, f"{_place(config.name, config.scenario)}: candidates.{name}")
 
 
 def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:
     """Compose the profile alone: `embedded`, or what `WATERFLOW_PROFILE` or an override names."""
     profile_overrides = [override for override in overrides if override.lstrip("+").startswith("profile")]
-    named = project.conf / "profile" / f"{os.environ.get('WATERFLOW_PROFILE')}.yaml"
+    named = project.conf / "profile" / f"{os.environ.get('WATERFLOW_PROFILE') or _usual_profile(project)}.yaml"
     if named.is_file() and not profile_overrides:
-        # Each task of the stack opens its profile: with nothing to compose, the file says it all, 70 ms sooner.
+        # Each command and each task opens its profile: with nothing to compose, the file says it all, 70 ms sooner.
         return validate(Profile, _resolved(OmegaConf.load(named), project), f"conf/profile/{named.name}")
     composed = _compose(project, ["~pipeline@_global_", *profile_overrides])
     return validate(Profile, composed["profile"], "conf/profile")
@@ -103,6 +113,22 @@ def validate(model: type[Model], content: Mapping[str, Any], place: str) -> Mode
         problems = error.errors(include_url=False, include_context=True)
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise ConfigError(f"{place}: {_explain(model, problems[0])}{more}") from error
+
+
+def _place(pipeline: str, scenario: str | None) -> str:
+    return f"conf/pipeline/{pipeline}.yaml" + (f" with conf/scenario/{scenario}.yaml" if scenario else "")
+
+
+def _usual_profile(project: Project) -> str | None:
+    """Read the profile that `conf/config.yaml` chooses."""
+    try:
+        root: Any = OmegaConf.load(project.conf / "config.yaml")
+    except (OSError, YAMLError, OmegaConfBaseException):
+        return None  # Hydra says what is wrong with it
+    named = [
+        entry["profile"] for entry in root.get("defaults", ()) if "profile" in entry and not isinstance(entry, str)
+    ]
+    return str(named[0]) if named and "profile" not in root else None
 
 
 def _find_outline(project: Project, pipeline: str) -> None:

@@ -585,6 +585,16 @@ class PipelineConfig(Section):
         )
         return section | {"validation_fraction": self.strategy.validation_fraction, "folds": self.strategy.folds}
 
+    def evaluate_section(self) -> dict[str, Any]:
+        """Give what decides how models are judged, beside the models and the rows: the part that keys `evaluate`."""
+        section = self.model_dump(mode="json", include=ROWS_KEYS | {"metrics", "costs", "gate", "seed"})
+        return section | {
+            "split_kind": self.split_kind,
+            "strategy": self.strategy.model_dump(mode="json", include={"name", "select_on", "promotable"}),
+            "evidence": self.evidence.model_dump(mode="json"),
+            "promotion": self.promotion.model_dump(mode="json", include={"not_worse_on"}) | {"baseline": self.baseline},
+        }
+
     def train_section(self, candidate: str) -> dict[str, Any]:
         """Give what decides one fitted candidate: the part that keys `train`."""
         section = self.model_dump(mode="json", include=ROWS_KEYS | {"seed", "costs"})

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from waterflow.errors import ConfigError, StoreError
 from waterflow.records import Evaluated, Prepared, Record, Trained
+from waterflow.steps.cache import EVALUATED_FILE
 from waterflow.steps.circumstances import Provenance, read_provenance
-from waterflow.steps.evaluate import EVALUATED_FILE
 from waterflow.steps.tools import Tools
 from waterflow.tracking.lookup import FoundModel, FoundRun, Lookup
 from waterflow.tracking.models import Version

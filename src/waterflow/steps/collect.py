@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from waterflow.errors import StoreError, TrackingError, UnreachableError
-from waterflow.steps.evaluate import EVALUATED_FILE
+from waterflow.steps.cache import EVALUATED_FILE
 from waterflow.steps.tools import Tools
 from waterflow.stores.base import Entry
 from waterflow.tracking.errors import shown

@@ -2,27 +2,46 @@
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from waterflow.config.catalog import METRICS
 from waterflow.config.schema import GateConfig, PipelineConfig
 from waterflow.errors import FitError
-from waterflow.modeling.metrics import confusion, headline, score_rows
-from waterflow.records import Evaluated, GateResult, Prepared, Rule, Trained
-from waterflow.steps.judge import Judged, judge_holdout
-from waterflow.steps.opponent import load_holdout
+from waterflow.records import Done, Evaluated, GateResult, Prepared, Rule, Trained
+from waterflow.steps.action import judgement, key_of, write_done
+from waterflow.steps.cache import (
+    EVALUATED_DIGEST,
+    EVALUATED_FILE,
+    EVALUATED_FROM,
+    EVALUATED_KEY,
+    Hit,
+    find_evaluated,
+)
 from waterflow.steps.tools import Tools, load_config, scratch_folder, write_json
 from waterflow.tracking.models import CHAMPION, Version
+from waterflow.tracking.runs import write_record
+
+if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is judged nothing needs it
+    from waterflow.steps.judge import Judged
 
 logger = logging.getLogger(__name__)
 
-EVALUATED_FILE = "waterflow/evaluated.json"
+COPIED = (
+    "waterflow.winner",
+    "waterflow.model_id",
+    "waterflow.missing_candidates",
+    "waterflow.exploratory",
+    "waterflow.gate",
+    "waterflow.predictions",
+)
 
 
 def evaluate(prepared: Prepared, trained: Sequence[Trained], tools: Tools) -> Evaluated:
     """Choose the winner among the candidates that were fitted and judge it on the holdout against the champion.
 
     All training tasks are over by now, so a nested run that is still RUNNING belongs to a dead one and is
-    closed. Raises FitError when no candidate is left.
+    closed. What an earlier run has said of the same models, rows, opponent and rules is said again, unless this run is
+    forced. Raises FitError when no candidate is left.
     """
     with tools.runs.closing(prepared.parent_run_id, success=None):
         tools.runs.close_unfinished_children(prepared.experiment_id, prepared.parent_run_id)
@@ -36,28 +55,75 @@ def evaluate(prepared: Prepared, trained: Sequence[Trained], tools: Tools) -> Ev
         if missing:
             logger.warning("not trained, and out of the comparison: %s", ", ".join(missing))
         ranked = rank(trained, prepared.candidates, config.metrics.main)
-        winner = ranked[0]
-        champion = _find_champion(prepared, config.name, tools)
-        judged = judge_holdout(config, ranked, champion, load_holdout(prepared, tools), tools)
-        scores = score_rows(judged.predicted, config.task, config.costs)
-        evaluated = Evaluated(
-            ranked=ranked,
-            missing=missing,
-            main_metric=config.metrics.main,
-            exploratory=not config.strategy.promotable,
-            holdout_rows=len(judged.predicted.truth),
-            holdout_metrics=headline(scores),
-            gate=check_gate(config.gate, scores) if config.gate else None,
-            verdict=judged.verdict,
-        )
-        _log_evaluated(prepared, evaluated, scores, judged, config, tools)
+        champion = find_opponent(config.name, ranked[0], tools)
+        action = judgement(prepared, config, ranked, champion, tools)
+        key = key_of(action)
+        found = find_evaluated(prepared, key, tools, only_own=prepared.force)
+        done = Done(action=action, key=key, forced=prepared.force, misses=found.misses)
+        if found.hit is not None:
+            return _take_over(prepared, found.hit, ranked, done, tools)
+        evaluated = _judge(prepared, config, ranked, missing, champion, done, tools)
         logger.info(
             "winner %s: %s %.4f on %d held-out rows",
-            winner.candidate,
+            ranked[0].candidate,
             config.metrics.main,
-            scores.get(config.metrics.main, float("nan")),
+            evaluated.holdout_metrics.get(config.metrics.main, float("nan")),
             evaluated.holdout_rows,
         )
+    return evaluated
+
+
+def _judge(
+    prepared: Prepared,
+    config: PipelineConfig,
+    ranked: tuple[Trained, ...],
+    missing: tuple[str, ...],
+    champion: Version | None,
+    done: Done,
+    tools: Tools,
+) -> Evaluated:
+    from waterflow.modeling.metrics import headline, score_rows
+    from waterflow.steps.judge import judge_holdout
+    from waterflow.steps.opponent import load_holdout
+
+    judged = judge_holdout(config, ranked, champion, load_holdout(prepared, tools), tools)
+    scores = score_rows(judged.predicted, config.task, config.costs)
+    evaluated = Evaluated(
+        ranked=ranked,
+        missing=missing,
+        main_metric=config.metrics.main,
+        exploratory=not config.strategy.promotable,
+        holdout_rows=len(judged.predicted.truth),
+        holdout_metrics=headline(scores),
+        gate=check_gate(config.gate, scores) if config.gate else None,
+        verdict=judged.verdict,
+    )
+    _log_evaluated(prepared, evaluated, scores, judged, config, done, tools)
+    return evaluated
+
+
+def _take_over(
+    prepared: Prepared, hit: Hit[Evaluated], ranked: tuple[Trained, ...], done: Done, tools: Tools
+) -> Evaluated:
+    """Say again what was said of the same models; the pictures stay with the run that drew them."""
+    source = hit.run
+    if source.run_id == prepared.parent_run_id:
+        logger.info("the models were judged by an earlier try")
+        return hit.record
+    logger.info("cached, nothing is judged; %s has this verdict", source)
+    evaluated = hit.record.model_copy(update={"ranked": ranked, "cached_from": source.run_id})
+    metrics = {name: value for name, value in source.metrics.items() if name.startswith("test_")}
+    tags = {name: source.tags[name] for name in COPIED if name in source.tags}
+    verdict = evaluated.verdict
+    if verdict is not None:
+        metrics |= verdict.numbers()
+        tags |= {"waterflow.verdict": verdict.outcome, "waterflow.verdict_reason": verdict.reason}
+    with scratch_folder() as folder:
+        digest = write_record(folder, evaluated.to_json(), EVALUATED_FILE)
+        write_done(folder, done.model_copy(update={"cached_from": source.run_id, "cached_at": source.started_at}))
+        own = {EVALUATED_KEY: done.key, EVALUATED_DIGEST: digest, EVALUATED_FROM: source.run_id}
+        tools.runs.log(prepared.parent_run_id, metrics=metrics, tags=tags | own)
+        tools.runs.log_folder(prepared.parent_run_id, folder)
     return evaluated
 
 
@@ -83,12 +149,13 @@ def check_gate(gate: GateConfig, scores: dict[str, float]) -> GateResult:
     return GateResult(metric=gate.metric, value=value, threshold=bound, rule=rule, passed=passed, reason=reason)
 
 
-def _find_champion(prepared: Prepared, model: str, tools: Tools) -> Version | None:
-    """Give the champion; when a later try asks and it is this run's own winner, the one that it was judged against."""
+def find_opponent(model: str, winner: Trained, tools: Tools) -> Version | None:
+    """Give the champion; where that is the winner's own model, the one that it was judged against to get there."""
     champion = tools.models.find_alias(model, CHAMPION)
-    if champion is None or champion.tags.get("waterflow.parent_run_id") != prepared.parent_run_id:
+    if champion is None or champion.tags.get("waterflow.model_id") != winner.model_id:
         return champion
-    logged = tools.runs.read_json(prepared.parent_run_id, EVALUATED_FILE)
+    parent = champion.tags.get("waterflow.parent_run_id")
+    logged = tools.runs.read_json(parent, EVALUATED_FILE) if parent else None
     verdict = Evaluated.from_json(logged).verdict if logged else None
     before = verdict.champion_version if verdict else None
     return next((entry for entry in tools.models.list_versions(model) if entry.version == before), None)
@@ -98,10 +165,12 @@ def _log_evaluated(
     prepared: Prepared,
     evaluated: Evaluated,
     scores: dict[str, float],
-    judged: Judged,
+    judged: "Judged",
     config: PipelineConfig,
+    done: Done,
     tools: Tools,
 ) -> None:
+    from waterflow.modeling.metrics import confusion
     from waterflow.modeling.plots import plot_candidates, plot_winner  # matplotlib, needed here alone
 
     predicted = judged.predicted
@@ -113,12 +182,6 @@ def _log_evaluated(
         tags["waterflow.exploratory"] = "true"
     if evaluated.gate is not None:
         tags["waterflow.gate"] = evaluated.gate.reason
-    tools.runs.log(
-        prepared.parent_run_id,
-        metrics={f"test_{name}": value for name, value in scores.items()} | judged.metrics(),
-        tags=tags | judged.tags(tools),
-        model_id=winner.model_id,
-    )
     by_candidate = {entry.candidate: entry.metrics for entry in evaluated.ranked}
     figures = plot_winner(predicted, config.task) | {
         "candidates": plot_candidates(by_candidate, config.shown_metrics, winner.candidate, winner.where)
@@ -130,5 +193,12 @@ def _log_evaluated(
         if config.task == "classification":
             write_json(folder / "confusion_matrix_test.json", confusion(predicted))
         judged.write(folder / "verdict")
-        write_json(folder / EVALUATED_FILE, evaluated.to_json())
+        write_done(folder, done)
+        digest = write_record(folder, evaluated.to_json(), EVALUATED_FILE)
+        tools.runs.log(
+            prepared.parent_run_id,
+            metrics={f"test_{name}": value for name, value in scores.items()} | judged.verdict.numbers(),
+            tags=tags | judged.tags(tools) | {EVALUATED_KEY: done.key, EVALUATED_DIGEST: digest},
+            model_id=winner.model_id,
+        )
         tools.runs.log_folder(prepared.parent_run_id, folder)

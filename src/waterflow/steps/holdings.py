@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from waterflow.errors import StoreError
 from waterflow.records import Blob, Evaluated, Prepared, Record
+from waterflow.steps.cache import EVALUATED_FILE
 from waterflow.steps.circumstances import read_provenance
-from waterflow.steps.evaluate import EVALUATED_FILE
 from waterflow.steps.tools import Tools
 from waterflow.tracking.lookup import FoundRun, Lookup
 from waterflow.tracking.models import Version

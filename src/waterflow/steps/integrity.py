@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import StoreError, TrackingError, WaterflowError, first_line
 from waterflow.records import Evaluated, Origin, Prepared, Trained
+from waterflow.steps.cache import EVALUATED_FILE
 from waterflow.steps.chain import Chain
-from waterflow.steps.evaluate import EVALUATED_FILE
 from waterflow.steps.holdings import objects_of
 from waterflow.steps.proofs import Proofs
 from waterflow.steps.tools import Tools, load_config

@@ -35,12 +35,6 @@ class Judged:
     predicted: Predicted
     report: Report
 
-    def metrics(self) -> dict[str, float]:
-        """Give the verdict's numbers as metrics of a run."""
-        names = ("difference", "low", "high", "p_value", "smallest_detectable")
-        values = {f"verdict_{name}": getattr(self.verdict, name) for name in names}
-        return {name: value for name, value in values.items() if value is not None}
-
     def tags(self, tools: Tools) -> dict[str, str]:
         """Give the verdict in words, and where the predictions lie, as tags of a run."""
         tags = {"waterflow.verdict": self.verdict.outcome, "waterflow.verdict_reason": self.verdict.reason}
@@ -69,7 +63,7 @@ def judge(
     what can be is a server that does not answer (UnreachableError) or the challenger's own files (StoreError).
     """
     judged = judge_holdout(config, ranked, champion, load_holdout(prepared, tools), tools)
-    tools.runs.log(prepared.parent_run_id, metrics=judged.metrics(), tags=judged.tags(tools))
+    tools.runs.log(prepared.parent_run_id, metrics=judged.verdict.numbers(), tags=judged.tags(tools))
     with scratch_folder() as folder:
         judged.write(folder / place)
         tools.runs.log_folder(prepared.parent_run_id, folder)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from waterflow.config.compose import choose, choose_scenario, compose_pipeline
+from waterflow.config.compose import check_estimators, choose, choose_scenario, compose_pipeline
 from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig
-from waterflow.data.canonical import canonical_order, write_parquet
+from waterflow.data.canonical import canonical_order, read_parquet, write_parquet
 from waterflow.data.checks import check_rows, check_slices, feature_columns
 from waterflow.data.contract import check_contract
 from waterflow.data.sample import sample_rows
@@ -16,31 +16,33 @@ from waterflow.data.sources import describe_source, read_source, source_facts
 from waterflow.data.split import count_shares, split_rows
 from waterflow.data.window import apply_rule, cut_to_window
 from waterflow.errors import ConfigError
-from waterflow.modeling.leaks import find_leaks
-from waterflow.modeling.metrics import check_costs
-from waterflow.provenance import GitState, action_key, code_digest, environment_digest, git_state
-from waterflow.records import Blob, Prepared, RunRequest, Window
+from waterflow.provenance import GitState, git_state, sha256_of
+from waterflow.records import Blob, Done, Prepared, RunRequest, Share, Window
+from waterflow.steps.action import key_of, preparation, setting_key, write_done
 from waterflow.steps.circumstances import keep_provenance
 from waterflow.steps.contract import breaks_logged
 from waterflow.steps.tools import Tools, lineage_tags, origin_tags, scratch_folder, window_tags
+from waterflow.steps.twins import LEAK_WARNING, SETTING_KEY, find_same_rows, find_twin, was_checked
 from waterflow.stores.base import put_file, put_json
 from waterflow.stores.open import copy_object
-from waterflow.tracking.runs import RunIdentity, write_record
+from waterflow.tracking.runs import RECORD_DIGEST, RunIdentity, write_record
 
 logger = logging.getLogger(__name__)
-
-DATA_MODULES = ("sources", "window", "contract", "sample", "checks", "split", "canonical")
 
 
 def prepare(request: RunRequest, tools: Tools) -> Prepared:
     """Read the source, cut it to the window, check and split the rows, and store them by content.
 
-    A retry finds the run of its first try, and what that try stored: the source is not read a second time.
+    A retry finds the run of its first try, and what that try stored: the source is not read a second time. Another run
+    reads it anew, for a source may have moved on; only what follows from the same rows is taken from an earlier one.
     """
     config = compose_request(request, tools)
-    check_ready(config.candidates)
     window = window_for(request.window, config)
-    key = prepare_key(config, window, tools)
+    action, setting = preparation(config, window, tools), setting_key(config, tools)
+    key = key_of(action)
+    if request.force or not was_checked(config.name, setting, tools):
+        check_estimators(config)
+        check_ready(config.candidates)
     experiment_id = tools.runs.ensure_experiment(config.name)
     git = git_state(tools.project.root)
     opened = tools.runs.open_run(
@@ -48,7 +50,9 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
         RunIdentity(config.name, request.origin.run_id),
         key,
         name=request.origin.run_id,
-        tags=origin_tags(request.origin, config.name, config, tools, git) | window_tags(window),
+        tags=origin_tags(request.origin, config.name, config, tools, git)
+        | window_tags(window)
+        | {SETTING_KEY: setting, "waterflow.force": str(request.force).lower()},
     )
     if opened.record is not None:
         logger.info("prepare was done by an earlier try: run %s", opened.run_id)
@@ -56,8 +60,14 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
     with tools.runs.closing(opened.run_id, success=None), scratch_folder() as folder:
         with breaks_logged(opened.run_id, tools):
             frame = read_rows(config, window, tools)
-        split = split_rows(frame, config)
-        classes = frame[config.target] if config.task == "classification" else None
+        write_parquet(frame, folder / "data.parquet")
+        same = find_same_rows(sha256_of(folder / "data.parquet"), opened.run_id, experiment_id, tools)
+        data = put_file(tools.store, folder / "data.parquet")
+        twin, misses = (None, ()) if request.force else find_twin(same, setting, tools)
+        split, shares = (twin.split, twin.shares) if twin else _split(frame, config, folder, tools)
+        note = f"the same rows as {same[0]}" if same else ""
+        made = action.model_copy(update={"inputs": action.inputs | {"data": data.digest}})
+        done = Done(action=made, key=key, forced=request.force, misses=misses, note=note)
         prepared = Prepared(
             pipeline=config.name,
             origin=request.origin,
@@ -65,35 +75,33 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
             experiment_id=experiment_id,
             parent_run_id=opened.run_id,
             config=put_json(tools.store, config.model_dump(mode="json"), folder),
-            data=_put_frame(frame, folder / "data.parquet", tools),
-            split=_put_frame(split, folder / "split.parquet", tools),
+            data=data,
+            split=split,
             window=window,
             rows=len(frame),
-            shares=count_shares(split["part"], classes),
+            shares=shares,
             candidates=tuple(config.candidates),
+            force=request.force,
         )
-        _warn_of_leaks(frame[split["part"] == "train"], prepared, config, tools)
-        _log_prepared(prepared, config, git, tools)  # the record comes last: a retry that finds it does nothing more
+        leak = twin.leak if twin else _find_leak(frame, folder, config)
+        # The record comes last: a retry that finds it does nothing more.
+        _log_prepared(prepared, config, git, leak, done, tools)
+        if note:
+            logger.info("%s", note)
         for share in prepared.shares:
             logger.info("%s: %d rows %s", share.part, share.rows, share.by_class or "")
     return prepared
 
 
 def compose_request(request: RunRequest, tools: Tools) -> PipelineConfig:
-    """Compose the configuration that a request asks for; raises ConfigError on an unknown name."""
+    """Compose the configuration that a request asks for; raises ConfigError on an unknown name.
+
+    Its estimators are not looked at yet.
+    """
     overrides = (*request.overrides, *choose_scenario(tools.project, request.pipeline, request.scenario))
-    config = compose_pipeline(tools.project, request.pipeline, overrides)
+    config = compose_pipeline(tools.project, request.pipeline, overrides, checked=False)
     choice = choose(config, tools.project, request.strategy, request.candidates)
-    return compose_pipeline(tools.project, request.pipeline, (*overrides, *choice)) if choice else config
-
-
-def prepare_key(config: PipelineConfig, window: Window | None, tools: Tools) -> str:
-    """Name this preparation by what decides it; the window counts where rows are dated."""
-    code = "".join(code_digest(f"waterflow.data.{name}") for name in DATA_MODULES)
-    # Later steps read the whole configuration from this step's record, so all that reaches them counts.
-    whole = config.model_dump(mode="json")
-    inputs = {"window": window.to_json() if window and config.time_column else None, "config": whole}
-    return action_key("prepare", inputs, code, environment_digest(tools.project.lock_file))
+    return compose_pipeline(tools.project, request.pipeline, (*overrides, *choice), checked=False) if choice else config
 
 
 def read_rows(config: PipelineConfig, window: Window | None, tools: Tools) -> pd.DataFrame:
@@ -104,6 +112,8 @@ def read_rows(config: PipelineConfig, window: Window | None, tools: Tools) -> pd
     frame = sample_rows(frame, config)
     check_rows(frame, config)
     if config.costs is not None:
+        from waterflow.modeling.metrics import check_costs
+
         check_costs(frame[config.target].unique(), config.costs)
     check_slices(frame, config)
     logger.info("%d rows from %s", len(frame), describe_source(config.dataset))
@@ -125,27 +135,31 @@ def window_for(asked: Window | None, config: PipelineConfig) -> Window | None:
     return asked
 
 
-def _warn_of_leaks(training: pd.DataFrame, prepared: Prepared, config: PipelineConfig, tools: Tools) -> None:
-    """Raise the warning `leak` on the run for each feature that alone tells the target."""
+def _split(frame: pd.DataFrame, config: PipelineConfig, folder: Path, tools: Tools) -> tuple[Blob, tuple[Share, ...]]:
+    split = split_rows(frame, config)
+    write_parquet(split, folder / "split.parquet")
+    classes = frame[config.target] if config.task == "classification" else None
+    return put_file(tools.store, folder / "split.parquet"), count_shares(split["part"], classes)
+
+
+def _find_leak(frame: pd.DataFrame, folder: Path, config: PipelineConfig) -> str:
+    """Name each feature that alone tells the target of the training rows; empty where none does."""
+    from waterflow.modeling.leaks import find_leaks
+
+    training = frame[(read_parquet(folder / "split.parquet")["part"] == "train").to_numpy()]
     leaks = find_leaks(training[feature_columns(training, config)], training[config.target], config.task)
-    for leak in leaks:
+    return ", ".join(f"{leak.column} ({leak.score:.4f})" for leak in leaks)[:4000]
+
+
+def _log_prepared(
+    prepared: Prepared, config: PipelineConfig, git: GitState, leak: str, done: Done, tools: Tools
+) -> None:
+    if leak:
         logger.warning(
-            "leak: %r alone separates %r (%.4f of 1); if it is known only afterwards, list it in known_after",
-            leak.column,
+            "leak: columns that alone separate %r, and how well: %s; list in known_after what is known only then",
             config.target,
-            leak.score,
+            leak,
         )
-    if leaks:
-        named = ", ".join(f"{leak.column} ({leak.score:.4f})" for leak in leaks)
-        tools.runs.log(prepared.parent_run_id, tags={"waterflow.warning.leak": named[:4000]})
-
-
-def _put_frame(frame: pd.DataFrame, path: Path, tools: Tools) -> Blob:
-    write_parquet(frame, path)
-    return put_file(tools.store, path)
-
-
-def _log_prepared(prepared: Prepared, config: PipelineConfig, git: GitState, tools: Tools) -> None:
     params = {
         "strategy": config.strategy.name,
         "scenario": config.scenario or "–",
@@ -156,8 +170,6 @@ def _log_prepared(prepared: Prepared, config: PipelineConfig, git: GitState, too
         "rows": prepared.rows,
         **{f"rows_{share.part}": share.rows for share in prepared.shares},
     }
-    source = {f"waterflow.source_{name}": value for name, value in source_facts(config.dataset).items()}
-    tools.runs.log(prepared.parent_run_id, params=params, tags=lineage_tags(prepared) | source)
     tools.runs.log_dataset(
         prepared.parent_run_id,
         name=config.name,
@@ -168,6 +180,11 @@ def _log_prepared(prepared: Prepared, config: PipelineConfig, git: GitState, too
     )
     with scratch_folder() as folder:
         keep_provenance(config, git.commit, git.dirty, tools, folder)
-        write_record(folder, prepared.to_json())
+        digest = write_record(folder, prepared.to_json())
+        write_done(folder, done)
+        warned = {LEAK_WARNING: leak} if leak else {}
+        source = {f"waterflow.source_{name}": value for name, value in source_facts(config.dataset).items()}
+        tags = lineage_tags(prepared) | source | warned | {RECORD_DIGEST: digest}
+        tools.runs.log(prepared.parent_run_id, params=params, tags=tags)
         (folder / "waterflow" / "config.json").write_text(config.model_dump_json(indent=2), "utf-8")
         tools.runs.log_folder(prepared.parent_run_id, folder)

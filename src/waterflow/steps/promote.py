@@ -8,7 +8,6 @@ from waterflow.ledger.replay import rolled_back
 from waterflow.records import Approval, Check, Decision, Prepared, Registered, Verdict
 from waterflow.steps.champion import actor_of, dethrone_challenger, project, settle
 from waterflow.steps.decide import exclude, weigh
-from waterflow.steps.judge import judge
 from waterflow.steps.staging import check_version, serving_process
 from waterflow.steps.tools import Tools, load_config
 from waterflow.tracking.models import CHALLENGER, Version
@@ -23,11 +22,15 @@ def promote(prepared: Prepared, registered: Registered, tools: Tools, approval: 
     """Decide on the version that a run registered, write that down, and move the champion's alias if it won.
 
     The row comes first, the alias follows: a retry finds the row, and moves the alias unless that was done. When the
-    champion is another one than the verdict was about, the version is judged again. The run is closed as FINISHED.
+    champion is another one than the verdict was about, the version is judged again. The run is closed as FINISHED; that
+    is all there is to do where `register` found nothing new.
 
     Raises UnreachableError when a server does not answer; the same call finishes the job later.
     """
     with tools.runs.closing(prepared.parent_run_id):
+        if not registered.new:
+            logger.info("%s: cached, %s", registered.model, registered.reason)
+            return registered
         config = load_config(prepared, tools)
         decision = find_or_make(prepared, registered, config, tools, approval)
         project(config.name, tools)
@@ -102,6 +105,8 @@ def fresh_verdict(
     verdict, present = registered.evaluated.verdict, champion.version if champion else None
     if verdict is not None and verdict.champion_version == present:
         return verdict
+    from waterflow.steps.judge import judge  # scikit-learn
+
     place = "verdict_against_baseline" if present is None else f"verdict_against_{present}"
     logger.info("champion is %s by now: judging again", "nobody" if present is None else f"version {present}")
     return judge(prepared, config, registered.evaluated.ranked, champion, tools, place=place)

@@ -4,10 +4,10 @@ import logging
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.ledger.replay import rolled_back
-from waterflow.modeling.card import model_card
 from waterflow.records import Check, Evaluated, Prepared, Registered
 from waterflow.steps.decide import ACTION_KEY, READ_AT, exclude
 from waterflow.steps.lineage import log_lineage
+from waterflow.steps.novelty import find_known, is_settled, log_registration, say_nothing_new
 from waterflow.steps.staging import STAGING_FILE, check_version, first_failure, serving_process
 from waterflow.steps.tools import Tools, airflow_url, lineage_tags, load_config
 from waterflow.tracking.models import CHALLENGER, CHAMPION
@@ -19,31 +19,46 @@ def register(prepared: Prepared, evaluated: Evaluated, tools: Tools) -> Register
     """Make the winner a version of the pipeline's registered model.
 
     One whose verdict is `promote`, and that nothing else keeps from the champion's place, gets the alias challenger
-    and is checked as it would be served. Repeating it changes nothing; the run stays open for `promote`.
+    and is checked as it would be served. Repeating it changes nothing; the run stays open for `promote`. A model that
+    is a version already gets no second one; where nothing is left to decide about it either, `new` is False.
     """
     with tools.runs.closing(prepared.parent_run_id, success=None):
         config = load_config(prepared, tools)
-        reason = find_obstacle(prepared, evaluated, config, tools)
-        if reason is None:
-            version, checks = register_and_stage(prepared, evaluated, config, tools)
-            reason = first_failure(checks) or (evaluated.verdict.reason if evaluated.verdict else "")
+        known = find_known(prepared, evaluated, config.name, tools)
+        # The champion's own model needs no look into the ledger, and most runs without news end here.
+        reigns = known is not None and CHAMPION in known.aliases
+        reason = None if reigns else find_obstacle(prepared, evaluated, config, tools)
+        if known is not None and not prepared.force and is_settled(known, evaluated, reason, tools):
+            registered = say_nothing_new(prepared, evaluated, config, known, tools)
         else:
-            version, checks = make_version(prepared, evaluated, config, tools), ()
-        logger.info("%s version %d: %s", config.name, version, reason)
-        _tell(prepared, evaluated, config, version, tools)
-        log_lineage(config.name, version, prepared.parent_run_id, tools)
-        return Registered(
-            model=config.name,
-            version=version,
-            aliases=tools.models.aliases_of(config.name, version),
-            reason=reason,
-            evaluated=evaluated,
-            shown_metrics=config.shown_metrics,
-            parent_run_id=prepared.parent_run_id,
-            experiment_id=prepared.experiment_id,
-            checks=checks,
-            awaits_approval=config.promotion.approval == "human" and bool(checks) and first_failure(checks) is None,
-        )
+            registered = _register(prepared, evaluated, config, reason, tools)
+        log_registration(prepared, registered, config, tools)
+        return registered
+
+
+def _register(
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, reason: str | None, tools: Tools
+) -> Registered:
+    if reason is None:
+        version, checks = register_and_stage(prepared, evaluated, config, tools)
+        reason = first_failure(checks) or (evaluated.verdict.reason if evaluated.verdict else "")
+    else:
+        version, checks = make_version(prepared, evaluated, config, tools), ()
+    logger.info("%s version %d: %s", config.name, version, reason)
+    _tell(prepared, evaluated, config, version, tools)
+    log_lineage(config.name, version, prepared.parent_run_id, tools)
+    return Registered(
+        model=config.name,
+        version=version,
+        aliases=tools.models.aliases_of(config.name, version),
+        reason=reason,
+        evaluated=evaluated,
+        shown_metrics=config.shown_metrics,
+        parent_run_id=prepared.parent_run_id,
+        experiment_id=prepared.experiment_id,
+        checks=checks,
+        awaits_approval=config.promotion.approval == "human" and bool(checks) and first_failure(checks) is None,
+    )
 
 
 def find_obstacle(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools) -> str | None:
@@ -73,7 +88,12 @@ def register_and_stage(
 
 def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools) -> int:
     """Register the winner with its card, and with the tags by which it can be traced; again, it finds the version."""
+    from waterflow.modeling.card import model_card
+
     winner = evaluated.winner
+    existing = tools.models.find_by_model(config.name, winner.model_id)
+    if existing is not None:
+        return existing.version
     tags = lineage_tags(prepared) | {
         "waterflow.parent_run_id": prepared.parent_run_id,
         "waterflow.dag_run_id": prepared.origin.run_id,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from waterflow.errors import LedgerError
 from waterflow.ledger.replay import champion_before, reigning
 from waterflow.records import Decision, Evaluated, Prepared
+from waterflow.steps.cache import EVALUATED_FILE
 from waterflow.steps.champion import project, settle
-from waterflow.steps.evaluate import EVALUATED_FILE
 from waterflow.steps.staging import check_version, first_failure, serving_process
 from waterflow.steps.tools import Tools, load_config
 from waterflow.tracking.models import Version

@@ -14,7 +14,8 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet
 from waterflow.errors import StoreError
 from waterflow.records import Blob, Check, Evaluated, Prepared
-from waterflow.steps.tools import Tools, load_rows, scratch_folder, write_json
+from waterflow.steps.rows import load_rows
+from waterflow.steps.tools import Tools, scratch_folder, write_json
 from waterflow.stores.base import get_file
 from waterflow.tracking.serving import Served, ServingProcess
 

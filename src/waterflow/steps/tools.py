@@ -12,18 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import joblib
-
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
-from waterflow.data.canonical import read_parquet
 from waterflow.errors import ConfigError
-from waterflow.modeling.fitting import Rows
 from waterflow.provenance import GitState, git_state, lock_digest
-from waterflow.records import Origin, Part, Prepared, Window
-from waterflow.steps.parts import divide_parts
-from waterflow.stores.base import ObjectStore, get_file, get_json
+from waterflow.records import Origin, Prepared, Window
+from waterflow.stores.base import ObjectStore, get_json
 from waterflow.tracking.models import ModelStore
 from waterflow.tracking.runs import RunStore
 
@@ -68,14 +63,6 @@ def load_config(prepared: Prepared, tools: Tools) -> PipelineConfig:
         return PipelineConfig.model_validate(get_json(tools.store, prepared.config, folder))
 
 
-def load_rows(prepared: Prepared, config: PipelineConfig, tools: Tools, parts: tuple[Part, ...]) -> dict[Part, Rows]:
-    """Read the prepared rows by their digest and divide them by their stored parts, with their folds if they have."""
-    with scratch_folder() as folder:
-        frame = read_parquet(get_file(tools.store, prepared.data, folder / "data.parquet"))
-        split = read_parquet(get_file(tools.store, prepared.split, folder / "split.parquet"))
-    return divide_parts(frame, split, config, parts)
-
-
 def count_threads(environment: Mapping[str, str] | None = None) -> int:
     """Count the cores that one fit may use: what `WATERFLOW_THREADS` or `OMP_NUM_THREADS` says, else all.
 
@@ -88,7 +75,9 @@ def count_threads(environment: Mapping[str, str] | None = None) -> int:
             if not value.isdecimal() or int(value) == 0:
                 raise ConfigError(f"{name}: {value!r} is no number of threads; write it like 2, or leave it out")
             return int(value)
-    return joblib.cpu_count()  # of this process: a container or a mask may leave it fewer than the machine has
+    import joblib
+
+    return int(joblib.cpu_count())  # of this process: a container or a mask may leave it fewer than the machine has
 
 
 def origin_tags(

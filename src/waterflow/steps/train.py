@@ -1,44 +1,54 @@
 """train: one candidate, fitted on the training rows, scored where selection may look, logged with its model."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError
-from waterflow.modeling.boosting import bare
-from waterflow.modeling.fitting import Rows
-from waterflow.modeling.metrics import confusion, headline
-from waterflow.provenance import action_key, code_digest, environment_digest, model_requirements, user_code
-from waterflow.records import Origin, Prepared, ScoredOn, Trained
-from waterflow.steps.candidates import Judged, Setting, judge_candidate
+from waterflow.provenance import model_requirements
+from waterflow.records import Done, Origin, Prepared, ScoredOn, Trained
+from waterflow.steps.action import fitting, key_of, write_done
+from waterflow.steps.cache import CACHED_FROM, Hit, Lookup, find_trained, note_of
+from waterflow.steps.rows import load_rows
 from waterflow.steps.tools import (
     Tools,
     count_threads,
     lineage_tags,
     load_config,
-    load_rows,
     origin_tags,
     scratch_folder,
     write_json,
 )
-from waterflow.steps.trials import write_trials
-from waterflow.tracking.runs import RunIdentity, write_record
+from waterflow.tracking.runs import RECORD_DIGEST, RunIdentity, write_record
+
+if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
+    from waterflow.modeling.fitting import Rows
+    from waterflow.steps.candidates import Judged
 
 logger = logging.getLogger(__name__)
 
-FIT_MODULES = ("waterflow.modeling.fitting", "waterflow.modeling.metrics")
 EXAMPLE_ROWS = 5
+COPIED = (
+    "waterflow.model_",
+    "waterflow.fit_warnings",
+    "waterflow.unused_columns",
+    "waterflow.trials_",
+    "waterflow.tuning_note",
+)
 
 
 def train(prepared: Prepared, candidate: str, origin: Origin, tools: Tools) -> Trained:
     """Fit one candidate in its nested MLflow run; `origin` tells the try.
 
-    A finished run of the same action key is returned untouched. Raises FitError when the fit fails or the main
-    metric is undefined for it; the run is then FAILED and says why.
+    What an earlier try of this run has finished is returned untouched. What another run has made of the same inputs is
+    used again, once its record and its model's files were verified, unless the run is forced. Raises FitError when
+    the fit fails or the main metric is undefined for it; the run is then FAILED and says why.
     """
     config = load_config(prepared, tools)
     if candidate not in config.candidates:
         raise ConfigError(f"candidate: {candidate!r} was not prepared; valid: {', '.join(config.candidates)}")
-    key = train_key(prepared, config, candidate, tools)
+    action = fitting(prepared, config, candidate, tools)
+    key = key_of(action)
     opened = tools.runs.open_run(
         prepared.experiment_id,
         RunIdentity(prepared.pipeline, prepared.origin.run_id, candidate),
@@ -53,43 +63,92 @@ def train(prepared: Prepared, candidate: str, origin: Origin, tools: Tools) -> T
         if opened.record is not None:
             logger.info("%s was trained by an earlier try: run %s", candidate, opened.run_id)
             return Trained.from_json(opened.record)
-        part: ScoredOn = config.strategy.select_on
-        rows = load_rows(prepared, config, tools, ("train",) if part == "folds" else ("train", part))
-        logger.info("fitting %s on %d rows", candidate, len(rows["train"].target))
-        setting = Setting(tools.profile.find_database, key, count_threads())
-        judged = judge_candidate(config, candidate, rows, setting)
-        trained = _log_judged(prepared, config, candidate, opened.run_id, key, judged, rows["train"], tools)
-        logger.info("%s: %s %.4f %s", candidate, config.metrics.main, judged.scores[config.metrics.main], trained.where)
-    return trained
+        found = Lookup[Trained](None) if prepared.force else find_trained(prepared, key, config.metrics.main, tools)
+        done = Done(action=action, key=key, forced=prepared.force, misses=found.misses)
+        if found.hit is not None:
+            logger.info("%s: cached, nothing is fitted; %s has this model", candidate, found.hit.run)
+            return _log_cached(prepared, found.hit, opened.run_id, done, tools)
+        return _fit(prepared, config, opened.run_id, done, tools)
 
 
 def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, tools: Tools) -> str:
-    """Name this fit by what decides it: rows, split, its own section of the configuration, code, environment."""
-    modules = [*FIT_MODULES]
-    if config.strategy.select_on == "folds":
-        modules.append("waterflow.modeling.folds")
-    if config.search_of(candidate) is not None:
-        modules.append("waterflow.modeling.tuning")
-    estimator = config.candidates[candidate].estimator
-    code = "".join(code_digest(name) for name in modules) + user_code(estimator)
-    inputs = {
-        "data": prepared.data.digest,
-        "split": prepared.split.digest,
-        "config": config.train_section(candidate),
-    }
-    return action_key("train", inputs, code, environment_digest(tools.project.lock_file, estimator))
+    """Give the key of a candidate's fit as things stand now: another one than a record's means that it cannot recur."""
+    return key_of(fitting(prepared, config, candidate, tools))
+
+
+def _fit(prepared: Prepared, config: PipelineConfig, run_id: str, done: Done, tools: Tools) -> Trained:
+    from waterflow.steps.candidates import Setting, judge_candidate
+
+    part: ScoredOn = config.strategy.select_on
+    candidate = done.action.subject
+    rows = load_rows(prepared, config, tools, ("train",) if part == "folds" else ("train", part))
+    logger.info("fitting %s on %d rows", candidate, len(rows["train"].target))
+    setting = Setting(tools.profile.find_database, _study_of(prepared, done), count_threads())
+    judged = judge_candidate(config, candidate, rows, setting)
+    trained = _log_judged(prepared, config, run_id, done, judged, rows["train"], tools)
+    logger.info("%s: %s %.4f %s", candidate, config.metrics.main, judged.scores[config.metrics.main], trained.where)
+    return trained
+
+
+def _log_cached(prepared: Prepared, hit: Hit[Trained], run_id: str, done: Done, tools: Tools) -> Trained:
+    """Copy what compares runs in MLflow; the model stays with the run that fitted it."""
+    source = hit.run
+    trained = hit.record.model_copy(
+        update={"candidate": done.action.subject, "run_id": run_id, "cached_from": source.run_id}
+    )
+    copied = {name: source.tags[name] for name in source.tags if name.startswith(COPIED)}
+    with scratch_folder() as folder:
+        digest = write_record(folder, trained.to_json())
+        write_done(folder, done.model_copy(update={"cached_from": source.run_id, "cached_at": source.started_at}))
+        tools.runs.log(
+            run_id,
+            params=source.params,
+            metrics=source.metrics,
+            tags=copied
+            | {
+                "waterflow.cached": "true",
+                CACHED_FROM: source.run_id,
+                RECORD_DIGEST: digest,
+                "mlflow.note.content": note_of(source, prepared.experiment_id, "it was fitted", tools),
+            },
+        )
+        rows = next(share.rows for share in prepared.shares if share.part == "train")
+        _log_dataset(prepared, run_id, rows, tools, trained.model_id)
+        tools.runs.log_folder(run_id, folder)
+    return trained
+
+
+def _log_dataset(prepared: Prepared, run_id: str, rows: int, tools: Tools, model_id: str | None = None) -> None:
+    tools.runs.log_dataset(
+        run_id,
+        name=prepared.pipeline,
+        digest=prepared.data.digest,
+        source=f"{tools.store.uri}/{prepared.data.key}",
+        rows=rows,
+        context="train",
+        model_id=model_id,
+    )
+
+
+def _study_of(prepared: Prepared, done: Done) -> str:
+    """Name the search: a retry goes on with its trials, and so does a later run, but a forced one tries anew."""
+    return f"{done.key}-{prepared.parent_run_id}" if prepared.force else done.key
 
 
 def _log_judged(
     prepared: Prepared,
     config: PipelineConfig,
-    candidate: str,
     run_id: str,
-    key: str,
-    judged: Judged,
-    train_rows: Rows,
+    done: Done,
+    judged: "Judged",
+    train_rows: "Rows",
     tools: Tools,
 ) -> Trained:
+    from waterflow.modeling.boosting import bare
+    from waterflow.modeling.metrics import confusion, headline
+    from waterflow.steps.trials import write_trials
+
+    candidate = done.action.subject
     fitted, part, chosen = judged.fitted, config.strategy.select_on, config.candidates[candidate]
     model = tools.models.log_model(
         fitted.pipeline,
@@ -103,24 +162,10 @@ def _log_judged(
     estimator = bare(fitted.pipeline.named_steps["model"])
     metrics = {f"{part}_{name}": value for name, value in judged.scores.items()}
     metrics |= {f"{part}_{name}_std": value for name, value in judged.spread.items()}
-    tools.runs.log(
-        run_id,
-        params={"estimator": chosen.estimator, **estimator.get_params(deep=False)},
-        metrics=metrics | {"fit_seconds": fitted.fit_seconds},
-        tags={"waterflow.model_id": model.model_id, "waterflow.model_digest": model.digest} | _notes(judged, candidate),
-        model_id=model.model_id,
-    )
-    tools.runs.log_dataset(
-        run_id,
-        name=prepared.pipeline,
-        digest=prepared.data.digest,
-        source=f"{tools.store.uri}/{prepared.data.key}",
-        rows=len(train_rows.target),
-        context="train",
-    )
+    tags = {"waterflow.model_id": model.model_id, "waterflow.model_digest": model.digest}
     trained = Trained(
         candidate=candidate,
-        action_key=key,
+        action_key=done.key,
         run_id=run_id,
         model_id=model.model_id,
         scored_on=part,
@@ -133,16 +178,25 @@ def _log_judged(
         fit_seconds=fitted.fit_seconds,
     )
     with scratch_folder() as folder:
-        write_record(folder, trained.to_json())
+        digest = write_record(folder, trained.to_json())
+        write_done(folder, done)
         if judged.predicted is not None and config.task == "classification":
             write_json(folder / f"confusion_matrix_{part}.json", confusion(judged.predicted))
         if judged.tuned is not None:
             write_trials(folder / "tuning", judged.tuned, config.metrics.main)
+        tools.runs.log(
+            run_id,
+            params={"estimator": chosen.estimator, **estimator.get_params(deep=False)},
+            metrics=metrics | {"fit_seconds": fitted.fit_seconds},
+            tags=tags | {RECORD_DIGEST: digest} | _notes(judged, candidate),
+            model_id=model.model_id,
+        )
+        _log_dataset(prepared, run_id, len(train_rows.target), tools)
         tools.runs.log_folder(run_id, folder)
     return trained
 
 
-def _notes(judged: Judged, candidate: str) -> dict[str, str]:
+def _notes(judged: "Judged", candidate: str) -> dict[str, str]:
     """Say as tags what a person should know of a fit, and warn of what may be wrong with it."""
     tags: dict[str, str] = {}
     if judged.fitted.warnings:

@@ -1,10 +1,12 @@
 """What an object store is, and the content addresses that lie on top of it.
 
-A blob lives under `blobs/<first two hex digits>/<sha256>`. It is written once and never overwritten, and
-its bytes are held against its name each time they are read.
+A blob lives under `blobs/<first two hex digits>/<sha256>`. It is written once, and overwritten only where its bytes
+are no longer those of its name; they are held against it each time they are read, and when they are put again.
 """
 
 import json
+import logging
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +16,10 @@ from typing import Any, Protocol
 from waterflow.errors import StoreError
 from waterflow.provenance import sha256_of
 from waterflow.records import Blob
+
+logger = logging.getLogger(__name__)
+
+GONE = "it is gone"
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,8 @@ class ObjectStore(Protocol):
         """Say whether an object is there; raises UnreachableError when that cannot be known."""
         ...
 
-    def upload(self, key: str, path: Path) -> None:
-        """Store the file's bytes under `key`; an object of that key that is already there stays as it is."""
+    def upload(self, key: str, path: Path, *, replace: bool = False) -> None:
+        """Store the file's bytes under `key`; an object that is already there stays, unless it is to be replaced."""
         ...
 
     def download(self, key: str, path: Path) -> None:
@@ -55,11 +61,34 @@ class ObjectStore(Protocol):
 
 
 def put_file(store: ObjectStore, path: Path) -> Blob:
-    """Store a file under the sha256 of its bytes."""
+    """Store a file under the sha256 of its bytes; an object there that was damaged is made good."""
     digest = sha256_of(path)
-    key = f"blobs/{digest[:2]}/{digest}"
-    store.upload(key, path)
-    return Blob(key=key, digest=digest, size_bytes=path.stat().st_size)
+    blob = Blob(key=blob_key(digest), digest=digest, size_bytes=path.stat().st_size)
+    problem = find_problem(store, blob)
+    if problem is not None and problem != GONE:
+        logger.warning("%s/%s: %s; written anew", store.uri, blob.key, problem)
+    store.upload(blob.key, path, replace=problem not in (None, GONE))
+    return blob
+
+
+def blob_key(digest: str) -> str:
+    """Give the key of a blob."""
+    return f"blobs/{digest[:2]}/{digest}"
+
+
+def find_problem(store: ObjectStore, blob: Blob) -> str | None:
+    """Say what is wrong with a stored blob, read to its last byte: it is gone, or its bytes are others; None if not.
+
+    Raises UnreachableError when that cannot be known.
+    """
+    if not store.exists(blob.key):
+        return GONE
+    with tempfile.TemporaryDirectory(prefix="waterflow-") as folder:
+        try:
+            get_file(store, blob, Path(folder) / "blob")
+        except StoreError:
+            return "its bytes were altered or cut short"
+    return None
 
 
 def get_file(store: ObjectStore, blob: Blob, path: Path) -> Path:

@@ -37,10 +37,13 @@ class FolderStore:
         """Say whether there is such a file."""
         return (self._root / key).is_file()
 
-    def upload(self, key: str, path: Path) -> None:
-        """Copy the file to its place, unless an object is there already; that one then counts as stored just now."""
+    def upload(self, key: str, path: Path, *, replace: bool = False) -> None:
+        """Copy the file to its place, unless an object is there already that is not to be replaced.
+
+        That one then counts as stored just now.
+        """
         target = self._root / key
-        if target.exists():
+        if target.exists() and not replace:
             with suppress(OSError):  # another user's file can be read and not touched
                 os.utime(target)
             return

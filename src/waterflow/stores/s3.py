@@ -49,9 +49,9 @@ class S3Store:
             raise
         return True
 
-    def upload(self, key: str, path: Path) -> None:
-        """Send the file, in parts where it is large, unless an object is there already."""
-        if self.exists(key):
+    def upload(self, key: str, path: Path, *, replace: bool = False) -> None:
+        """Send the file, in parts where it is large, unless an object is there that is not to be replaced."""
+        if not replace and self.exists(key):
             return
         with self._translated(key):
             self._client.upload_file(str(path), self._bucket, self._prefix + key)

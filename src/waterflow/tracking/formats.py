@@ -7,19 +7,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cloudpickle
-import mlflow
-import mlflow.sklearn
 from mlflow import pyfunc
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.utils import requirements_utils
-from sklearn.pipeline import Pipeline
 
-from waterflow.modeling.bert import BertClassifier, inference
 from waterflow.provenance import digest_of, sha256_of
+
+if TYPE_CHECKING:  # scikit-learn takes a second to import, and a run in which nothing is fitted needs none of it
+    from sklearn.pipeline import Pipeline
+
+    from waterflow.modeling.bert import BertClassifier
 
 
 class Format(Protocol):
@@ -27,14 +28,14 @@ class Format(Protocol):
 
     name: str
 
-    def save(self, pipeline: Pipeline, folder: Path, description: Model, **given: Any) -> None:
+    def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
         """Write all files of the model to `folder`, MLflow's `MLmodel` among them, and complete `description`.
 
         `given` are the keyword arguments that MLflow's flavours share: signature, input_example, pip_requirements.
         """
         ...
 
-    def load(self, folder: Path) -> Pipeline:
+    def load(self, folder: Path) -> "Pipeline":
         """Give back the fitted pipeline."""
         ...
 
@@ -53,8 +54,10 @@ class Cloudpickled:
     name = "cloudpickle"
     file = "model.pkl"
 
-    def save(self, pipeline: Pipeline, folder: Path, description: Model, **given: Any) -> None:
+    def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
         """See `Format`."""
+        import mlflow.sklearn
+
         mlflow.sklearn.save_model(
             pipeline,
             str(folder),
@@ -63,8 +66,10 @@ class Cloudpickled:
             **given,
         )
 
-    def load(self, folder: Path) -> Pipeline:
+    def load(self, folder: Path) -> "Pipeline":
         """See `Format`."""
+        import mlflow.sklearn
+
         return mlflow.sklearn.load_model(str(folder))
 
     def digest(self, folder: Path) -> str:
@@ -82,10 +87,13 @@ class FineTuned:
     name = "transformers"
     module = "waterflow_text_model"
 
-    def save(self, pipeline: Pipeline, folder: Path, description: Model, **given: Any) -> None:
+    def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
         """See `Format`."""
         import mlflow.transformers
         from huggingface_hub import ModelCard
+        from sklearn.pipeline import Pipeline
+
+        from waterflow.modeling.bert import inference
 
         estimator: BertClassifier = pipeline[-1]
         # Without a card MLflow asks the hub for the checkpoint's.
@@ -107,8 +115,12 @@ class FineTuned:
         description.flavors[pyfunc.FLAVOR_NAME] |= {pyfunc.MAIN: self.module, pyfunc.CODE: "code"}
         description.save(str(folder / MLMODEL_FILE_NAME))
 
-    def load(self, folder: Path) -> Pipeline:
+    def load(self, folder: Path) -> "Pipeline":
         """See `Format`."""
+        from sklearn.pipeline import Pipeline
+
+        from waterflow.modeling.bert import BertClassifier, inference
+
         loaded = inference.TextModel(folder)
         name, _ = loaded.steps.steps[-1]
         estimator = BertClassifier.from_settings(loaded.settings, loaded.model, loaded.tokenizer)
@@ -116,6 +128,8 @@ class FineTuned:
 
     def digest(self, folder: Path) -> str:
         """See `Format`. What MLflow adds when it sends or fetches a model, and what it alone reads, is left out."""
+        from waterflow.modeling.bert import inference
+
         parts = [folder / name for name in (*inference.PARTS, f"code/{self.module}.py")]
         files = [path for part in parts for path in [part, *part.rglob("*")] if path.is_file()]
         return digest_of({path.relative_to(folder).as_posix(): sha256_of(path) for path in files})
@@ -124,8 +138,10 @@ class FineTuned:
 FORMATS: dict[str, Format] = {kind.name: kind for kind in (Cloudpickled(), FineTuned())}
 
 
-def format_of(pipeline: Pipeline) -> Format:
+def format_of(pipeline: "Pipeline") -> Format:
     """Choose how to save a fitted pipeline."""
+    from waterflow.modeling.bert import BertClassifier
+
     return FORMATS["transformers" if isinstance(pipeline[-1], BertClassifier) else "cloudpickle"]
 
 

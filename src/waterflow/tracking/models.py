@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import cloudpickle
 import mlflow
@@ -18,10 +20,12 @@ from mlflow.models import Model, infer_signature
 
 import waterflow
 from waterflow.errors import StoreError, TrackingError, first_line
+from waterflow.provenance import digest_of, sha256_of
 from waterflow.tracking.errors import translated
 from waterflow.tracking.formats import FORMATS, Format, format_of, without_advice, without_package_map
 
 CHALLENGER, CHAMPION = "challenger", "champion"
+FILES_DIGEST = "waterflow.files_sha256"
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ class ModelStore:
             description.model_id = description.model_uuid = model.model_id
             description.artifact_path = model.artifact_location
             description.save(str(folder / "MLmodel"))
+            self._client.set_logged_model_tags(model.model_id, {FILES_DIGEST: _digest_of_all(folder)})
             with self._finalizing(model.model_id):
                 self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
                 self._client.log_model_artifacts(model.model_id, str(folder))
@@ -112,6 +117,37 @@ class ModelStore:
             if expected is not None and found != expected:
                 raise StoreError(f"model {model_id}: its files are not those that were logged; they were altered")
             return kind.load(path)
+
+    def verify(self, model_id: str) -> None:
+        """Hold every file of a logged model against what was logged; raises StoreError, in a clause, where one differs.
+
+        Raises UnreachableError when that cannot be known.
+        """
+        with translated(self._uri), tempfile.TemporaryDirectory() as folder:
+            mlflow.set_tracking_uri(self._uri)
+            try:
+                model = self._client.get_logged_model(model_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                raise StoreError(f"its model {model_id} is gone") from error
+            path = local_folder(model.artifact_location)
+            try:
+                if path is None:
+                    if not self.has_files(model_id):
+                        raise StoreError(f"the files of its model {model_id} are gone")
+                    path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
+                found = _digest_of_all(path)
+            except OSError as error:
+                raise StoreError(f"the files of its model {model_id} cannot be read ({first_line(error)})") from error
+        if model.status != LoggedModelStatus.READY or found != model.tags.get(FILES_DIGEST):
+            raise StoreError(f"the files of its model {model_id} are not those that were logged")
+
+    def find_by_model(self, model: str, model_id: str) -> Version | None:
+        """Give the version that a logged model was registered as; None where it was not, or there is no such model."""
+        with translated(self._uri):
+            found = self._client.search_model_versions(f"name = '{model}' and tags.`waterflow.model_id` = '{model_id}'")
+        return self.get_version(model, min(int(entry.version) for entry in found)) if found else None
 
     def has_files(self, model_id: str) -> bool:
         """Say whether a logged model and its file are still there, without asking for the file itself.
@@ -282,6 +318,23 @@ def _without_zones(example: pd.DataFrame) -> pd.DataFrame:
     """Give times in UTC without their zone: MLflow's signature knows no others, and refuses those at prediction."""
     zoned = example.select_dtypes("datetimetz")
     return example.assign(**{str(name): column.dt.tz_convert(None) for name, column in zoned.items()})
+
+
+def local_folder(uri: str) -> Path | None:
+    """Give the folder that an address of artifacts is; None where they come through a server."""
+    if uri.startswith("file:"):
+        return Path(url2pathname(urlsplit(uri).path))
+    return None if "://" in uri or ":/" in uri else Path(uri)
+
+
+def _digest_of_all(folder: Path) -> str:
+    """Hash all files of a model's folder; what MLflow adds when it fetches a registered version is left out."""
+    files = {
+        path.relative_to(folder).as_posix(): sha256_of(path)
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "registered_model_meta"
+    }
+    return digest_of(files)
 
 
 def _format_in(tags: Mapping[str, str]) -> Format:

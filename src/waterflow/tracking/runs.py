@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, Run, RunStatus, RunTag
 from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.exceptions import MlflowException, RestException
 
 from waterflow.config.profile import Profile
-from waterflow.provenance import digest_of
+from waterflow.provenance import digest_of, sha256_of
 from waterflow.tracking.errors import check_reachable, translated
 
 logger = logging.getLogger(__name__)
 
 RECORD_FILE = "waterflow/record.json"
+RECORD_DIGEST = "waterflow.record_digest"
 MAX_PARAM_LENGTH = 6000
 # MLflow's UI would otherwise guess that an experiment is about language models.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -169,8 +170,10 @@ class RunStore:
                 tags=[RunTag(key, value) for key, value in (tags or {}).items()],
             )
 
-    def log_dataset(self, run_id: str, *, name: str, digest: str, source: str, rows: int, context: str) -> None:
-        """Attach a data set input; MLflow takes 36 characters of the digest."""
+    def log_dataset(
+        self, run_id: str, *, name: str, digest: str, source: str, rows: int, context: str, model_id: str | None = None
+    ) -> None:
+        """Attach a data set input, and a model of another run that is used; MLflow takes 36 letters of a digest."""
         dataset = Dataset(
             name=name,
             digest=digest[:36],
@@ -179,7 +182,11 @@ class RunStore:
             profile=json.dumps({"num_rows": rows}),
         )
         with translated(self.uri):
-            self.client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])])
+            self.client.log_inputs(
+                run_id,
+                [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])],
+                [LoggedModelInput(model_id)] if model_id else None,
+            )
 
     def log_folder(self, run_id: str, folder: Path) -> None:
         """Upload every file below `folder` as the run's artifacts."""
@@ -283,6 +290,11 @@ class RunStore:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 path = self.client.download_artifacts(run.info.run_id, RECORD_FILE, folder)
+                if sha256_of(Path(path)) != run.data.tags.get(RECORD_DIGEST, sha256_of(Path(path))):
+                    logger.warning(
+                        "the record of run %s was altered or cut short: its step is done again", run.info.run_id
+                    )
+                    return None
                 content = json.loads(Path(path).read_text("utf-8"))
             except (MlflowException, OSError, ValueError):
                 return None
@@ -297,11 +309,15 @@ class RunStore:
             logger.warning("MLflow run %s could not be closed as %s: %s", run_id, status, error)
 
 
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Put a step's record among the artifacts that are to be logged, so that a retry finds it."""
-    path = folder / RECORD_FILE
+def write_record(folder: Path, record: Mapping[str, Any], name: str = RECORD_FILE) -> str:
+    """Put a step's record among the artifacts that are to be logged, so that later tries and runs find it.
+
+    Gives the sha256 of the file: the run's tag `waterflow.record_digest`, by which a record is believed.
+    """
+    path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False), "utf-8")
+    return sha256_of(path)
 
 
 def param_text(value: Any) -> str:

@@ -15,7 +15,8 @@ from support import candidates, message_of, request_of, write_pipeline, write_ro
 from waterflow import workflow
 from waterflow.errors import ConfigError
 from waterflow.records import Prepared, Trained, Verdict, Window
-from waterflow.steps.evaluate import EVALUATED_FILE, evaluate
+from waterflow.steps.cache import EVALUATED_FILE
+from waterflow.steps.evaluate import evaluate
 from waterflow.steps.judge import judge
 from waterflow.steps.tools import Tools, load_config
 from waterflow.stores.base import get_file
@@ -437,7 +438,7 @@ def test_a_slice_by_an_unknown_column_is_refused_early(scene: Scene) -> None:
 def test_the_same_data_is_compared_by_position(tools: Tools, pipeline: Callable[..., str]) -> None:
     """Iris has two equal flowers: under the same stratified split neither is taken for the other."""
     name = pipeline(gate=None)
-    first, second = (workflow.prepare(request_of(name, run_id), tools) for run_id in ("one", "two"))
+    first, second = (workflow.prepare(request_of(name, run_id, force=True), tools) for run_id in ("one", "two"))
     trained = workflow.train(first, "gaussian_nb", first.origin, tools)
     make_champion(trained, first, tools)
     again = workflow.train(second, "gaussian_nb", second.origin, tools)

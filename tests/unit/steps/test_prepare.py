@@ -9,8 +9,10 @@ from waterflow.config.compose import compose_pipeline
 from waterflow.data.packaged import iris
 from waterflow.errors import ConfigError, DataError
 from waterflow.records import Window
-from waterflow.steps.prepare import prepare, prepare_key
-from waterflow.steps.tools import Tools, load_config, load_rows
+from waterflow.steps.action import key_of, preparation
+from waterflow.steps.prepare import prepare
+from waterflow.steps.rows import load_rows
+from waterflow.steps.tools import Tools, load_config
 
 Writer = Callable[..., str]
 
@@ -97,7 +99,7 @@ def test_the_key_counts_the_window_where_rows_are_dated(tools: Tools, pipeline: 
         name = pipeline(**changes)
         config = compose_pipeline(tools.project, name)
         windows = [Window(end=datetime(2026, month, 1, tzinfo=UTC)) for month in (1, 2)]
-        keys.append(len({prepare_key(config, window, tools) for window in windows}))
+        keys.append(len({key_of(preparation(config, window, tools)) for window in windows}))
     assert keys == [1, 2]
 
 

@@ -10,10 +10,11 @@ from support import candidates, message_of, request_of
 
 from waterflow.errors import ConfigError
 from waterflow.records import Prepared, Trained
+from waterflow.steps.action import fitting
 from waterflow.steps.candidates import judge_candidate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.tools import Tools, count_threads, load_config
-from waterflow.steps.train import train, train_key
+from waterflow.steps.train import train
 
 Writer = Callable[..., str]
 TREE: dict[str, Any] = {
@@ -105,25 +106,19 @@ def test_selection_never_sees_the_holdout(tools: Tools, pipeline: Writer, monkey
         seen[config.strategy.name] = set(rows)
         return judge_candidate(config, candidate, rows, setting)
 
-    monkeypatch.setattr("waterflow.steps.train.judge_candidate", listen)
+    monkeypatch.setattr("waterflow.steps.candidates.judge_candidate", listen)
     for strategy in ("quick", "balanced", "rigorous"):
         made(strategy, tools, pipeline, tree={**TREE, "search": None})
     assert seen == {"quick": {"train", "test"}, "balanced": {"train", "validation"}, "rigorous": {"train"}}
 
 
-def test_the_code_of_tuning_keys_only_what_is_tuned(
-    tools: Tools, pipeline: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_code_of_tuning_keys_only_what_is_tuned(tools: Tools, pipeline: Writer) -> None:
     """An edit there fits nothing anew that was never tuned."""
-    asked: list[str] = []
-    monkeypatch.setattr("waterflow.steps.train.code_digest", lambda name: asked.append(name) or name)
     listed = candidates(tree=TREE, plain={**TREE, "search": None}) | {"tuning": None}
     prepared = prepare(request_of(pipeline(**listed)), tools)
     config = load_config(prepared, tools)
-    train_key(prepared, config, "plain", tools)
-    assert "waterflow.modeling.tuning" not in asked
-    train_key(prepared, config, "tree", tools)
-    assert "waterflow.modeling.tuning" in asked
+    assert "waterflow.modeling.tuning" not in fitting(prepared, config, "plain", tools).code
+    assert "waterflow.modeling.tuning" in fitting(prepared, config, "tree", tools).code
 
 
 @pytest.mark.parametrize(

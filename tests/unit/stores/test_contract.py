@@ -9,7 +9,7 @@ from support import message_of
 
 from waterflow.errors import StoreError
 from waterflow.records import Blob
-from waterflow.stores.base import get_file, get_json, put_file, put_json
+from waterflow.stores.base import blob_key, find_problem, get_file, get_json, put_file, put_json
 
 
 @pytest.fixture
@@ -116,3 +116,22 @@ def test_a_deleted_object_is_gone_and_can_be_stored_again(backend: Backend, file
 def test_deleting_what_is_not_there_is_no_error(backend: Backend) -> None:
     """Two collectors may meet."""
     backend.store.delete("blobs/ab/abc")
+
+
+@pytest.mark.parametrize("damaged", [b"twelve byte", b"twelve bytes, and more", b"Twelve bytes", b""])
+def test_a_damaged_blob_is_made_good_when_it_is_put_again(backend: Backend, file: Path, damaged: bytes) -> None:
+    """Only what no longer has the bytes of its name is overwritten."""
+    blob = put_file(backend.store, file)
+    assert find_problem(backend.store, blob) is None
+    other = file.with_name("damaged")
+    other.write_bytes(damaged)
+    backend.store.upload(blob.key, other, replace=True)
+    assert find_problem(backend.store, blob) == "its bytes were altered or cut short"
+    assert put_file(backend.store, file) == blob
+    assert find_problem(backend.store, blob) is None
+
+
+def test_a_blob_that_is_not_there_is_gone(backend: Backend) -> None:
+    """And that is no error."""
+    digest = "0" * 64
+    assert find_problem(backend.store, Blob(key=blob_key(digest), digest=digest, size_bytes=1)) == "it is gone"
