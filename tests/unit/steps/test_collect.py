@@ -15,6 +15,7 @@ from waterflow import workflow
 from waterflow.data.packaged import iris
 from waterflow.errors import StoreError
 from waterflow.records import Blob, Prepared
+from waterflow.steps.circumstances import read_provenance
 from waterflow.steps.collect import Survey, remove, survey
 from waterflow.steps.prepare import prepare
 from waterflow.steps.promote import promote
@@ -62,6 +63,13 @@ def keys(found: Survey) -> set[str]:
     return {unreached.entry.key for unreached in found.unreached}
 
 
+def stored_by(prepared: Prepared, tools: Tools) -> set[str]:
+    """Name what `prepare` stored: rows, split, configuration, and the lock file."""
+    lock = read_provenance(prepared.parent_run_id, tools).lock
+    assert lock is not None
+    return {blob.key for blob in (prepared.data, prepared.split, prepared.config, lock)}
+
+
 def promoted(tools: Tools) -> Prepared:
     """Run all five steps, without the seconds that staging takes."""
     prepared, registered = entered("flowers", tools, full=True)
@@ -105,9 +113,10 @@ def test_what_a_deleted_run_alone_names_goes(tools: Tools) -> None:
     prepared = prepare(request_of(), tools)
     tools.runs.client.set_terminated(prepared.parent_run_id, "FAILED")
     assert not look(tools).unreached
+    stored = stored_by(prepared, tools)
     tools.runs.client.delete_run(prepared.parent_run_id)
     found = look(tools)
-    assert keys(found) == {prepared.data.key, prepared.split.key, prepared.config.key}
+    assert keys(found) == stored
     why = f"named only by the deleted run run_1 ({prepared.parent_run_id[:8]})"
     assert {unreached.why for unreached in found.unreached} == {why}
 
@@ -152,11 +161,12 @@ def test_the_ledger_keeps_the_predictions_of_its_verdicts(tools: Tools) -> None:
         actor="test",
         verdict=verdict.model_copy(update={"predictions": predictions}),
     )
+    stored = stored_by(prepared, tools)
     tools.runs.client.delete_registered_model("flowers")
     for run in tools.runs.client.search_runs([prepared.experiment_id]):
         tools.runs.client.delete_run(run.info.run_id)
     found = look(tools)
-    assert keys(found) == {prepared.data.key, prepared.split.key, prepared.config.key}
+    assert keys(found) == stored
     remove(found, tools)
     assert kept(predictions.key)
 
