@@ -88,7 +88,7 @@ def test_gc_reads_through_the_server_what_is_needed(run: tuple[Tools, Registered
         client.restore_run(registered.parent_run_id)
     assert not found.unreached
     assert not found.doubts
-    assert len(found.reached) == 4  # rows, split, configuration, predictions
+    assert len(found.reached) == 5  # rows, split, configuration, predictions, lock file
 
 
 def test_a_model_that_nobody_registered_has_no_alias(run: tuple[Tools, Registered]) -> None:
