@@ -40,7 +40,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    from waterflow.cli import print_result
+    from waterflow.cli.app import print_result
     from waterflow.records import Registered
 
     print_result(Registered.from_json(record))

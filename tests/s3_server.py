@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from support import free_port, stop, wait_for
+from support import free_ports, stop, wait_for
 
 from waterflow.stores.base import ObjectStore
 
@@ -63,7 +63,7 @@ def s3_server(folder: Path) -> Iterator[int]:
     credentials = [{"accessKey": KEY, "secretKey": SECRET}]
     identities = {"identities": [{"name": "test", "credentials": credentials, "actions": actions}]}
     (folder / "s3.json").write_text(json.dumps(identities))
-    s3, *others = (free_port() for _ in range(8))
+    s3, *others = free_ports(8)
     names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
     command = [
         str(Path(sys.executable).parent / "weed"),

@@ -1,6 +1,7 @@
 """Small projects for tests: a `conf/` with the checkout's own groups, pipelines written from Python, real rows."""
 
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,27 @@ def predict_elsewhere(uri: str, model: str, rows: pd.DataFrame, folder: Path) ->
     return list(json.loads(done.stdout.splitlines()[-1]))
 
 
+def free_ports(count: int) -> list[int]:
+    """Find ports on which nothing listens, no two alike.
+
+    They lie below the range from which the kernel takes the ports of outgoing connections (32768 and up), for else
+    one of those may take a port between the moment that it is found and the moment that a server binds it.
+    """
+    with ExitStack() as held:
+        found: list[int] = []
+        while len(found) < count:
+            candidate = held.enter_context(closing(socket.socket()))
+            try:
+                candidate.bind(("127.0.0.1", random.randint(15000, 32000)))  # noqa: S311  # nothing to keep secret
+            except OSError:
+                continue
+            found.append(int(candidate.getsockname()[1]))
+        return found
+
+
 def free_port() -> int:
     """Find a port on which nothing listens."""
-    with closing(socket.socket()) as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], timeout_seconds: float = 120) -> None:

@@ -9,13 +9,11 @@ from waterflow.config.project import Project, find_project
 from waterflow.errors import FitError, StoreError
 from waterflow.records import Approval, Origin, Registered, RunRequest, Trained
 from waterflow.steps.approval import body_of, subject_of
-from waterflow.steps.audit import audit
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.promote import promote
 from waterflow.steps.reconcile import reconcile
 from waterflow.steps.register import register
-from waterflow.steps.reproduce import reproduce
 from waterflow.steps.rollback import rollback
 from waterflow.steps.tools import Tools
 from waterflow.steps.train import train
@@ -23,19 +21,7 @@ from waterflow.stores.open import open_store
 from waterflow.tracking.models import CHAMPION, ModelStore
 from waterflow.tracking.runs import RunStore
 
-__all__ = [
-    "audit",
-    "evaluate",
-    "open_tools",
-    "prepare",
-    "promote",
-    "reconcile",
-    "register",
-    "reproduce",
-    "rollback",
-    "run_all",
-    "train",
-]
+__all__ = ["evaluate", "open_tools", "prepare", "promote", "reconcile", "register", "rollback", "run_all", "train"]
 
 
 def open_tools(project: Project | None = None, overrides: Sequence[str] = ()) -> Tools:

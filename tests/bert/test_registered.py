@@ -25,6 +25,7 @@ from waterflow.data.packaged import reviews
 from waterflow.errors import FitError, StoreError
 from waterflow.records import Registered
 from waterflow.steps.agreement import BERT_TOLERANCE
+from waterflow.steps.reproduce import reproduce
 from waterflow.steps.tools import Tools
 
 from .conftest import MINILM
@@ -181,7 +182,7 @@ def test_a_fine_tuned_version_is_had_again(run: Run) -> None:
     tools, registered = run
     version = tools.models.get_version(registered.model, registered.version)
     assert version is not None
-    outcome = workflow.reproduce(version, tools)
+    outcome = reproduce(version, tools)
     assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]
     assert outcome.tolerance == BERT_TOLERANCE
     assert outcome.rows == registered.evaluated.holdout_rows

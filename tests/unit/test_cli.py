@@ -2,48 +2,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from commands import Command, command_in
 from support import candidates, free_port, write_pipeline, write_rows
 
-from waterflow import cli
 from waterflow.config.project import Project
 from waterflow.data.packaged import iris
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Answer]
 
 
 @pytest.fixture
 def waterflow(tracked: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Give the command as a shell in the project's folder would run it, in this process."""
-    monkeypatch.chdir(tracked.root)
-    monkeypatch.setenv("WATERFLOW_HOME", str(tracked.home))
-
-    def run(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["waterflow", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 1
-        captured = capsys.readouterr()
-        return Answer(code, captured.out, captured.err)
-
-    return run
+    return command_in(tracked, monkeypatch, capsys)
 
 
 def test_a_run_ends_with_its_table(waterflow: Command) -> None:

@@ -1,30 +1,17 @@
 import json
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
+from commands import Command, command_in
 from promotion import VERDICT, entered
 from support import FLOWERS, write_pipeline
 
-from waterflow import cli, workflow
+from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.steps.promote import promote
 from waterflow.steps.tools import Tools
 
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Answer]
 
 
 @pytest.fixture
@@ -37,20 +24,7 @@ def tools(tracked: Project) -> Tools:
 @pytest.fixture
 def waterflow(tools: Tools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Give the command as a shell in the project's folder would run it, in this process."""
-    monkeypatch.chdir(tools.project.root)
-    monkeypatch.setenv("WATERFLOW_HOME", str(tools.project.home))
-
-    def run(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["waterflow", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 1
-        captured = capsys.readouterr()
-        return Answer(code, captured.out, captured.err)
-
-    return run
+    return command_in(tools.project, monkeypatch, capsys)
 
 
 def promoted(tools: Tools, count: int) -> None:

@@ -1,31 +1,18 @@
 import json
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from commands import Command, command_in
 from support import FLOWERS, give_database, make_project, write_pipeline
 from tracing import alter, commit_all, path_of, version_of
 
-from waterflow import cli, workflow
-from waterflow.cli_trace import differing
+from waterflow import workflow
+from waterflow.cli.trace import differing
 from waterflow.steps.chain import Chain
 from waterflow.steps.tools import Tools
 
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Answer]
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +31,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> 
 @pytest.fixture
 def waterflow(tools: Tools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Give the command as a shell in the project's folder would run it, in this process."""
-    monkeypatch.chdir(tools.project.root)
-    monkeypatch.setenv("WATERFLOW_HOME", str(tools.project.home))
-
-    def run(*arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["waterflow", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else 1
-        captured = capsys.readouterr()
-        return Answer(code, captured.out, captured.err)
-
-    return run
+    return command_in(tools.project, monkeypatch, capsys)
 
 
 def test_lineage_is_a_tree_in_the_shell(tools: Tools, waterflow: Command) -> None:

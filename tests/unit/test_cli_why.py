@@ -1,12 +1,12 @@
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import command_in
 from support import FLOWERS, candidates, request_of, write_pipeline, write_rows
 
-from waterflow import cli, workflow
+from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.data.packaged import iris
 from waterflow.records import Trained
@@ -29,15 +29,12 @@ def tools(tracked: Project) -> Tools:
 @pytest.fixture
 def why(tools: Tools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Why:
     """Give `waterflow why` as a shell in the project's folder would run it, in this process."""
-    monkeypatch.chdir(tools.project.root)
-    monkeypatch.setenv("WATERFLOW_HOME", str(tools.project.home))
+    waterflow = command_in(tools.project, monkeypatch, capsys)
 
     def run(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["waterflow", "why", "flowers", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        assert not ended.value.code, capsys.readouterr().err
-        return capsys.readouterr().out
+        answer = waterflow("why", "flowers", *arguments)
+        assert answer.code == 0, answer.err
+        return answer.out
 
     return run
 
@@ -151,12 +148,7 @@ def test_an_error_is_one_line(
     """It says what to do, or which runs there are."""
     if arguments:
         workflow.prepare(request_of("flowers", "run_1"), tools)
-    monkeypatch.chdir(tools.project.root)
-    monkeypatch.setenv("WATERFLOW_HOME", str(tools.project.home))
-    monkeypatch.setattr(sys, "argv", ["waterflow", "why", "flowers", *arguments])
-    with pytest.raises(SystemExit):
-        cli.main()
-    err = capsys.readouterr().err
+    err = command_in(tools.project, monkeypatch, capsys)("why", "flowers", *arguments).err
     assert len(err.splitlines()) == 1
     assert reason in err
 

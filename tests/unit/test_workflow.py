@@ -1,5 +1,7 @@
 """Whole runs without Airflow: what they leave when they end well, and that they leave nothing when they do not."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -324,3 +326,14 @@ def test_an_artifact_folder_that_cannot_be_written_leaves_nothing_behind(tracked
     message = message_of(lambda: workflow.run_all(request_of(), tools), StoreError)
     assert f"{tmp_path}/file" in message
     assert left_behind(tools) == []
+
+
+def test_the_commands_import_nothing_that_only_a_fit_needs() -> None:
+    """What was computed before is fetched in a moment, which an import of seconds would spoil."""
+    program = (
+        "import sys; from waterflow import cli, workflow; print(*sorted({n.partition('.')[0] for n in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert "waterflow" in imported
+    assert not imported & {"sklearn", "matplotlib", "optuna", "xgboost", "joblib", "torch"}

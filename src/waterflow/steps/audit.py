@@ -18,7 +18,8 @@ from waterflow.steps.proofs import Proofs
 from waterflow.steps.reproduce import reproduce
 from waterflow.steps.tools import Tools
 from waterflow.tracking.errors import shown
-from waterflow.tracking.lookup import FoundRun, Lookup
+from waterflow.tracking.found import FoundRun
+from waterflow.tracking.lookup import Lookup
 from waterflow.tracking.models import Version
 
 TRACED = "versions whose whole lineage resolves"

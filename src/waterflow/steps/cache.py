@@ -10,7 +10,8 @@ from waterflow.records import Blob, Evaluated, Prepared, Trained
 from waterflow.steps.approval import run_link
 from waterflow.steps.tools import Tools
 from waterflow.stores.base import find_problem
-from waterflow.tracking.cache import Earlier, find_runs, read_verified
+from waterflow.tracking.cache import find_runs, read_verified
+from waterflow.tracking.found import FoundRun
 from waterflow.tracking.runs import RECORD_DIGEST, RECORD_FILE
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class Hit(Generic[Found]):
     """What an earlier run has made, verified."""
 
     record: Found
-    run: Earlier
+    run: FoundRun
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def find_trained(prepared: Prepared, key: str, main_metric: str, tools: Tools) -
     One that leaves the main metric undefined is none: fitting it again says so, as it would without a cache.
     """
 
-    def read(run: Earlier) -> Trained:
+    def read(run: FoundRun) -> Trained:
         record = read_verified(tools.runs, run, RECORD_FILE, run.tags.get(RECORD_DIGEST))
         trained = _parsed(Trained, record)
         if main_metric not in trained.metrics:
@@ -61,7 +62,7 @@ def find_trained(prepared: Prepared, key: str, main_metric: str, tools: Tools) -
 def find_evaluated(prepared: Prepared, key: str, tools: Tools, *, only_own: bool) -> Lookup[Evaluated]:
     """Find a judgement of the same action, whose record and predictions are what was stored; this run's own first."""
 
-    def read(run: Earlier) -> Evaluated:
+    def read(run: FoundRun) -> Evaluated:
         record = read_verified(tools.runs, run, EVALUATED_FILE, run.tags.get(EVALUATED_DIGEST))
         evaluated = _parsed(Evaluated, record)
         predictions = evaluated.verdict.predictions if evaluated.verdict else None
@@ -75,12 +76,12 @@ def find_evaluated(prepared: Prepared, key: str, tools: Tools, *, only_own: bool
     return _first_good(own if only_own else [*own, *others], read)
 
 
-def note_of(run: Earlier, experiment_id: str, what: str, tools: Tools) -> str:
+def note_of(run: FoundRun, experiment_id: str, what: str, tools: Tools) -> str:
     """Say in a run's note that nothing was done, with the way to the run that did it."""
     return f"Cached: {what} by {run_link(experiment_id, run.run_id, tools.profile)} of {run.started_at:%Y-%m-%d %H:%M}."
 
 
-def _first_good(runs: Iterable[Earlier], read: Callable[[Earlier], Found]) -> Lookup[Found]:
+def _first_good(runs: Iterable[FoundRun], read: Callable[[FoundRun], Found]) -> Lookup[Found]:
     misses: list[str] = []
     for run in runs:
         try:

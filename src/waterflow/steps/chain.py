@@ -10,7 +10,8 @@ from waterflow.records import Evaluated, Prepared, Record, Trained
 from waterflow.steps.cache import EVALUATED_FILE
 from waterflow.steps.circumstances import Provenance, read_provenance
 from waterflow.steps.tools import Tools
-from waterflow.tracking.lookup import FoundModel, FoundRun, Lookup
+from waterflow.tracking.found import FoundRun
+from waterflow.tracking.lookup import FoundModel, Lookup
 from waterflow.tracking.models import Version
 from waterflow.tracking.runs import RECORD_FILE
 

@@ -17,8 +17,8 @@ from waterflow.steps.cache import EVALUATED_FILE
 from waterflow.steps.tools import Tools
 from waterflow.stores.base import Entry
 from waterflow.tracking.errors import shown
+from waterflow.tracking.found import FoundRun
 from waterflow.tracking.kept import (
-    KeptRun,
     UnreadableError,
     find_run,
     list_registered,
@@ -141,7 +141,7 @@ def names_of_deleted(tools: Tools) -> dict[str, str]:
     return names
 
 
-def _with_parents(found: Mapping[str, KeptRun], tools: Tools) -> Iterator[KeptRun]:
+def _with_parents(found: Mapping[str, FoundRun], tools: Tools) -> Iterator[FoundRun]:
     """Give runs, and the parents that were deleted without them: those hold the records of the data."""
     yield from found.values()
     parents = {run.parent for run in found.values() if run.is_ours and run.parent} - set(found)
@@ -151,7 +151,7 @@ def _with_parents(found: Mapping[str, KeptRun], tools: Tools) -> Iterator[KeptRu
             yield parent
 
 
-def _mark_run(run: KeptRun, marks: Marks, tools: Tools) -> None:
+def _mark_run(run: FoundRun, marks: Marks, tools: Tools) -> None:
     marks.add(run.tags.values())
     try:
         records = read_records(tools.runs, run)

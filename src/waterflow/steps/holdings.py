@@ -11,7 +11,8 @@ from waterflow.records import Blob, Evaluated, Prepared, Record
 from waterflow.steps.cache import EVALUATED_FILE
 from waterflow.steps.circumstances import read_provenance
 from waterflow.steps.tools import Tools
-from waterflow.tracking.lookup import FoundRun, Lookup
+from waterflow.tracking.found import FoundRun
+from waterflow.tracking.lookup import Lookup
 from waterflow.tracking.models import Version
 from waterflow.tracking.runs import RECORD_FILE
 

@@ -16,7 +16,8 @@ from waterflow.steps.chain import Chain
 from waterflow.steps.holdings import objects_of
 from waterflow.steps.proofs import Proofs
 from waterflow.steps.tools import Tools, load_config
-from waterflow.tracking.lookup import FoundRun, Lookup
+from waterflow.tracking.found import FoundRun
+from waterflow.tracking.lookup import Lookup
 from waterflow.tracking.models import Version
 from waterflow.tracking.runs import RECORD_FILE, param_text
 
@@ -75,7 +76,7 @@ class Inspection:
 
     def _of_candidate(self, run: FoundRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
         trained = Trained.from_json(self._json(run, RECORD_FILE))
-        if getattr(trained, "cached_from", None):
+        if trained.cached_from is not None:
             return {}, {}  # what the fit gave stands with the run that it came from
         part = trained.scored_on
         metrics = {f"{part}_{name}": value for name, value in trained.metrics.items()}
@@ -91,7 +92,7 @@ class Inspection:
         if "waterflow.registered" not in run.tags:  # it came to no version, and maybe not to an evaluation
             return {}, params
         evaluated = Evaluated.from_json(self._json(run, EVALUATED_FILE))
-        if getattr(evaluated, "cached_from", None):
+        if evaluated.cached_from is not None:
             return {}, params
         return {f"test_{name}": value for name, value in evaluated.holdout_metrics.items()}, params
 

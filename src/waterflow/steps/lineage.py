@@ -10,7 +10,7 @@ from waterflow.records import Blob, Record
 from waterflow.steps.chain import Chain
 from waterflow.steps.proofs import Proof, Proofs
 from waterflow.steps.tools import Tools, scratch_folder, write_json
-from waterflow.tracking.lookup import FoundRun
+from waterflow.tracking.found import FoundRun
 
 LINEAGE_FILE = "waterflow/lineage.json"
 UNASKED = Proof(None, "not asked while the run went on; `waterflow lineage` asks")

@@ -31,7 +31,7 @@ class Proofs:
 
     def files(self, model_id: str) -> Proof:
         """Fetch a model's files and hold them against their digest."""
-        return self._once(("model", model_id), lambda: _held(lambda: self.tools.models.check_files(model_id)))
+        return self._once(("model", model_id), lambda: _held(lambda: self.tools.models.verify(model_id)))
 
     def blob(self, blob: Blob) -> Proof:
         """Fetch an object and hold it against its digest."""

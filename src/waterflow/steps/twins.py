@@ -1,4 +1,4 @@
-"""Earlier runs that had the same rows: what was split and looked at then need not be done again."""
+"""FoundRun runs that had the same rows: what was split and looked at then need not be done again."""
 
 import logging
 from collections.abc import Sequence
@@ -8,7 +8,8 @@ from waterflow.errors import StoreError, TrackingError, UnreachableError
 from waterflow.records import Blob, Prepared, Share
 from waterflow.steps.tools import Tools
 from waterflow.stores.base import blob_key, find_problem
-from waterflow.tracking.cache import Earlier, find_experiment, find_runs, read_verified
+from waterflow.tracking.cache import find_experiment, find_runs, read_verified
+from waterflow.tracking.found import FoundRun
 from waterflow.tracking.runs import RECORD_DIGEST, RECORD_FILE
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def was_checked(pipeline: str, setting: str, tools: Tools) -> bool:
     return experiment_id is not None and bool(find_runs(tools.runs, experiment_id, {SETTING_KEY: setting}, most=1))
 
 
-def find_same_rows(digest: str, own_run_id: str, experiment_id: str, tools: Tools) -> list[Earlier]:
+def find_same_rows(digest: str, own_run_id: str, experiment_id: str, tools: Tools) -> list[FoundRun]:
     """Give the other runs of the pipeline that had these rows, the newest first; warns if the rows are in no store."""
     found = find_runs(tools.runs, experiment_id, {"waterflow.data_digest": digest, **PARENTS})
     others = [run for run in found if run.run_id != own_run_id]
@@ -43,7 +44,7 @@ def find_same_rows(digest: str, own_run_id: str, experiment_id: str, tools: Tool
     return others
 
 
-def find_twin(same: Sequence[Earlier], setting: str, tools: Tools) -> tuple[Twin | None, tuple[str, ...]]:
+def find_twin(same: Sequence[FoundRun], setting: str, tools: Tools) -> tuple[Twin | None, tuple[str, ...]]:
     """Give what the newest run of the same rows and settings made, verified; else why it cannot be used."""
     run = next((entry for entry in same if entry.tags.get(SETTING_KEY) == setting), None)
     if run is None:

@@ -9,7 +9,8 @@ from waterflow.errors import TrackingError
 from waterflow.records import Action, Done, Record
 from waterflow.steps.action import done_file
 from waterflow.steps.tools import Tools
-from waterflow.tracking.cache import Earlier, find_experiment, find_runs
+from waterflow.tracking.cache import find_experiment, find_runs
+from waterflow.tracking.found import FoundRun
 
 # Runs to look back through for an action to compare with: those between failed before they came to it.
 LOOK_BACK = 20
@@ -47,7 +48,7 @@ class Story(Record):
 class Told:
     """A run of a pipeline, and the story of each of its steps."""
 
-    run: Earlier
+    run: FoundRun
     stories: tuple[Story, ...]
 
 
@@ -87,7 +88,7 @@ def compare(before: Action, now: Action) -> Iterator[Change]:
                 yield Change(kind=kind, name=shown, before=old.get(name), now=new.get(name))
 
 
-def _tell(step: str, run: Earlier, before: Iterable[Earlier], tools: Tools) -> Story | None:
+def _tell(step: str, run: FoundRun, before: Iterable[FoundRun], tools: Tools) -> Story | None:
     """Tell of one step; None where the run ended before it."""
     candidate = run.name if step == "train" else ""
     done = _read(step, run, tools)
@@ -127,7 +128,7 @@ def _reasons(done: Done, *, is_first: bool, is_same: bool) -> Iterator[str]:
         yield "no finished run of the same inputs was found"
 
 
-def _last(step: str, before: Iterable[Earlier], tools: Tools) -> tuple[Earlier, Done] | None:
+def _last(step: str, before: Iterable[FoundRun], tools: Tools) -> tuple[FoundRun, Done] | None:
     for run in islice(before, LOOK_BACK):
         done = _read(step, run, tools)
         if done is not None:
@@ -135,7 +136,7 @@ def _last(step: str, before: Iterable[Earlier], tools: Tools) -> tuple[Earlier, 
     return None
 
 
-def _read(step: str, run: Earlier, tools: Tools) -> Done | None:
+def _read(step: str, run: FoundRun, tools: Tools) -> Done | None:
     content = tools.runs.read_json(run.run_id, done_file(step))
     try:
         return None if content is None else Done.model_validate(content)
@@ -143,5 +144,5 @@ def _read(step: str, run: Earlier, tools: Tools) -> Done | None:
         return None
 
 
-def _is_meant(run: Earlier, wanted: str) -> bool:
+def _is_meant(run: FoundRun, wanted: str) -> bool:
     return run.run_id.startswith(wanted) or wanted in (run.name, run.tags.get("waterflow.dag_run_id"))

@@ -6,18 +6,17 @@ There is no index beside MLflow: a run carries the key of its action and the sha
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from waterflow.errors import StoreError, first_line
 from waterflow.provenance import sha256_of
 from waterflow.tracking.errors import translated
+from waterflow.tracking.found import FoundRun, all_pages, found_run
 from waterflow.tracking.models import local_folder
 from waterflow.tracking.runs import RunStore
 
@@ -26,43 +25,21 @@ logger = logging.getLogger(__name__)
 MOST = 20  # runs to look at: who has damaged so many has no cache
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """A run of MLflow that has done something before."""
-
-    run_id: str
-    name: str
-    status: str
-    artifact_uri: str
-    started_at: datetime
-    tags: dict[str, str]
-    params: dict[str, str]
-    metrics: dict[str, float]
-
-    def __str__(self) -> str:
-        """Name it in messages."""
-        return f"run {self.run_id[:8]} of {self.started_at:%Y-%m-%d %H:%M}"
-
-
-def find_runs(runs: RunStore, experiment_id: str, tags: Mapping[str, str], *, most: int = MOST) -> list[Earlier]:
+def find_runs(runs: RunStore, experiment_id: str, tags: Mapping[str, str], *, most: int = MOST) -> list[FoundRun]:
     """Give the runs of an experiment that carry these tags, the newest first; those that were superseded are left out.
 
     An empty value asks for a run without that tag.
     """
     asked = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items() if value)
     absent = {"waterflow.superseded", *(name for name, value in tags.items() if not value)}
-    found: list[Earlier] = []
-    token = None
+
+    def ask(token: str | None) -> Any:
+        newest = ["attributes.start_time DESC"]
+        return runs.client.search_runs([experiment_id], asked, max_results=50, order_by=newest, page_token=token)
+
     with translated(runs.uri):
-        while len(found) < most:
-            page = runs.client.search_runs(
-                [experiment_id], asked, max_results=50, order_by=["attributes.start_time DESC"], page_token=token
-            )
-            found += [_earlier(run) for run in page if not absent & set(run.data.tags)]
-            token = page.token
-            if not token:
-                break
-    return found[:most]
+        wanted = (found_run(run) for run in all_pages(ask) if not absent & set(run.data.tags))
+        return list(islice(wanted, most))
 
 
 def find_experiment(runs: RunStore, pipeline: str) -> str | None:
@@ -72,7 +49,7 @@ def find_experiment(runs: RunStore, pipeline: str) -> str | None:
     return str(found.experiment_id) if found is not None and found.lifecycle_stage == "active" else None
 
 
-def read_verified(runs: RunStore, run: Earlier, path: str, digest: str | None) -> dict[str, Any]:
+def read_verified(runs: RunStore, run: FoundRun, path: str, digest: str | None) -> dict[str, Any]:
     """Read a JSON object among a run's artifacts; raises StoreError, in a clause, unless it has this sha256."""
     with translated(runs.uri), TemporaryDirectory() as scratch:
         try:
@@ -87,7 +64,7 @@ def read_verified(runs: RunStore, run: Earlier, path: str, digest: str | None) -
     return dict(content)
 
 
-def _fetch(runs: RunStore, run: Earlier, path: str, scratch: str) -> Path:
+def _fetch(runs: RunStore, run: FoundRun, path: str, scratch: str) -> Path:
     folder = local_folder(run.artifact_uri)
     if folder is not None:
         return folder / path
@@ -96,16 +73,3 @@ def _fetch(runs: RunStore, run: Earlier, path: str, scratch: str) -> Path:
     if all(entry.path != path for entry in runs.client.list_artifacts(run.run_id, parent)):
         return Path(scratch) / "gone"
     return Path(runs.client.download_artifacts(run.run_id, path, scratch))
-
-
-def _earlier(run: Run) -> Earlier:
-    return Earlier(
-        run_id=run.info.run_id,
-        name=run.info.run_name or "",
-        status=run.info.status,
-        artifact_uri=run.info.artifact_uri,
-        started_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
-        tags=dict(run.data.tags),
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
-    )

@@ -5,43 +5,20 @@ Nothing here knows the kinds of records: a record that is added later is read li
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
-from mlflow.exceptions import MlflowException, RestException
+from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
 
 from waterflow.tracking.errors import translated
+from waterflow.tracking.found import PAGE, FoundRun, all_pages, found_run, unless_gone
 from waterflow.tracking.runs import RECORD_FILE, RunStore
 
-PAGE = 1000
 RECORD_FOLDERS = ("waterflow", "verdict*")
-PARENT = "mlflow.parentRunId"
-
-
-@dataclass(frozen=True)
-class KeptRun:
-    """A run of MLflow; `is_ours` says that Waterflow made it."""
-
-    run_id: str
-    name: str
-    experiment_id: str
-    status: str
-    tags: dict[str, str]
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether a step of Waterflow opened it."""
-        return "waterflow.run_identity" in self.tags
-
-    @property
-    def parent(self) -> str | None:
-        """The run that it is nested in."""
-        return self.tags.get(PARENT)
 
 
 @dataclass(frozen=True)
@@ -58,24 +35,25 @@ class UnreadableError(Exception):
     """A run whose records cannot be read, and why."""
 
 
-def list_runs(runs: RunStore, *, deleted: bool = False, running: bool = False) -> list[KeptRun]:
+def list_runs(runs: RunStore, *, deleted: bool = False, running: bool = False) -> list[FoundRun]:
     """List the runs of all experiments that are not deleted, or those that are; `running` keeps the RUNNING ones."""
     client, view = runs.client, ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
     condition = "attributes.status = 'RUNNING'" if running else ""
     with translated(runs.uri):
-        experiments = _pages(lambda token: client.search_experiments(ViewType.ALL, max_results=PAGE, page_token=token))
-        places = [experiment.experiment_id for experiment in experiments]
-        found: list[KeptRun] = []
-        for place in places:
-            pages = _pages(_search(client, place, condition, view))
-            found += [_kept(run) for run in pages]
-    return found
+        experiments = list(all_pages(partial(client.search_experiments, ViewType.ALL, PAGE, None, None)))
+        return [
+            found_run(run)
+            for experiment in experiments
+            for run in all_pages(partial(client.search_runs, [experiment.experiment_id], condition, view, PAGE, None))
+        ]
 
 
 def list_registered(runs: RunStore) -> list[KeptVersion]:
     """List the versions of all registered models."""
     with translated(runs.uri):
-        versions = list(_pages(lambda token: runs.client.search_model_versions("", max_results=PAGE, page_token=token)))
+        versions = list(
+            all_pages(lambda token: runs.client.search_model_versions("", max_results=PAGE, page_token=token))
+        )
     return [
         KeptVersion(
             entry.name,
@@ -87,18 +65,14 @@ def list_registered(runs: RunStore) -> list[KeptVersion]:
     ]
 
 
-def find_run(runs: RunStore, run_id: str) -> KeptRun | None:
+def find_run(runs: RunStore, run_id: str) -> FoundRun | None:
     """Give a run, a deleted one too; None when MLflow has forgotten it."""
     with translated(runs.uri):
-        try:
-            return _kept(runs.client.get_run(run_id))
-        except (MlflowException, RestException) as error:
-            if getattr(error, "error_code", None) != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return None
+        run = unless_gone(lambda: runs.client.get_run(run_id))
+    return found_run(run) if run is not None else None
 
 
-def read_records(runs: RunStore, run: KeptRun) -> dict[str, str]:
+def read_records(runs: RunStore, run: FoundRun) -> dict[str, str]:
     """Read the JSON files that Waterflow logged with a run, by their paths, as text.
 
     Raises UnreadableError when one is no JSON, cannot be fetched, or is missing though the run says that it is done.
@@ -117,7 +91,7 @@ def read_records(runs: RunStore, run: KeptRun) -> dict[str, str]:
     return texts
 
 
-def _record_files(client: MlflowClient, run: KeptRun) -> list[str]:
+def _record_files(client: MlflowClient, run: FoundRun) -> list[str]:
     try:
         folders = [
             entry.path
@@ -128,22 +102,3 @@ def _record_files(client: MlflowClient, run: KeptRun) -> list[str]:
     except (MlflowException, OSError) as error:
         raise UnreadableError(f"its artifacts cannot be listed ({type(error).__name__})") from error
     return [path for path in files if path.endswith(".json")]
-
-
-def _search(client: MlflowClient, experiment_id: str, condition: str, view: int) -> Callable[[str | None], Any]:
-    return lambda token: client.search_runs([experiment_id], condition, view, max_results=PAGE, page_token=token)
-
-
-def _pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
-    token = None
-    while True:
-        page = ask(token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _kept(run: Run) -> KeptRun:
-    tags = dict(run.data.tags)
-    return KeptRun(run.info.run_id, run.info.run_name or "", run.info.experiment_id, run.info.status, tags)

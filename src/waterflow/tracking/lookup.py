@@ -2,33 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, FileInfo, Run
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Experiment, FileInfo
 
 from waterflow.tracking.errors import translated
+from waterflow.tracking.found import PAGE, FoundRun, all_pages, found_run, unless_gone
 from waterflow.tracking.runs import RunStore
 
 PREFIX = "waterflow/"
-PAGE = 1000
-
-
-@dataclass(frozen=True)
-class FoundRun:
-    """A run with all that a search gives of it; times are in UTC."""
-
-    run_id: str
-    experiment_id: str
-    name: str
-    status: str
-    started_at: datetime
-    tags: Mapping[str, str]
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -56,34 +41,30 @@ class Lookup:
 
     def list_runs(self, experiment_id: str) -> list[FoundRun]:
         """List the runs of an experiment that were not deleted, newest first."""
-        found: list[FoundRun] = []
-        token: str | None = None
         with translated(self._uri):
-            while True:
-                page = self._client.search_runs([experiment_id], max_results=PAGE, page_token=token)
-                found += [_run(run) for run in page]
-                token = page.token
-                if not token:
-                    return found
+            return [found_run(run) for run in all_pages(lambda token: self._page(experiment_id, token))]
 
     def find_run(self, run_id: str) -> FoundRun | None:
         """Give a run; None when there is none, or when it was deleted."""
         with translated(self._uri):
-            run = _found(lambda: self._client.get_run(run_id))
-        return _run(run) if run is not None and run.info.lifecycle_stage == "active" else None
+            run = unless_gone(lambda: self._client.get_run(run_id))
+        return found_run(run) if run is not None and run.info.lifecycle_stage == "active" else None
 
     def find_model(self, model_id: str) -> FoundModel | None:
         """Give a logged model; None when there is none, or when it was deleted."""
         with translated(self._uri):
-            model = _found(lambda: self._client.get_logged_model(model_id))
+            model = unless_gone(lambda: self._client.get_logged_model(model_id))
         return model and FoundModel(model_id, model.source_run_id, model.tags.get("waterflow.sha256"))
 
     def models_of(self, run_id: str) -> list[str]:
         """List the ids of the models that a run logged and that are still there."""
         with translated(self._uri):
-            run = _found(lambda: self._client.get_run(run_id))
+            run = unless_gone(lambda: self._client.get_run(run_id))
         logged = run.outputs.model_outputs if run is not None and run.outputs else ()
         return [output.model_id for output in logged if self.find_model(output.model_id)]
+
+    def _page(self, experiment_id: str, token: str | None) -> Any:
+        return self._client.search_runs([experiment_id], max_results=PAGE, page_token=token)
 
     def files_of_run(self, run_id: str) -> dict[str, int]:
         """Give the bytes of each artifact of a run, by its path."""
@@ -124,15 +105,6 @@ def log_aside(
     return run_id
 
 
-def _found(ask: Any) -> Any:
-    try:
-        return ask()
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        return None
-
-
 def _walk(ask: Any, path: str | None = None) -> Iterator[tuple[str, int]]:
     entries: Sequence[FileInfo] = ask(path)
     for entry in entries:
@@ -140,16 +112,3 @@ def _walk(ask: Any, path: str | None = None) -> Iterator[tuple[str, int]]:
             yield from _walk(ask, entry.path)
         else:
             yield entry.path, entry.file_size or 0
-
-
-def _run(run: Run) -> FoundRun:
-    return FoundRun(
-        run_id=run.info.run_id,
-        experiment_id=run.info.experiment_id,
-        name=run.info.run_name,
-        status=run.info.status,
-        started_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
-        tags=dict(run.data.tags),
-        params=dict(run.data.params),
-        metrics=dict(run.data.metrics),
-    )

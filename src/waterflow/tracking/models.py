@@ -15,7 +15,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException, RestException
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 
 import waterflow
@@ -23,6 +23,7 @@ from waterflow.errors import StoreError, TrackingError, first_line
 from waterflow.provenance import digest_of, sha256_of
 from waterflow.tracking.errors import translated
 from waterflow.tracking.formats import FORMATS, Format, format_of, without_advice, without_package_map
+from waterflow.tracking.found import unless_gone
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 FILES_DIGEST = "waterflow.files_sha256"
@@ -103,20 +104,16 @@ class ModelStore:
         return LoggedModel(model.model_id, digest)
 
     def load_model(self, model_id: str) -> Any:
-        """Load the fitted pipeline; raises StoreError when its file is gone or is not the one that was logged."""
-        with translated(self._uri), tempfile.TemporaryDirectory() as folder:
-            mlflow.set_tracking_uri(self._uri)
-            tags = self._client.get_logged_model(model_id).tags
-            kind, expected = _format_in(tags), tags.get("waterflow.sha256")
-            try:
-                path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
-                found = kind.digest(path)
-            except (MlflowException, OSError) as error:
-                reason = first_line(error) or type(error).__name__
-                raise StoreError(f"model {model_id}: its files cannot be fetched ({reason})") from error
-            if expected is not None and found != expected:
-                raise StoreError(f"model {model_id}: its files are not those that were logged; they were altered")
+        """Load the fitted pipeline; raises StoreError when its files are gone or are not those that were logged."""
+        with tempfile.TemporaryDirectory() as folder:
+            kind, path = self._fetch(model_id, Path(folder), f"model {model_id}")
             return kind.load(path)
+
+    def fetch_version(self, model: str, version: int, folder: Path) -> Path:
+        """Download the files of a version; raises StoreError when they are gone or not those that were logged."""
+        with translated(self._uri):
+            model_id = self._client.get_model_version(model, str(version)).source.removeprefix("models:/")
+        return self._fetch(model_id, folder, f"model {model} version {version}")[1]
 
     def verify(self, model_id: str) -> None:
         """Hold every file of a logged model against what was logged; raises StoreError, in a clause, where one differs.
@@ -125,12 +122,9 @@ class ModelStore:
         """
         with translated(self._uri), tempfile.TemporaryDirectory() as folder:
             mlflow.set_tracking_uri(self._uri)
-            try:
-                model = self._client.get_logged_model(model_id)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-                raise StoreError(f"its model {model_id} is gone") from error
+            model = unless_gone(lambda: self._client.get_logged_model(model_id))
+            if model is None:
+                raise StoreError(f"its model {model_id} is gone")
             path = local_folder(model.artifact_location)
             try:
                 if path is None:
@@ -155,15 +149,8 @@ class ModelStore:
         A server asked for a file that its bucket lacks answers with an error that the client repeats for minutes.
         """
         with translated(self._uri):
-            try:
-                tags = self._client.get_logged_model(model_id).tags
-                files = self._client.list_logged_model_artifacts(model_id)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-                return False
-        needed = getattr(_format_in(tags), "file", "MLmodel")
-        return any(Path(entry.path).name == needed for entry in files)
+            model = unless_gone(lambda: self._client.get_logged_model(model_id))
+            return model is not None and self._has_file(model_id, _format_in(model.tags))
 
     def find_version(self, model: str, run_id: str) -> int | None:
         """Give the version that was registered from a run, if there is one."""
@@ -180,8 +167,8 @@ class ModelStore:
             mlflow.set_tracking_uri(self._uri)  # the registry looks the logged model up by the fluent API
             try:
                 self._client.create_registered_model(model)
-            except (MlflowException, RestException) as error:
-                if getattr(error, "error_code", None) != "RESOURCE_ALREADY_EXISTS":
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             version = self._client.create_model_version(
                 model,
@@ -212,44 +199,8 @@ class ModelStore:
     def get_version(self, model: str, version: int) -> Version | None:
         """Give a version by its number; None when there is none, or when it was deleted."""
         with translated(self._uri):
-            try:
-                entry = self._client.get_model_version(model, str(version))
-            except (MlflowException, RestException) as error:
-                if getattr(error, "error_code", None) != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-                return None
-        return _version(entry, dict.fromkeys(entry.aliases, entry.version))
-
-    def fetch_version(self, model: str, version: int, folder: Path) -> Path:
-        """Download the files of a version; raises StoreError when they are gone or not those that were logged."""
-        with translated(self._uri):
-            entry = self._client.get_model_version(model, str(version))
-            model_id = entry.source.removeprefix("models:/")
-            if not self.has_files(model_id):
-                raise StoreError(f"model {model} version {version}: its files are gone")
-            mlflow.set_tracking_uri(self._uri)
-            path = Path(mlflow.artifacts.download_artifacts(f"models:/{model}/{version}", dst_path=str(folder)))
-            tags = self._client.get_logged_model(model_id).tags
-            if _format_in(tags).digest(path) != tags.get("waterflow.sha256"):
-                raise StoreError(f"model {model} version {version}: its files are not those that were logged")
-        return path
-
-    def check_files(self, model_id: str) -> None:
-        """Hold the files of a logged model against their digest; raises StoreError when they are gone or altered."""
-        if not self.has_files(model_id):
-            raise StoreError(f"model {model_id}: its files are gone")
-        with translated(self._uri), tempfile.TemporaryDirectory() as folder:
-            mlflow.set_tracking_uri(self._uri)
-            tags = self._client.get_logged_model(model_id).tags
-            path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
-            try:
-                is_same = _format_in(tags).digest(path) == tags.get("waterflow.sha256")
-            except OSError as error:
-                raise StoreError(
-                    f"model {model_id}: {Path(str(error.filename)).name!r} of its files is gone"
-                ) from error
-        if not is_same:
-            raise StoreError(f"model {model_id}: its files are not those that were logged; they were altered")
+            entry = unless_gone(lambda: self._client.get_model_version(model, str(version)))
+        return None if entry is None else _version(entry, dict.fromkeys(entry.aliases, entry.version))
 
     def list_models(self) -> list[str]:
         """List the names of the registered models."""
@@ -269,11 +220,8 @@ class ModelStore:
                 return None
             try:
                 entry = self._client.get_model_version_by_alias(model, alias)
-            except (MlflowException, RestException) as error:
-                if getattr(error, "error_code", None) not in (
-                    "RESOURCE_DOES_NOT_EXIST",
-                    "INVALID_PARAMETER_VALUE",
-                ):
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     raise
                 return None
         return _version(entry, {alias: entry.version})
@@ -281,17 +229,41 @@ class ModelStore:
     def list_versions(self, model: str) -> list[Version]:
         """List a model's versions, newest first; raises TrackingError when there is no such model."""
         with translated(self._uri):
-            try:
-                aliases = self._client.get_registered_model(model).aliases
-            except (MlflowException, RestException) as error:
-                if getattr(error, "error_code", None) != "RESOURCE_DOES_NOT_EXIST":
-                    raise
+            registered = unless_gone(lambda: self._client.get_registered_model(model))
+            if registered is None:
                 raise TrackingError(
                     f"model {model!r} has no version yet; `waterflow run {model}` trains and registers one"
-                ) from error
+                )
             found = self._client.search_model_versions(f"name = '{model}'")
-        versions = [_version(entry, aliases) for entry in found]
+        versions = [_version(entry, registered.aliases) for entry in found]
         return sorted(versions, key=lambda entry: entry.version, reverse=True)
+
+    def _fetch(self, model_id: str, folder: Path, called: str) -> tuple[Format, Path]:
+        """Download a logged model's files into a folder and hold what will be loaded against its digest."""
+        with translated(self._uri):
+            tags = self._client.get_logged_model(model_id).tags
+            kind, expected = _format_in(tags), tags.get("waterflow.sha256")
+            if not self._has_file(model_id, kind):
+                raise StoreError(f"{called}: its files are gone")
+            mlflow.set_tracking_uri(self._uri)
+            try:
+                path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=str(folder)))
+                found = kind.digest(path)
+            except (MlflowException, OSError) as error:
+                reason = first_line(error) or type(error).__name__
+                raise StoreError(f"{called}: its files cannot be fetched ({reason})") from error
+        if found != expected:
+            raise StoreError(f"{called}: its files are not those that were logged; they were altered")
+        return kind, path
+
+    def _has_file(self, model_id: str, kind: Format) -> bool:
+        """Look for the file that is loaded, without asking for it.
+
+        A server asked for a file that its bucket lacks answers with an error that the client repeats for minutes.
+        """
+        needed = getattr(kind, "file", "MLmodel")
+        entries = self._client.list_logged_model_artifacts(model_id)
+        return any(Path(entry.path).name == needed for entry in entries)
 
     @contextmanager
     def _finalizing(self, model_id: str) -> Iterator[None]:

@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException, RestException
 from waterflow.config.profile import Profile
 from waterflow.provenance import digest_of, sha256_of
 from waterflow.tracking.errors import check_reachable, translated
+from waterflow.tracking.found import unless_gone
 
 logger = logging.getLogger(__name__)
 
@@ -249,13 +250,9 @@ class RunStore:
         """Read a JSON object among a run's artifacts; None when it, or the run, is not there or no JSON."""
         folder = path.rpartition("/")[0]
         with translated(self.uri):
-            try:
-                # Asking a server for an artifact that its bucket lacks is an error 500, repeated for minutes.
-                if all(entry.path != path for entry in self.client.list_artifacts(run_id, folder or None)):
-                    return None
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
+            # Asking a server for an artifact that its bucket lacks is an error 500, repeated for minutes.
+            entries = unless_gone(lambda: self.client.list_artifacts(run_id, folder or None))
+            if all(entry.path != path for entry in entries or ()):
                 return None
             with tempfile.TemporaryDirectory() as scratch:
                 try:

@@ -127,21 +127,20 @@ def record_that_is_gone(chain: Chain, tools: Tools) -> Iterator[None]:
 
 
 @contextmanager
-def deleted_run(chain: Chain, tools: Tools) -> Iterator[None]:
-    tools.runs.client.delete_run(chain.fit_run.run_id)
+def deleted(run_id: str, tools: Tools) -> Iterator[None]:
+    tools.runs.client.delete_run(run_id)
     try:
         yield
     finally:
-        tools.runs.client.restore_run(chain.fit_run.run_id)
+        tools.runs.client.restore_run(run_id)
 
 
-@contextmanager
-def deleted_parent(chain: Chain, tools: Tools) -> Iterator[None]:
-    tools.runs.client.delete_run(chain.own_run.run_id)
-    try:
-        yield
-    finally:
-        tools.runs.client.restore_run(chain.own_run.run_id)
+def deleted_run(chain: Chain, tools: Tools) -> AbstractContextManager[None]:
+    return deleted(chain.fit_run.run_id, tools)
+
+
+def deleted_parent(chain: Chain, tools: Tools) -> AbstractContextManager[None]:
+    return deleted(chain.own_run.run_id, tools)
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -71,8 +72,8 @@ def _ensure(arguments: tuple[Project, str]) -> str:
 def test_processes_that_race_for_an_experiment_get_one(tracked: Project) -> None:
     """Nobody's run lands in the experiment Default."""
     names = [f"raced_{number // 2}" for number in range(20)]
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        ids = pool.map(_ensure, [(tracked, name) for name in names], chunksize=1)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        ids = list(pool.map(_ensure, [(tracked, name) for name in names]))
     assert ids[::2] == ids[1::2]
     assert len(set(ids)) == 10
     assert "0" not in ids

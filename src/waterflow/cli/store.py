@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from waterflow.cli.console import err, out
 from waterflow.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from waterflow.steps.collect import Survey
     from waterflow.stores.base import Entry
 
-out = Console()
-err = Console(stderr=True)
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 

@@ -4,18 +4,17 @@ import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
+
+from waterflow.cli.console import err, out
 
 if TYPE_CHECKING:
     from waterflow.steps.agreement import Compared
     from waterflow.steps.lineage import Link
     from waterflow.steps.reproduce import Reproduction
 
-out = Console()
-err = Console(stderr=True)
 
 Reference = Annotated[str, typer.Argument(metavar="MODEL@VERSION", help="such as iris@3 or iris@champion")]
 MARKS = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[dim]–[/dim]"}
@@ -54,10 +53,11 @@ def reproduce(
     """Train a version again from what was recorded, in another process, and compare every prediction."""
     from waterflow import workflow
     from waterflow.steps.chain import find_version
+    from waterflow.steps.reproduce import reproduce as train_again
 
     tools = workflow.open_tools()
     version = find_version(reference, tools)
-    outcome = workflow.reproduce(version, tools, say=(lambda text: None) if as_json else print_step)
+    outcome = train_again(version, tools, say=(lambda text: None) if as_json else print_step)
     if as_json:
         typer.echo(json.dumps(outcome.to_json(), indent=2, ensure_ascii=False))
     else:

@@ -5,15 +5,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
+
+from waterflow.cli.console import out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from waterflow.steps.why import Change, Story
 
-out = Console()
 
 COLOURS = {"ran": "cyan", "cached": "green", "failed": "red"}
 MOST_CHANGES = 12

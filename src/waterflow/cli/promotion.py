@@ -6,18 +6,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
+
+from waterflow.cli.console import err, out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from waterflow.records import Approval, Decision, Registered
     from waterflow.steps.tools import Tools
-
-out = Console()
-err = Console(stderr=True)
 
 
 def ledger(

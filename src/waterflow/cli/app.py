@@ -1,22 +1,21 @@
-"""The shell's door: `waterflow`."""
+"""The command `waterflow`: running pipelines and single steps, listing and showing what there is."""
 
 import gc
 import json
 import logging
-import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from waterflow import cli_audit, cli_promotion, cli_store, cli_trace, cli_why
-from waterflow.cli_data import breaks_table, data_app
+from waterflow.cli import audit, promotion, store, trace, why
+from waterflow.cli.console import err, out, widen
+from waterflow.cli.data import breaks_table, data_app
 from waterflow.errors import ConfigError, ContractError, WaterflowError
 
 if TYPE_CHECKING:
@@ -34,18 +33,16 @@ app = typer.Typer(
 step_app = typer.Typer(help="Run one step on records in JSON files.", no_args_is_help=True)
 app.add_typer(step_app, name="step")
 app.add_typer(data_app, name="data")
-for command in (cli_promotion.ledger, cli_promotion.champion, cli_promotion.rollback):
+for command in (promotion.ledger, promotion.champion, promotion.rollback):
     app.command()(command)
-app.command()(cli_trace.lineage)
-app.command()(cli_trace.reproduce)
-app.command()(cli_audit.audit)
-app.command()(cli_store.gc)
-app.command()(cli_why.why)
+app.command()(trace.lineage)
+app.command()(trace.reproduce)
+app.command()(audit.audit)
+app.command()(store.gc)
+app.command()(why.why)
 
 Kind = TypeVar("Kind", bound="Record")
 
-out = Console()
-err = Console(stderr=True)
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, such as strategy=quick")]
 RecordFile = Annotated[Path, typer.Option("--out", help="where the step's record goes")]
@@ -56,9 +53,7 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and every log line.")] = False,
 ) -> None:
     """Set up logging for this process."""
-    if not out.is_terminal and "COLUMNS" not in os.environ:
-        for console in (out, cli_trace.out, cli_audit.out):
-            console.width = 160  # a pipe has no width; at the 80 columns that Rich takes, names lose their ends
+    widen()
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING,
         format="%(message)s",
@@ -93,7 +88,7 @@ def run(
         overrides=tuple(entry for entry in overrides or () if not entry.lstrip("+").startswith("profile")),
         force=force,
     )
-    registered = workflow.run_all(request, tools, report=print_progress, ask=cli_promotion.asker(yes, tools))
+    registered = workflow.run_all(request, tools, report=print_progress, ask=promotion.asker(yes, tools))
     print_result(registered, tools.profile.mlflow_url)
 
 
@@ -224,7 +219,7 @@ def step_promote(
 
     tools = workflow.open_tools()
     entry = _read_record(Registered, registered)
-    approval = cli_promotion.asker(yes, tools)(entry) if entry.awaits_approval else None
+    approval = promotion.asker(yes, tools)(entry) if entry.awaits_approval else None
     _write_record(record, workflow.promote(_read_record(Prepared, prepared), entry, tools, approval))
 
 
@@ -264,7 +259,7 @@ def print_result(registered: "Registered", mlflow_url: str | None = None) -> Non
     aliases = f"  [green]@{' @'.join(registered.aliases)}[/green]" if registered.aliases else "  (no alias)"
     label = "registered " if registered.new else "unchanged  "
     out.print(f"{label} [bold]{registered.model}[/bold] version {registered.version}{aliases}", highlight=False)
-    cli_promotion.print_decision(registered)
+    promotion.print_decision(registered)
     out.print()
     for label, (command, purpose) in zip(("next", ""), what_next(registered, mlflow_url), strict=True):
         out.print(f"{label:<11} [bold]{command:<30}[/bold]  {purpose}", highlight=False, soft_wrap=True)

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from waterflow.cli.console import err, out
 
 if TYPE_CHECKING:
     from waterflow.steps.audit import Audit
 
-out = Console()
-err = Console(stderr=True)
 Rows = Iterator[tuple[str, ...]]
 
 
@@ -28,10 +27,11 @@ def audit(
 ) -> None:
     """Audit the tracking store: bytes, access times, integrity, lineage, and whether versions can be had again."""
     from waterflow import workflow
+    from waterflow.steps.audit import audit as examine
 
     tools = workflow.open_tools()
     quiet = (lambda text: None) if as_json else print_step
-    found = workflow.audit(pipeline, tools, reproduced=reproduced, say=quiet)
+    found = examine(pipeline, tools, reproduced=reproduced, say=quiet)
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:

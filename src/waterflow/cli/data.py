@@ -5,16 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from waterflow.cli.console import err, out
 from waterflow.errors import ContractError
 
 data_app = typer.Typer(help="Fetch data sets, and propose a contract from data.", no_args_is_help=True)
-
-out = Console()
-err = Console(stderr=True)
 
 
 @data_app.command()
