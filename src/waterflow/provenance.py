@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,7 @@ def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
     package = estimator_path.partition(".")[0]
     needed = ["mlflow", "scikit-learn", "pandas", "numpy", "scipy", "cloudpickle"]
     if package != "sklearn":
-        needed += _distributions().get(package, [])
+        needed += _distributions_of(package)
     extra, packages = _extra_of(estimator_path)
     versions = locked_versions(lock_file, needed)
     if extra:
@@ -204,8 +204,10 @@ def _is_installed(path: Path) -> bool:
 
 
 @cache
-def _distributions() -> Mapping[str, list[str]]:
-    return packages_distributions()
+def _distributions_of(package: str) -> list[str]:
+    """Name the distributions that have installed a package: `xgboost` came with xgboost or with xgboost-cpu."""
+    file = f"\n{package}/__init__.py,"
+    return [found.name for found in distributions() if file in f"\n{found.read_text('RECORD')}"]
 
 
 def _module_file(name: str, root: Path) -> Path | None:

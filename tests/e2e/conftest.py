@@ -34,6 +34,7 @@ def run_dag(shared_folder: Path, tracking_template: Path) -> Runner:
     def run(project: Project, pipeline: str = "flowers", conf: dict[str, Any] | None = None) -> DagRun:
         if not (project.home / "mlflow.db").exists():
             give_database(project, tracking_template)
+        if not (project.home / "airflow").exists():
             give_metadata(project.home, shared_folder)
         command = [sys.executable, str(CHECKOUT / "scripts" / "run_dag.py"), pipeline]
         if conf:

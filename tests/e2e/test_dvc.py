@@ -4,8 +4,10 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,6 +20,7 @@ from waterflow.config.project import Project
 from waterflow.records import Prepared, Registered
 from waterflow.steps.prepare import prepare
 from waterflow.steps.tools import Tools
+from waterflow.tracking.runs import RECORD_FILE
 
 RECORDS = Path(".waterflow") / "dvc"
 PARAMS = {"pipeline": "flowers", "candidates": ["gaussian_nb"], "overrides": "", "data": PATH}
@@ -102,6 +105,20 @@ def test_the_same_rows_have_the_same_digest_by_dvc_and_by_a_run(stages: Stages) 
     from_commit = prepare(request_of(run_id="by_commit", overrides=(f"+dataset.rev={stages.commit}",)), stages.tools)
     assert from_workspace.data == by_stage.data == from_commit.data
     assert from_workspace.split == by_stage.split == from_commit.split
+
+
+def test_a_dag_prepares_what_dvc_has_prepared(stages: Stages, run_dag: Callable[..., Any]) -> None:
+    """The same inputs have the same digest, and so nothing is fitted again."""
+    by_stage = Prepared.from_json(stages.record("prepared"))
+    answer = run_dag(stages.project)
+    assert answer.code == 0, answer.err + answer.log[-3000:]
+    runs = stages.tools.runs.client.search_runs([by_stage.experiment_id], "tags.`waterflow.runner` = 'airflow'")
+    (run,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    record = stages.tools.runs.read_json(run.info.run_id, RECORD_FILE)
+    by_dag = Prepared.from_json(record)
+    assert by_dag.data == by_stage.data
+    assert by_dag.split == by_stage.split
+    assert "gaussian_nb: cached" in answer.out
 
 
 def test_the_run_says_which_revision_it_read(stages: Stages) -> None:

@@ -1,11 +1,13 @@
 """The canonical Parquet of a set of rows: the same rows give the same bytes, in whatever order they came."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 
 def canonical_order(frame: pd.DataFrame, time_column: str | None) -> pd.DataFrame:
@@ -14,8 +16,26 @@ def canonical_order(frame: pd.DataFrame, time_column: str | None) -> pd.DataFram
     if time_column is None:
         positions = np.argsort(hashes, kind="stable")
     else:
-        positions = np.lexsort((hashes, pd.DatetimeIndex(frame[time_column]).asi8))
+        positions = by_time_then_hash(pd.DatetimeIndex(frame[time_column]).asi8, hashes)
     return frame.take(positions).reset_index(drop=True)
+
+
+def by_time_then_hash(times: NDArray[np.int64], hashes: NDArray[Any]) -> NDArray[np.intp]:
+    """Do what `np.lexsort((hashes, times))` does, at a fraction of its time where rows come ordered by time.
+
+    Lexsort shuffles the rows by their hashes first. Here one number holds a row's place in time and, in the bits
+    below, as much of its hash as fits; where that tells two unlike rows of one moment not apart, lexsort is asked.
+    """
+    by_time = np.argsort(times, kind="stable")
+    ordered = times[by_time]
+    moments = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])]).astype(np.uint64)
+    bits = np.uint64(max(1, int(moments[-1:].sum()).bit_length()))
+    keys = (moments << (np.uint64(64) - bits)) | (hashes[by_time] >> bits)
+    positions = by_time[order := np.argsort(keys, kind="stable")]
+    keys, found = keys[order], hashes[positions]
+    if ((keys[1:] == keys[:-1]) & (found[1:] != found[:-1])).any():
+        return np.lexsort((hashes, times))
+    return positions
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:

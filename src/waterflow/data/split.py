@@ -37,12 +37,10 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.DataFrame:
         case "stratified":
             places = _stratified_fractions(frame[config.target], config)
     is_test = places < config.split.test_fraction
-    parts = np.select(
-        [is_test, places < config.split.test_fraction + validation],
-        ["test", "validation"],
-        default="train",
-    )
-    split = pd.DataFrame({"part": pd.Categorical(parts, categories=list(PARTS))}, index=frame.index)
+    is_watched = ~is_test & (places < config.split.test_fraction + validation)
+    codes = np.where(is_test, PARTS.index("test"), np.where(is_watched, PARTS.index("validation"), 0))
+    parts = pd.Categorical.from_codes(codes, categories=pd.Index(PARTS))
+    split = pd.DataFrame({"part": parts}, index=frame.index)
     _check_parts(split["part"], frame, config)
     if config.strategy.folds:
         folds = np.full(len(frame), HELD_OUT, dtype=np.int8)
@@ -54,12 +52,13 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.DataFrame:
 
 def count_shares(split: pd.Series, target: pd.Series | None) -> tuple[Share, ...]:
     """Count rows by part, and by class where `target` is a class label."""
+    codes, classes = pd.factorize(split if target is None else target)
     shares = []
     for part in PARTS:
-        chosen = split == part
+        chosen = (split == part).to_numpy()
         if chosen.any():
-            counts = {} if target is None else target[chosen].astype(str).value_counts().sort_index().to_dict()
-            by_class = {str(name): int(count) for name, count in counts.items()}
+            counts = zip(map(str, classes), np.bincount(codes[chosen]).tolist(), strict=False)
+            by_class = {} if target is None else {name: count for name, count in sorted(counts) if count}
             shares.append(Share(part=part, rows=int(chosen.sum()), by_class=by_class))
     return tuple(shares)
 

@@ -87,7 +87,7 @@ def cut_to_window(
             f"window: {window} holds none of {len(frame)} rows, which lie from {times.min()} to {times.max()}; "
             "choose another window"
         )
-    return frame[keep].reset_index(drop=True)
+    return (frame if keep.all() else frame[keep]).reset_index(drop=True)
 
 
 def _read_times(frame: pd.DataFrame, time_column: str) -> pd.Series:

@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from waterflow.config.catalog import METRICS, Task
 from waterflow.config.schema import CostsConfig
 from waterflow.errors import ConfigError, DataError
+from waterflow.modeling.boosting import LabelledClassifier
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,11 @@ def predict_rows(pipeline: Any, features: pd.DataFrame, target: pd.Series, task:
     model, ready = pipeline, features
     if isinstance(pipeline, Pipeline) and len(pipeline) > 1:  # once for labels and probabilities, not twice
         model, ready = pipeline[-1], pipeline[:-1].transform(features)
-    truth, prediction = target.to_numpy(), np.asarray(model.predict(ready)).ravel()
+    truth = target.to_numpy()
+    if isinstance(model, LabelledClassifier):  # its labels are the likeliest classes: through the trees once, not twice
+        chances = model.predict_proba(ready)
+        return Predicted(truth, model.classes_[chances.argmax(axis=1)], tuple(model.classes_), chances)
+    prediction = np.asarray(model.predict(ready)).ravel()
     if task == "regression":
         return Predicted(truth.astype(float), prediction.astype(float))
     probabilities = model.predict_proba(ready) if hasattr(model, "predict_proba") else None

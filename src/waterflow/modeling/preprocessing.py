@@ -158,7 +158,7 @@ def _needs_values(block: Block) -> bool:
 
 
 def _is_empty(column: pd.Series) -> bool:
-    return bool(column.isna().all() or (column.dropna().astype(str).str.strip() == "").all())
+    return not any(str(value).strip() for value in column.dropna())  # ends at the first value that says something
 
 
 def _needs_frame(part: _Part) -> bool:

@@ -154,16 +154,22 @@ class KnownCategories(Labels):
 
     def _learn(self, frame: pd.DataFrame) -> None:
         super()._learn(frame)
-        labels = super().transform(frame)
-        self.categories_ = [pd.Index(labels[name].dropna().unique()).sort_values() for name in labels]
+        self.categories_ = [
+            _known(_numbers(frame[name]).dropna().to_numpy() if numeric else _coded(frame[name])[1])
+            for name, numeric in zip(frame.columns, self.numeric_, strict=True)
+        ]
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803
         """Give the same columns as categories, in sorted order; numbers are named by text, as XGBoost wants it."""
-        labels = super().transform(X)
-        for name, known in zip(labels.columns, self.categories_, strict=True):
-            codes = known.get_indexer(labels[name])
-            labels[name] = pd.Categorical.from_codes(codes, categories=pd.Index([*map(_name, known)], dtype="str"))
-        return labels
+        columns = {}
+        for name, numeric, known in zip(self._checked(X).columns, self.numeric_, self.categories_, strict=True):
+            if numeric:
+                codes = known.get_indexer(pd.Index(_numbers(X[name], errors="coerce")))
+            else:
+                seen, texts = _coded(X[name])
+                codes = np.append(known.get_indexer(pd.Index(texts)), -1)[seen]  # code -1, null, is the last
+            columns[name] = pd.Categorical.from_codes(codes, categories=pd.Index([*map(_name, known)], dtype="str"))
+        return pd.DataFrame(columns, index=X.index)
 
 
 class Terms(_FrameTransformer):
@@ -234,9 +240,18 @@ def _numbers(column: pd.Series, errors: Literal["raise", "coerce"] = "raise") ->
 
 
 def _labels(column: pd.Series) -> pd.Series:
+    codes, texts = _coded(column)
+    return pd.Series(np.append(texts, np.nan)[codes], index=column.index, dtype=object)  # code -1, null, is the last
+
+
+def _coded(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
+    """Give the values as text, and for each row its place among them, -1 for null."""
     codes, names = pd.factorize(column)
-    texts = np.array([*map(_name, names), np.nan], dtype=object)  # code -1, null, is the last
-    return pd.Series(texts[codes], index=column.index, dtype=object)
+    return codes, np.array([*map(_name, names)], dtype=object)
+
+
+def _known(values: NDArray[Any]) -> pd.Index:
+    return pd.Index(pd.unique(values)).sort_values()
 
 
 def _name(value: Any) -> str:

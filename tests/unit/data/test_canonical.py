@@ -1,9 +1,10 @@
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from waterflow.data.canonical import canonical_order, read_parquet, write_parquet
+from waterflow.data.canonical import by_time_then_hash, canonical_order, read_parquet, write_parquet
 from waterflow.data.packaged import iris
 from waterflow.provenance import sha256_of
 
@@ -40,6 +41,18 @@ def test_rows_are_ordered_by_time_first() -> None:
     """What is read back is in the order in which it happened."""
     shuffled = DATED.sample(frac=1, random_state=3)
     assert canonical_order(shuffled, "day")["day"].is_monotonic_increasing
+
+
+@pytest.mark.parametrize("moments", [1, 7, 500])
+@pytest.mark.parametrize("hashes", [1 << 63, 3], ids=["far apart", "alike but for their last bits"])
+def test_the_fast_order_is_the_plain_one(moments: int, hashes: int) -> None:
+    """Whatever share of a hash fits beside the moment."""
+    chance = np.random.default_rng(moments)
+    times = chance.integers(0, moments, 500)
+    drawn = chance.integers(0, hashes, 500, dtype=np.uint64)
+    found, plain = by_time_then_hash(times, drawn), np.lexsort((drawn, times))
+    assert (times[found] == times[plain]).all()
+    assert (drawn[found] == drawn[plain]).all()
 
 
 def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:

@@ -156,7 +156,10 @@ def test_a_champion_from_before_the_ledger_is_noted(tools: Tools, pipeline: Writ
 
 
 def test_two_runs_at_once_are_decided_one_after_the_other(tools: Tools, pipeline: Writer) -> None:
-    """Both were judged against no champion; the ledger lets one in, and the other is judged again against it."""
+    """Both were judged against no champion; the ledger lets one in, and the other is decided again, with it in place.
+
+    If the later one came first, its rows are the newer ones, and the other stands back unjudged.
+    """
     name = pipeline()
     both = [entered(name, tools, f"run_{number}") for number in (1, 2)]
 
@@ -167,7 +170,10 @@ def test_two_runs_at_once_are_decided_one_after_the_other(tools: Tools, pipeline
     with ThreadPoolExecutor(2) as pool:
         done = sorted(pool.map(decide, both), key=lambda row: row.sequence)
     assert [(row.sequence, row.kind) for row in done] == [(1, "promote"), (2, "hold")]
-    assert done[1].verdict.champion_version == done[0].version
+    if done[0].version == 1:
+        assert done[1].verdict.champion_version == 1
+    else:
+        assert "its rows were read" in done[1].reason
     assert champion_of(name, tools) == done[0].version
     assert champion.verify(name, tools) == []
 
