@@ -70,7 +70,7 @@ format: $(BIN)/.dev ## Format the code
 .PHONY: ui
 ui: $(BIN)/.runtime ## Open MLflow's UI over what the demo made, at http://127.0.0.1:5001
 	@echo "MLflow over .waterflow/mlflow.db: http://127.0.0.1:5001/#/experiments?workflowType=machine_learning (Ctrl-C ends it)"
-	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5001 --workers 1 \
+	@MLFLOW_DISABLE_TELEMETRY=$${MLFLOW_DISABLE_TELEMETRY:-true} MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port 5001 --workers 1 \
 		--backend-store-uri sqlite:///$(CURDIR)/.waterflow/mlflow.db
 
 .PHONY: bench

@@ -1,4 +1,7 @@
 import multiprocessing
+import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -254,3 +257,15 @@ def test_running_runs_of_airflow_are_listed(runs: RunStore, experiment: str) -> 
     runs.close(child.run_id, "KILLED", "its task was over")
     assert child.run_id not in {run.run_id for run in runs.list_running()}
     runs.close(parent.run_id, "KILLED", "its task was over")
+
+
+def test_mlflow_reports_to_nobody() -> None:
+    """Who starts a run from a shell has set nothing."""
+    program = (
+        "import waterflow.tracking.runs; from mlflow.telemetry.client import get_telemetry_client;"
+        "print(get_telemetry_client())"
+    )
+    told = {"CI", "DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY", "PYTEST_CURRENT_TEST", "GITHUB_ACTIONS"}
+    environment = {name: value for name, value in os.environ.items() if name not in told}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None"
