@@ -63,8 +63,8 @@ for part in ("month", "day_of_week", "hour"):
     features[part] = getattr(frame["date"].dt, part)
 train, stop = int(len(frame) * 0.6), int(len(frame) * 0.8)
 for name in ("origin", "destination"):
-    known = frame[name][:train].astype("category").cat.categories
-    features[name] = pd.Categorical(frame[name], categories=known)
+    names = frame[name].astype("category").cat
+    features[name] = names.set_categories(sorted(frame[name][:train].unique()))
 model = XGBClassifier(**PARAMS)
 model.fit(features[:train], target[:train], eval_set=[(features[train:stop], target[train:stop])], verbose=False)
 truth, chances = target[train:stop], model.predict_proba(features[train:stop])[:, 1]
