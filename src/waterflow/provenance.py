@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -206,8 +207,8 @@ def _is_installed(path: Path) -> bool:
 @cache
 def _distributions_of(package: str) -> list[str]:
     """Name the distributions that have installed a package: `xgboost` came with xgboost or with xgboost-cpu."""
-    file = f"\n{package}/__init__.py,"
-    return [found.name for found in distributions() if file in f"\n{found.read_text('RECORD')}"]
+    files = re.compile(rf"^{re.escape(package)}(/|\.py,)", re.MULTILINE)
+    return [found.name for found in distributions() if files.search(found.read_text("RECORD") or "")]
 
 
 def _module_file(name: str, root: Path) -> Path | None:

@@ -43,7 +43,6 @@ app.command()(why.why)
 
 Kind = TypeVar("Kind", bound="Record")
 
-
 Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, such as strategy=quick")]
 RecordFile = Annotated[Path, typer.Option("--out", help="where the step's record goes")]
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from waterflow.steps.collect import Survey
     from waterflow.stores.base import Entry
 
-
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from waterflow.steps.lineage import Link
     from waterflow.steps.reproduce import Reproduction
 
-
 Reference = Annotated[str, typer.Argument(metavar="MODEL@VERSION", help="such as iris@3 or iris@champion")]
 MARKS = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[dim]–[/dim]"}
 SHORT = 12

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from waterflow.steps.why import Change, Story
 
-
 COLOURS = {"ran": "cyan", "cached": "green", "failed": "red"}
 MOST_CHANGES = 12
 MOST_LETTERS = 40

@@ -29,7 +29,7 @@ def by_time_then_hash(times: NDArray[np.int64], hashes: NDArray[Any]) -> NDArray
     by_time = np.argsort(times, kind="stable")
     ordered = times[by_time]
     moments = np.concatenate([[0], np.cumsum(ordered[1:] != ordered[:-1])]).astype(np.uint64)
-    bits = np.uint64(max(1, int(moments[-1:].sum()).bit_length()))
+    bits = np.uint64(max(1, int(moments[-1]).bit_length()))
     keys = (moments << (np.uint64(64) - bits)) | (hashes[by_time] >> bits)
     positions = by_time[order := np.argsort(keys, kind="stable")]
     keys, found = keys[order], hashes[positions]

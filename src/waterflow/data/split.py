@@ -37,8 +37,11 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.DataFrame:
         case "stratified":
             places = _stratified_fractions(frame[config.target], config)
     is_test = places < config.split.test_fraction
-    is_watched = ~is_test & (places < config.split.test_fraction + validation)
-    codes = np.where(is_test, PARTS.index("test"), np.where(is_watched, PARTS.index("validation"), 0))
+    codes = np.select(
+        [is_test, places < config.split.test_fraction + validation],
+        [PARTS.index("test"), PARTS.index("validation")],
+        default=PARTS.index("train"),
+    )
     parts = pd.Categorical.from_codes(codes, categories=pd.Index(PARTS))
     split = pd.DataFrame({"part": parts}, index=frame.index)
     _check_parts(split["part"], frame, config)
@@ -52,13 +55,12 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.DataFrame:
 
 def count_shares(split: pd.Series, target: pd.Series | None) -> tuple[Share, ...]:
     """Count rows by part, and by class where `target` is a class label."""
-    codes, classes = pd.factorize(split if target is None else target)
     shares = []
     for part in PARTS:
         chosen = (split == part).to_numpy()
         if chosen.any():
-            counts = zip(map(str, classes), np.bincount(codes[chosen]).tolist(), strict=False)
-            by_class = {} if target is None else {name: count for name, count in sorted(counts) if count}
+            counts = {} if target is None else target[chosen].value_counts().to_dict()
+            by_class = dict(sorted((str(name), int(count)) for name, count in counts.items() if count))
             shares.append(Share(part=part, rows=int(chosen.sum()), by_class=by_class))
     return tuple(shares)
 

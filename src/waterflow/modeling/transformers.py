@@ -155,7 +155,7 @@ class KnownCategories(Labels):
     def _learn(self, frame: pd.DataFrame) -> None:
         super()._learn(frame)
         self.categories_ = [
-            _known(_numbers(frame[name]).dropna().to_numpy() if numeric else _coded(frame[name])[1])
+            _known(_numbers(frame[name], errors="coerce").dropna().to_numpy() if numeric else _coded(frame[name])[1])
             for name, numeric in zip(frame.columns, self.numeric_, strict=True)
         ]
 

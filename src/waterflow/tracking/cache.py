@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from waterflow.errors import StoreError, first_line
 from waterflow.provenance import sha256_of
 from waterflow.tracking.errors import translated
-from waterflow.tracking.found import FoundRun, all_pages, found_run
+from waterflow.tracking.found import FoundRun, search_runs
 from waterflow.tracking.models import local_folder
 from waterflow.tracking.runs import RunStore
 
@@ -32,14 +32,9 @@ def find_runs(runs: RunStore, experiment_id: str, tags: Mapping[str, str], *, mo
     """
     asked = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items() if value)
     absent = {"waterflow.superseded", *(name for name, value in tags.items() if not value)}
-
-    def ask(token: str | None) -> Any:
-        newest = ["attributes.start_time DESC"]
-        return runs.client.search_runs([experiment_id], asked, max_results=50, order_by=newest, page_token=token)
-
     with translated(runs.uri):
-        wanted = (found_run(run) for run in all_pages(ask) if not absent & set(run.data.tags))
-        return list(islice(wanted, most))
+        found = search_runs(runs.client, experiment_id, asked, page_size=50)
+        return list(islice((run for run in found if not absent & set(run.tags)), most))
 
 
 def find_experiment(runs: RunStore, pipeline: str) -> str | None:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from mlflow.entities import Run
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 PAGE = 1000  # the most that MLflow gives at once
@@ -53,6 +55,19 @@ def found_run(run: Run) -> FoundRun:
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
     )
+
+
+def search_runs(
+    client: MlflowClient,
+    experiment_id: str,
+    condition: str = "",
+    view: int = ViewType.ACTIVE_ONLY,
+    page_size: int = PAGE,
+) -> Iterator[FoundRun]:
+    """Give the runs of an experiment, the newest first, and ask for a page only when the last one is used up."""
+    newest = ["attributes.start_time DESC"]
+    for run in all_pages(partial(client.search_runs, [experiment_id], condition, view, page_size, newest)):
+        yield found_run(run)
 
 
 def all_pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:

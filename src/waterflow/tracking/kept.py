@@ -15,7 +15,7 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from waterflow.tracking.errors import translated
-from waterflow.tracking.found import PAGE, FoundRun, all_pages, found_run, unless_gone
+from waterflow.tracking.found import PAGE, FoundRun, all_pages, found_run, search_runs, unless_gone
 from waterflow.tracking.runs import RECORD_FILE, RunStore
 
 RECORD_FOLDERS = ("waterflow", "verdict*")
@@ -41,19 +41,13 @@ def list_runs(runs: RunStore, *, deleted: bool = False, running: bool = False) -
     condition = "attributes.status = 'RUNNING'" if running else ""
     with translated(runs.uri):
         experiments = list(all_pages(partial(client.search_experiments, ViewType.ALL, PAGE, None, None)))
-        return [
-            found_run(run)
-            for experiment in experiments
-            for run in all_pages(partial(client.search_runs, [experiment.experiment_id], condition, view, PAGE, None))
-        ]
+        return [run for place in experiments for run in search_runs(client, place.experiment_id, condition, view)]
 
 
 def list_registered(runs: RunStore) -> list[KeptVersion]:
     """List the versions of all registered models."""
     with translated(runs.uri):
-        versions = list(
-            all_pages(lambda token: runs.client.search_model_versions("", max_results=PAGE, page_token=token))
-        )
+        versions = list(all_pages(partial(runs.client.search_model_versions, "", PAGE, None)))
     return [
         KeptVersion(
             entry.name,

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, FileInfo
 
 from waterflow.tracking.errors import translated
-from waterflow.tracking.found import PAGE, FoundRun, all_pages, found_run, unless_gone
+from waterflow.tracking.found import FoundRun, found_run, search_runs, unless_gone
 from waterflow.tracking.runs import RunStore
 
 PREFIX = "waterflow/"
@@ -42,7 +42,7 @@ class Lookup:
     def list_runs(self, experiment_id: str) -> list[FoundRun]:
         """List the runs of an experiment that were not deleted, newest first."""
         with translated(self._uri):
-            return [found_run(run) for run in all_pages(lambda token: self._page(experiment_id, token))]
+            return list(search_runs(self._client, experiment_id))
 
     def find_run(self, run_id: str) -> FoundRun | None:
         """Give a run; None when there is none, or when it was deleted."""
@@ -62,9 +62,6 @@ class Lookup:
             run = unless_gone(lambda: self._client.get_run(run_id))
         logged = run.outputs.model_outputs if run is not None and run.outputs else ()
         return [output.model_id for output in logged if self.find_model(output.model_id)]
-
-    def _page(self, experiment_id: str, token: str | None) -> Any:
-        return self._client.search_runs([experiment_id], max_results=PAGE, page_token=token)
 
     def files_of_run(self, run_id: str) -> dict[str, int]:
         """Give the bytes of each artifact of a run, by its path."""

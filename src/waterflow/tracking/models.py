@@ -105,7 +105,7 @@ class ModelStore:
 
     def load_model(self, model_id: str) -> Any:
         """Load the fitted pipeline; raises StoreError when its files are gone or are not those that were logged."""
-        with tempfile.TemporaryDirectory() as folder:
+        with translated(self._uri), tempfile.TemporaryDirectory() as folder:
             kind, path = self._fetch(model_id, Path(folder), f"model {model_id}")
             return kind.load(path)
 
@@ -113,7 +113,7 @@ class ModelStore:
         """Download the files of a version; raises StoreError when they are gone or not those that were logged."""
         with translated(self._uri):
             model_id = self._client.get_model_version(model, str(version)).source.removeprefix("models:/")
-        return self._fetch(model_id, folder, f"model {model} version {version}")[1]
+            return self._fetch(model_id, folder, f"model {model} version {version}")[1]
 
     def verify(self, model_id: str) -> None:
         """Hold every file of a logged model against what was logged; raises StoreError, in a clause, where one differs.
@@ -128,7 +128,7 @@ class ModelStore:
             path = local_folder(model.artifact_location)
             try:
                 if path is None:
-                    if not self.has_files(model_id):
+                    if not self._has_file(model_id, _format_in(model.tags)):
                         raise StoreError(f"the files of its model {model_id} are gone")
                     path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
                 found = _digest_of_all(path)
@@ -240,18 +240,17 @@ class ModelStore:
 
     def _fetch(self, model_id: str, folder: Path, called: str) -> tuple[Format, Path]:
         """Download a logged model's files into a folder and hold what will be loaded against its digest."""
-        with translated(self._uri):
-            tags = self._client.get_logged_model(model_id).tags
-            kind, expected = _format_in(tags), tags.get("waterflow.sha256")
-            if not self._has_file(model_id, kind):
-                raise StoreError(f"{called}: its files are gone")
-            mlflow.set_tracking_uri(self._uri)
-            try:
-                path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=str(folder)))
-                found = kind.digest(path)
-            except (MlflowException, OSError) as error:
-                reason = first_line(error) or type(error).__name__
-                raise StoreError(f"{called}: its files cannot be fetched ({reason})") from error
+        tags = self._client.get_logged_model(model_id).tags
+        kind, expected = _format_in(tags), tags.get("waterflow.sha256")
+        if not self._has_file(model_id, kind):
+            raise StoreError(f"{called}: its files are gone")
+        mlflow.set_tracking_uri(self._uri)
+        try:
+            path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=str(folder)))
+            found = kind.digest(path)
+        except (MlflowException, OSError) as error:
+            reason = first_line(error) or type(error).__name__
+            raise StoreError(f"{called}: its files cannot be fetched ({reason})") from error
         if found != expected:
             raise StoreError(f"{called}: its files are not those that were logged; they were altered")
         return kind, path

@@ -20,6 +20,7 @@ from waterflow.steps import integrity
 from waterflow.steps.audit import Audit, audit
 from waterflow.steps.chain import Chain
 from waterflow.steps.tools import Tools
+from waterflow.tracking.found import FoundRun
 from waterflow.tracking.models import Version
 
 Fault = Callable[[Chain, Tools], AbstractContextManager[None]]
@@ -58,25 +59,21 @@ def removed(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def another_metric(chain: Chain, tools: Tools) -> Iterator[None]:
-    name, run_id = "validation_f1_macro", chain.fit_run.run_id
-    before = chain.fit_run.metrics[name]
-    tools.runs.log(run_id, metrics={name: before + 1e-12})
+def logged(run: FoundRun, name: str, value: float, tools: Tools) -> Iterator[None]:
+    tools.runs.log(run.run_id, metrics={name: value})
     try:
         yield
     finally:
-        tools.runs.client.log_metric(run_id, name, before, timestamp=2**41)
+        tools.runs.client.log_metric(run.run_id, name, run.metrics[name], timestamp=2**41)
 
 
-@contextmanager
-def another_score_of_the_holdout(chain: Chain, tools: Tools) -> Iterator[None]:
-    name, run_id = "test_accuracy", chain.own_run.run_id
-    before = chain.own_run.metrics[name]
-    tools.runs.log(run_id, metrics={name: 1.5})
-    try:
-        yield
-    finally:
-        tools.runs.client.log_metric(run_id, name, before, timestamp=2**41)
+def another_metric(chain: Chain, tools: Tools) -> AbstractContextManager[None]:
+    name = "validation_f1_macro"
+    return logged(chain.fit_run, name, chain.fit_run.metrics[name] + 1e-12, tools)
+
+
+def another_score_of_the_holdout(chain: Chain, tools: Tools) -> AbstractContextManager[None]:
+    return logged(chain.own_run, "test_accuracy", 1.5, tools)
 
 
 @contextmanager

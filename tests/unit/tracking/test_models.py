@@ -8,7 +8,7 @@ from support import give_database, make_project, message_of, predict_elsewhere, 
 
 from waterflow import workflow
 from waterflow.data.packaged import iris
-from waterflow.errors import StoreError, TrackingError
+from waterflow.errors import StoreError, TrackingError, WaterflowError
 from waterflow.records import Registered
 from waterflow.steps.tools import Tools
 
@@ -90,6 +90,18 @@ def test_a_model_that_was_altered_is_not_loaded(run: Run) -> None:
     path.write_bytes(before)
     assert model_id in message
     assert "altered" in message
+
+
+def test_a_model_whose_description_is_spoilt_is_an_error_of_ours(run: Run) -> None:
+    """MLflow reads it before it reads the pipeline."""
+    tools, registered = run
+    model_id = registered.evaluated.ranked[1].model_id
+    path = folder_of(tools, model_id) / "MLmodel"
+    before = path.read_bytes()
+    path.write_text("flavors: {}\n")
+    message = message_of(lambda: tools.models.load_model(model_id), WaterflowError)
+    path.write_bytes(before)
+    assert len(message.splitlines()) == 1
 
 
 def test_a_model_whose_files_are_gone_is_named(run: Run, tmp_path: Path) -> None:
