@@ -26,7 +26,7 @@ dvc-demo: $(BIN)/.dvc ## Show data under DVC in a temporary clone: change, repro
 
 .PHONY: test
 test: $(BIN)/.dev $(BIN)/.dvc ## Pass every test that needs no Docker
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/dags tests/e2e
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/integration tests/dags tests/e2e
 
 .PHONY: test-evidence
 test-evidence: $(BIN)/.dev ## Simulate 1,500 pairs of equal models and 600 better ones, all sent through evaluate

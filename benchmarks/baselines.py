@@ -20,8 +20,8 @@ from sklearn.pipeline import make_pipeline
 
 from waterflow.config.compose import compose_pipeline
 from waterflow.config.project import find_project
-from waterflow.data.checks import feature_columns
-from waterflow.data.sources import read_source
+from waterflow.data.columns import feature_columns
+from waterflow.data.sources.reading import read_source
 from waterflow.stores.open import copy_object
 
 MOST_CATEGORIES = 255  # that the boosting takes

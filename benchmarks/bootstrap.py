@@ -15,9 +15,9 @@ import tracemalloc
 import numpy as np
 
 from waterflow.config.schema import EvidenceConfig
-from waterflow.modeling.comparison import compare
-from waterflow.modeling.metrics import Predicted
-from waterflow.modeling.paired import Pair
+from waterflow.evaluation.comparison import compare
+from waterflow.evaluation.paired_metrics import Pair
+from waterflow.scoring.metrics import Predicted
 
 MOST = 1.5
 

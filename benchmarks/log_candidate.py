@@ -28,7 +28,7 @@ from unittest.mock import patch
 from compare import spread
 
 if TYPE_CHECKING:
-    from waterflow.steps.tools import Tools
+    from waterflow.resources import Tools
 
 BIN = Path(sys.executable).parent
 
@@ -116,7 +116,7 @@ def timed(function: Callable[..., Any], taken: list[Stopwatch]) -> Callable[...,
 
 def over_http(tools: "Tools", address: str) -> "Tools":
     """Give the same tools with MLflow at an address."""
-    from waterflow.tracking.models import ModelStore
+    from waterflow.tracking.model_store import ModelStore
     from waterflow.tracking.runs import RunStore
 
     profile = tools.profile.model_copy(update={"tracking_uri": address, "artifact_root": None})

@@ -27,7 +27,7 @@ try:
     main()
 finally:
     # What was never imported was never fitted.
-    fitting = sys.modules.get("waterflow.modeling.fitting")
+    fitting = sys.modules.get("waterflow.training.fitting")
     Path(os.environ["FITS"]).write_text(str(getattr(fitting, "FITS", 0)) if fitting else "0")
 """
 COUNTING = """
@@ -35,7 +35,7 @@ import importlib.abc, importlib.util, sys
 
 class Counting(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name != "waterflow.modeling.fitting":
+        if name != "waterflow.training.fitting":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)

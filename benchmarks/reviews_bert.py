@@ -39,7 +39,7 @@ def main() -> None:
 def split(train: int, test: int) -> dict[str, pd.DataFrame]:
     """Shuffle the reviews by a fixed seed; the test rows are the same, however many are learnt from."""
     from waterflow.config.project import find_project
-    from waterflow.data.packaged import reviews
+    from waterflow.datasets.loaders import reviews
 
     shuffled = reviews(find_project().home).sample(frac=1, random_state=7)
     return {"test": shuffled.iloc[:test], "train": shuffled.iloc[test : test + train]}
@@ -52,7 +52,7 @@ def models(arguments: argparse.Namespace) -> dict[str, object]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    from waterflow.modeling.bert import BertClassifier
+    from waterflow.estimators.bert import BertClassifier
 
     terms = TfidfVectorizer(ngram_range=(1, 2), min_df=2, max_features=30_000, sublinear_tf=True)
     return {

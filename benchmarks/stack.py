@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from compare import BARE, make_template, measure, spread  # noqa: E402
-from compose import Stack  # noqa: E402
+from support.compose import Stack  # noqa: E402
 
 IMAGES = ("waterflow-airflow", "waterflow-mlflow", "waterflow-minio", "postgres:17")
 

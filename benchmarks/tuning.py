@@ -42,8 +42,8 @@ def measure(arguments: argparse.Namespace) -> None:
     """Run and print one line for each candidate."""
     from waterflow import workflow
     from waterflow.records import Origin, RunRequest
-    from waterflow.steps.rows import load_rows
-    from waterflow.steps.tools import count_threads, load_config
+    from waterflow.resources import count_threads, load_config
+    from waterflow.snapshots import load_rows
 
     tools = workflow.open_tools()
     request = RunRequest(
@@ -140,7 +140,7 @@ def by_hand(config: Any, name: str, rows: Any, tries: list[dict[str, Any]], thre
 def maker(config: Any, name: str, train: Any) -> Callable[[dict[str, Any], int], tuple[Any, Any]]:
     """Give what builds an unfitted preprocessor and estimator, with all cores where it takes a number."""
     from waterflow.config.estimators import build_estimator
-    from waterflow.modeling.preprocessing import build_preprocessor
+    from waterflow.training.preprocessing import build_preprocessor
 
     chosen = config.candidates[name]
     takes_threads = name.startswith(("random_forest", "xgboost"))

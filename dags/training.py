@@ -18,7 +18,7 @@ from typing import Any
 import pendulum
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_current_context, task
 
-from waterflow.config.outline import (
+from waterflow.config.header import (
     Outline,
     Schedule,
     group_options,

@@ -110,7 +110,7 @@ class Demo:
 
     def train(self, rows: int, tag: str) -> str:
         """Track so many irises, reproduce, commit and push; gives the digest of the prepared data."""
-        from waterflow.data.packaged import iris
+        from waterflow.datasets.loaders import iris
 
         (self.clone / "data").mkdir(exist_ok=True)
         iris().head(rows).to_csv(self.clone / DATA, index=False)

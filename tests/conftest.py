@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support import CHECKOUT, give_database, make_project
+from support.projects import CHECKOUT, give_database, make_project
 
 from waterflow.config.project import Project
 

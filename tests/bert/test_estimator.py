@@ -13,12 +13,12 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
-from support import message_of
+from support.projects import message_of
 
 from waterflow.errors import ConfigError, FitError
-from waterflow.modeling.bert import BertClassifier
-from waterflow.modeling.bert.inference import join_texts
-from waterflow.modeling.bert.training import shuffled_batches
+from waterflow.estimators.bert import BertClassifier
+from waterflow.estimators.bert.inference import join_texts
+from waterflow.estimators.bert.training import shuffled_batches
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,7 @@ def test_progress_is_told_line_by_line_in_a_task(
     rows: pd.DataFrame, small: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is fine-tuned, now and then how far it is, and each epoch's loss."""
-    monkeypatch.setattr("waterflow.modeling.bert.training.LOG_SECONDS", 0.0)
+    monkeypatch.setattr("waterflow.estimators.bert.training.LOG_SECONDS", 0.0)
     with caplog.at_level(logging.INFO, "waterflow"):
         BertClassifier(**small).fit(rows["text"], rows["sentiment"])
     lines = [record.getMessage() for record in caplog.records]

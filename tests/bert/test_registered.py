@@ -8,7 +8,7 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow.models import Model
-from support import (
+from support.projects import (
     CHECKOUT,
     give_database,
     left_behind,
@@ -21,12 +21,12 @@ from support import (
 
 from waterflow import workflow
 from waterflow.config.project import Project
-from waterflow.data.packaged import reviews
+from waterflow.datasets.loaders import reviews
 from waterflow.errors import FitError, StoreError
 from waterflow.records import Registered
-from waterflow.steps.agreement import BERT_TOLERANCE
-from waterflow.steps.reproduce import reproduce
-from waterflow.steps.tools import Tools
+from waterflow.reproduction.comparison import BERT_TOLERANCE
+from waterflow.reproduction.reproduce import reproduce
+from waterflow.resources import Tools
 
 from .conftest import MINILM
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support import CHECKOUT
+from support.projects import CHECKOUT
 
 from waterflow.config.project import Project
 

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
-from support import write_pipeline
+from support.projects import write_pipeline
 
-from waterflow.config.outline import group_options
+from waterflow.config.header import group_options
 from waterflow.config.project import Project
 
 Build = Callable[[], dict[str, Any]]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import airflow_environment
-from support import CHECKOUT, make_project, write_pipeline
+from support.airflow_home import airflow_environment
+from support.projects import CHECKOUT, make_project, write_pipeline
 
 from waterflow.config.project import Project
 
@@ -229,7 +229,7 @@ def test_the_dag_file_imports_nothing_heavy(tmp_path: Path) -> None:
     heavy = {"hydra", "omegaconf", "pandas", "numpy", "mlflow", "sklearn", "boto3", "pyarrow", "matplotlib"}
     assert not heavy & {name.partition(".")[0] for name in modules}
     own = {name for name in modules if name.startswith("waterflow")}
-    assert own <= {"waterflow", "waterflow.config", "waterflow.config.outline", "waterflow.errors"}
+    assert own <= {"waterflow", "waterflow.config", "waterflow.config.header", "waterflow.errors"}
 
 
 def test_a_pipeline_of_fifteen_lines_is_a_dag(project: Project, build: Build) -> None:

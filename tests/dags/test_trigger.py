@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import BIN, airflow_environment, give_metadata
-from support import free_port, make_project, stop, wait_for, write_pipeline
+from support.airflow_home import BIN, airflow_environment, give_metadata
+from support.projects import free_port, make_project, stop, wait_for, write_pipeline
 
 from waterflow.config.profile import Profile
-from waterflow.tracking.airflow import Airflow, NotAskedError
+from waterflow.lineage.airflow_runs import Airflow, NotAskedError
 
 
 class Server:

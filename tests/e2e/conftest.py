@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import airflow_environment, give_metadata
-from support import CHECKOUT, give_database
+from support.airflow_home import airflow_environment, give_metadata
+from support.projects import CHECKOUT, give_database
 
 from waterflow.config.project import Project
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import airflow_environment, give_metadata
-from support import CHECKOUT, FLOWERS, give_database, make_project, write_pipeline
+from support.airflow_home import airflow_environment, give_metadata
+from support.projects import CHECKOUT, FLOWERS, give_database, make_project, write_pipeline
 
 from waterflow import workflow
-from waterflow.steps.tools import Tools
+from waterflow.resources import Tools
 
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
-from support import candidates, left_behind, make_project, write_pipeline, write_rows
+from support.projects import candidates, left_behind, make_project, write_pipeline, write_rows
 
 from waterflow import workflow
 from waterflow.config.project import Project
-from waterflow.data.packaged import iris
+from waterflow.datasets.loaders import iris
 
 BROKEN = {"estimator": "sklearn.linear_model.LogisticRegression", "params": {"C": -1.0}}
 NB = "sklearn.naive_bayes.GaussianNB"

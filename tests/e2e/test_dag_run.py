@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from mlflow.entities import Run
-from support import make_project
+from support.projects import make_project
 
 from waterflow import workflow
 from waterflow.config.project import Project
-from waterflow.steps.tools import Tools
+from waterflow.resources import Tools
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
-from dvc_repository import PATH, add, dvc_command, run
-from support import CHECKOUT, FLOWERS, give_database, make_project, request_of, write_pipeline
+from support.dvc_repository import PATH, add, dvc_command, run
+from support.projects import CHECKOUT, FLOWERS, give_database, make_project, request_of, write_pipeline
 
 from waterflow import workflow
-from waterflow.config.outline import find_outline, read_outline
+from waterflow.config.header import find_outline, read_outline
 from waterflow.config.project import Project
 from waterflow.records import Prepared, Registered
+from waterflow.resources import Tools
 from waterflow.steps.prepare import prepare
-from waterflow.steps.tools import Tools
 from waterflow.tracking.runs import RECORD_FILE
 
 RECORDS = Path(".waterflow") / "dvc"

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from airflow_home import airflow_environment, give_metadata
-from support import CHECKOUT, give_database, make_project
+from support.airflow_home import airflow_environment, give_metadata
+from support.projects import CHECKOUT, give_database, make_project
 
 from waterflow import workflow
 from waterflow.data.canonical import read_parquet
 from waterflow.records import Prepared
-from waterflow.steps.tools import Tools, scratch_folder
+from waterflow.resources import Tools, scratch_folder
 from waterflow.stores.base import get_file
-from waterflow.tracking.models import Version
+from waterflow.tracking.model_store import Version
 
 ENDS = pd.date_range("2013-02-01", periods=12, freq="MS", tz="UTC")
 CONF = {"scenario": "tiny", "candidates": ["logistic_regression"]}

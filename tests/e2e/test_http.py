@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from airflow_home import BIN
-from support import free_port, make_project, message_of, request_of, stop, wait_for
+from support.airflow_home import BIN
+from support.projects import free_port, make_project, message_of, request_of, stop, wait_for
 
 from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.errors import UnreachableError
+from waterflow.operations.garbage_collection import survey
 from waterflow.records import Registered
-from waterflow.steps.collect import survey
-from waterflow.steps.tools import Tools
+from waterflow.resources import Tools
 
 
 @pytest.fixture(scope="module")

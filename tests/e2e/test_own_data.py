@@ -9,9 +9,9 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
-from airflow_home import BIN, give_metadata
 from sklearn.datasets import load_diabetes, load_wine
-from support import give_database, make_project
+from support.airflow_home import BIN, give_metadata
+from support.projects import give_database, make_project
 
 from waterflow import workflow
 from waterflow.config.project import Project

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import simulated
-from simulated import Kind, detectable_gain, fewest_by_chance, make_bench, most_by_chance, promotions
-from support import give_database, make_project
+from support import simulated
+from support.projects import give_database, make_project
+from support.simulated import Kind, detectable_gain, fewest_by_chance, make_bench, most_by_chance, promotions
 
 from waterflow import workflow
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from compose import Stack, running
+from support.compose import Stack, running
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import requests
-from compose import Stack
+from support.compose import Stack
 
 pytestmark = pytest.mark.stack
 CANDIDATES = {"logistic_regression", "k_neighbors", "svc", "random_forest", "hist_gradient_boosting"}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from compose import Stack, eventually, pipeline_added
+from support.compose import Stack, eventually, pipeline_added
 
 pytestmark = pytest.mark.stack
 

@@ -5,7 +5,7 @@ import socket
 import botocore.exceptions
 import pytest
 import requests
-from compose import Stack, command
+from support.compose import Stack, command
 
 pytestmark = pytest.mark.stack
 

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from compose import Stack, command, eventually, pipeline_added
+from support.compose import Stack, command, eventually, pipeline_added
 
 pytestmark = pytest.mark.stack
 

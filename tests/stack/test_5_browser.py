@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from compose import ROOT, Stack, eventually
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from support.compose import ROOT, Stack, eventually
 
 pytestmark = pytest.mark.stack
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or ROOT / ".waterflow" / "screenshots")

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from compose import Stack, command, eventually
+from support.compose import Stack, command, eventually
 
 pytestmark = pytest.mark.faults
 CANDIDATES = 5

@@ -5,7 +5,7 @@ import json
 
 import pandas as pd
 import pytest
-from compose import Stack, eventually
+from support.compose import Stack, eventually
 
 pytestmark = pytest.mark.stack
 

@@ -4,9 +4,9 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from compose import command, eventually
-from ledger_contract import *  # noqa: F403  # the tests that every database has to pass
-from support import free_port
+from support.compose import command, eventually
+from support.ledger_contract import *  # noqa: F403  # the tests that every database has to pass
+from support.projects import free_port
 
 from waterflow.ledger.store import Ledger
 

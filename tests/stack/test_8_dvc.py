@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 import yaml
-from compose import ROOT, Stack, pipeline_added
-from dvc_repository import PATH, add, forget, run
+from support.compose import ROOT, Stack, pipeline_added
+from support.dvc_repository import PATH, add, forget, run
 
 pytestmark = pytest.mark.stack
 

@@ -4,7 +4,7 @@ import json
 
 import boto3
 import pytest
-from compose import Stack
+from support.compose import Stack
 
 pytestmark = pytest.mark.stack
 
@@ -13,7 +13,7 @@ STRAY = f"blobs/ab/ab{'0' * 62}"
 COLLECT = """
 from datetime import UTC, datetime, timedelta
 from waterflow import workflow
-from waterflow.steps.collect import remove, survey
+from waterflow.operations.garbage_collection import remove, survey
 tools = workflow.open_tools()
 found = survey(tools, timedelta(hours=1), datetime.now(UTC) + timedelta(hours=2))
 remove(found, tools)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from compose import Stack, eventually, pipeline_added
+from support.compose import Stack, eventually, pipeline_added
 
 pytestmark = pytest.mark.stack
 

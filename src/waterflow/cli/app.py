@@ -13,7 +13,7 @@ from rich.logging import RichHandler
 from rich.markup import escape
 from rich.table import Table
 
-from waterflow.cli import audit, promotion, store, trace, why
+from waterflow.cli import audit, lineage, operations, promotion, why
 from waterflow.cli.console import err, out, widen
 from waterflow.cli.data import breaks_table, data_app
 from waterflow.errors import ConfigError, ContractError, WaterflowError
@@ -35,10 +35,10 @@ app.add_typer(step_app, name="step")
 app.add_typer(data_app, name="data")
 for command in (promotion.ledger, promotion.champion, promotion.rollback):
     app.command()(command)
-app.command()(trace.lineage)
-app.command()(trace.reproduce)
+app.command()(lineage.lineage)
+app.command()(lineage.reproduce)
 app.command()(audit.audit)
-app.command()(store.gc)
+app.command()(operations.gc)
 app.command()(why.why)
 
 Kind = TypeVar("Kind", bound="Record")
@@ -95,7 +95,7 @@ def run(
 def pipelines() -> None:
     """List the pipelines of conf/ and validate each of them."""
     from waterflow.config.compose import compose_pipeline
-    from waterflow.config.outline import pipeline_files, read_outline
+    from waterflow.config.header import pipeline_files, read_outline
     from waterflow.config.project import find_project
 
     project = find_project()
@@ -178,7 +178,7 @@ def step_evaluate(
     """Compare the trained candidates and judge the winner on the holdout."""
     from waterflow import workflow
     from waterflow.records import Prepared, Trained
-    from waterflow.steps.shown import write_metrics, write_plots
+    from waterflow.reporting.dvc_outputs import write_metrics, write_plots
 
     before, tools = _read_record(Prepared, prepared), workflow.open_tools()
     paths = [found for path in trained for found in _records_at(path, before.candidates)]

@@ -12,7 +12,7 @@ from rich.table import Table
 from waterflow.cli.console import err, out
 
 if TYPE_CHECKING:
-    from waterflow.steps.audit import Audit
+    from waterflow.operations.audit import Audit
 
 Rows = Iterator[tuple[str, ...]]
 
@@ -27,7 +27,7 @@ def audit(
 ) -> None:
     """Audit the tracking store: bytes, access times, integrity, lineage, and whether versions can be had again."""
     from waterflow import workflow
-    from waterflow.steps.audit import audit as examine
+    from waterflow.operations.audit import audit as examine
 
     tools = workflow.open_tools()
     quiet = (lambda text: None) if as_json else print_step

@@ -23,7 +23,7 @@ def fetch(
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     from waterflow.config.project import find_project
-    from waterflow.data import fetch as fetching
+    from waterflow.datasets import download as fetching
 
     home = find_project().home
     if name is None:
@@ -50,7 +50,7 @@ def profile(
     from waterflow.config.compose import compose_pipeline
     from waterflow.config.project import find_project
     from waterflow.data.window import window_of
-    from waterflow.steps.contract import propose
+    from waterflow.reporting.contract_report import propose
     from waterflow.steps.prepare import window_for
 
     project = find_project()
@@ -68,7 +68,7 @@ def breaks_table(error: ContractError) -> Table:
 
 
 def _listed(home: Path) -> Table:
-    from waterflow.data.fetch import FETCHABLE, is_fetched
+    from waterflow.datasets.download import FETCHABLE, is_fetched
 
     table = Table("name", "download", "by", "what", "licence", "here", box=None, header_style="bold")
     for dataset in FETCHABLE.values():

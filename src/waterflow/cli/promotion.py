@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from waterflow.records import Approval, Decision, Registered
-    from waterflow.steps.tools import Tools
+    from waterflow.resources import Tools
 
 
 def ledger(
@@ -41,7 +41,7 @@ def ledger(
 def open_tools_of(pipeline: str) -> "Tools":
     """Open what the profile names, for a pipeline that has a YAML; raises ConfigError otherwise."""
     from waterflow import workflow
-    from waterflow.config.outline import find_outline
+    from waterflow.config.header import find_outline
 
     tools = workflow.open_tools()
     find_outline(tools.project.conf, pipeline)
@@ -64,7 +64,7 @@ def print_row(row: "Decision") -> None:
 
 def verify_ledger(pipeline: str, tools: "Tools") -> None:
     """Replay the ledger; a line for each thing that does not follow, and then exit code 1."""
-    from waterflow.steps.champion import verify
+    from waterflow.promotion.champion_alias import verify
 
     found = verify(pipeline, tools)
     for problem in found:
@@ -103,7 +103,7 @@ def rollback(
 ) -> None:
     """Make the last champion of PIPELINE champion again, after the staging checks; safe to repeat."""
     from waterflow import workflow
-    from waterflow.steps.champion import shell_user
+    from waterflow.promotion.champion_alias import shell_user
 
     decision, is_new = workflow.rollback(pipeline, to, reason, shell_user(), open_tools_of(pipeline))
     if is_new:
@@ -124,8 +124,8 @@ def asker(yes: bool, tools: "Tools") -> "Callable[[Registered], Approval | None]
 
     def ask(registered: "Registered") -> "Approval | None":
         from waterflow import workflow
+        from waterflow.promotion.champion_alias import shell_user
         from waterflow.records import Approval
-        from waterflow.steps.champion import shell_user
 
         if yes:
             return Approval(approved=True, actor=f"{shell_user()} (--yes)")
@@ -145,7 +145,7 @@ def asker(yes: bool, tools: "Tools") -> "Callable[[Registered], Approval | None]
 
 def print_decision(registered: "Registered") -> None:
     """Print verdict and decision, as lines of the table that a run ends with."""
-    from waterflow.steps.approval import line_of
+    from waterflow.promotion.approval import line_of
 
     if registered.evaluated.verdict is not None:
         out.print(f"verdict     {escape(line_of(registered.evaluated.verdict))}", highlight=False, soft_wrap=True)

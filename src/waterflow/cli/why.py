@@ -12,7 +12,7 @@ from waterflow.cli.console import out
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from waterflow.steps.why import Change, Story
+    from waterflow.caching.explain import Change, Story
 
 COLOURS = {"ran": "cyan", "cached": "green", "failed": "red"}
 MOST_CHANGES = 12
@@ -28,8 +28,8 @@ def why(
 ) -> None:
     """Say for each step of a run of PIPELINE whether it ran or was cached, and which input changed."""
     from waterflow import workflow
-    from waterflow.config.outline import find_outline
-    from waterflow.steps.why import explain
+    from waterflow.caching.explain import explain
+    from waterflow.config.header import find_outline
 
     tools = workflow.open_tools()
     find_outline(tools.project.conf, pipeline)

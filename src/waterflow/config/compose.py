@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from yaml import YAMLError
 
 from waterflow.config.estimators import check_candidate
-from waterflow.config.outline import (
+from waterflow.config.header import (
     check_model_file,
     check_names_once,
     find_outline,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from waterflow.config.catalog import Task
+from waterflow.config.metrics import Task
 from waterflow.config.schema import CandidateConfig
 from waterflow.errors import ConfigError
 

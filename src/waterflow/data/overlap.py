@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.data.split import hash_fractions
+from waterflow.data.splitting import hash_fractions
 from waterflow.errors import DataError
 
 

@@ -4,12 +4,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from waterflow.config.catalog import METRICS
-from waterflow.config.schema import GateConfig, PipelineConfig
-from waterflow.errors import FitError
-from waterflow.records import Done, Evaluated, GateResult, Prepared, Rule, Trained
-from waterflow.steps.action import judgement, key_of, write_done
-from waterflow.steps.cache import (
+from waterflow.caching.keys import judgement, key_of, write_done
+from waterflow.caching.lookup import (
     EVALUATED_DIGEST,
     EVALUATED_FILE,
     EVALUATED_FROM,
@@ -17,12 +13,16 @@ from waterflow.steps.cache import (
     Hit,
     find_evaluated,
 )
-from waterflow.steps.tools import Tools, load_config, scratch_folder, write_json
-from waterflow.tracking.models import CHAMPION, Version
+from waterflow.config.metrics import METRICS
+from waterflow.config.schema import GateConfig, PipelineConfig
+from waterflow.errors import FitError
+from waterflow.records import Done, Evaluated, GateResult, Prepared, Rule, Trained
+from waterflow.resources import Tools, load_config, scratch_folder, write_json
+from waterflow.tracking.model_store import CHAMPION, Version
 from waterflow.tracking.runs import write_record
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is judged nothing needs it
-    from waterflow.steps.judge import Judged
+    from waterflow.promotion.holdout import Judged
 
 logger = logging.getLogger(__name__)
 
@@ -82,9 +82,9 @@ def _judge(
     done: Done,
     tools: Tools,
 ) -> Evaluated:
-    from waterflow.modeling.metrics import headline, score_rows
-    from waterflow.steps.judge import judge_holdout
-    from waterflow.steps.opponent import load_holdout
+    from waterflow.promotion.holdout import judge_holdout
+    from waterflow.promotion.opponents import load_holdout
+    from waterflow.scoring.metrics import headline, score_rows
 
     judged = judge_holdout(config, ranked, champion, load_holdout(prepared, tools), tools)
     scores = score_rows(judged.predicted, config.task, config.costs)
@@ -170,8 +170,8 @@ def _log_evaluated(
     done: Done,
     tools: Tools,
 ) -> None:
-    from waterflow.modeling.metrics import confusion
-    from waterflow.modeling.plots import plot_candidates, plot_winner  # matplotlib, needed here alone
+    from waterflow.reporting.plots import plot_candidates, plot_winner  # matplotlib, needed here alone
+    from waterflow.scoring.metrics import confusion
 
     predicted = judged.predicted
     winner = evaluated.winner

@@ -5,24 +5,25 @@ from pathlib import Path
 
 import pandas as pd
 
+from waterflow.caching.keys import key_of, preparation, setting_key, write_done
+from waterflow.caching.twins import LEAK_WARNING, SETTING_KEY, find_same_rows, find_twin, was_checked
 from waterflow.config.compose import check_estimators, choose, choose_scenario, compose_pipeline
 from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import canonical_order, read_parquet, write_parquet
-from waterflow.data.checks import check_rows, check_slices, feature_columns
+from waterflow.data.columns import feature_columns
 from waterflow.data.contract import check_contract
-from waterflow.data.sample import sample_rows
-from waterflow.data.sources import describe_source, read_source, source_facts
-from waterflow.data.split import count_shares, split_rows
+from waterflow.data.sampling import sample_rows
+from waterflow.data.sources.reading import describe_source, read_source, source_facts
+from waterflow.data.splitting import count_shares, split_rows
+from waterflow.data.validation import check_rows, check_slices
 from waterflow.data.window import apply_rule, cut_to_window
 from waterflow.errors import ConfigError
-from waterflow.provenance import GitState, git_state, sha256_of
+from waterflow.lineage.run_provenance import keep_provenance
+from waterflow.provenance.code import GitState, git_state, sha256_of
 from waterflow.records import Blob, Done, Prepared, RunRequest, Share, Window
-from waterflow.steps.action import key_of, preparation, setting_key, write_done
-from waterflow.steps.circumstances import keep_provenance
-from waterflow.steps.contract import breaks_logged
-from waterflow.steps.tools import Tools, lineage_tags, origin_tags, scratch_folder, window_tags
-from waterflow.steps.twins import LEAK_WARNING, SETTING_KEY, find_same_rows, find_twin, was_checked
+from waterflow.reporting.contract_report import breaks_logged
+from waterflow.resources import Tools, lineage_tags, origin_tags, scratch_folder, window_tags
 from waterflow.stores.base import put_file, put_json
 from waterflow.stores.open import copy_object
 from waterflow.tracking.runs import RECORD_DIGEST, RunIdentity, write_record
@@ -112,7 +113,7 @@ def read_rows(config: PipelineConfig, window: Window | None, tools: Tools) -> pd
     frame = sample_rows(frame, config)
     check_rows(frame, config)
     if config.costs is not None:
-        from waterflow.modeling.metrics import check_costs
+        from waterflow.scoring.metrics import check_costs
 
         check_costs(frame[config.target].unique(), config.costs)
     check_slices(frame, config)
@@ -144,7 +145,7 @@ def _split(frame: pd.DataFrame, config: PipelineConfig, folder: Path, tools: Too
 
 def _find_leak(frame: pd.DataFrame, folder: Path, config: PipelineConfig) -> str:
     """Name each feature that alone tells the target of the training rows; empty where none does."""
-    from waterflow.modeling.leaks import find_leaks
+    from waterflow.data.leakage import find_leaks
 
     training = frame[(read_parquet(folder / "split.parquet")["part"] == "train").to_numpy()]
     leaks = find_leaks(training[feature_columns(training, config)], training[config.target], config.task)

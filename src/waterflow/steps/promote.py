@@ -5,12 +5,12 @@ import logging
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import LedgerConflict, LedgerError
 from waterflow.ledger.replay import rolled_back
+from waterflow.promotion.champion_alias import actor_of, dethrone_challenger, project, settle
+from waterflow.promotion.rules import exclude, weigh
+from waterflow.promotion.staging import check_version, serving_process
 from waterflow.records import Approval, Check, Decision, Prepared, Registered, Verdict
-from waterflow.steps.champion import actor_of, dethrone_challenger, project, settle
-from waterflow.steps.decide import exclude, weigh
-from waterflow.steps.staging import check_version, serving_process
-from waterflow.steps.tools import Tools, load_config
-from waterflow.tracking.models import CHALLENGER, Version
+from waterflow.resources import Tools, load_config
+from waterflow.tracking.model_store import CHALLENGER, Version
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def fresh_verdict(
     verdict, present = registered.evaluated.verdict, champion.version if champion else None
     if verdict is not None and verdict.champion_version == present:
         return verdict
-    from waterflow.steps.judge import judge  # scikit-learn
+    from waterflow.promotion.holdout import judge  # scikit-learn
 
     place = "verdict_against_baseline" if present is None else f"verdict_against_{present}"
     logger.info("champion is %s by now: judging again", "nobody" if present is None else f"version {present}")

@@ -4,13 +4,14 @@ import logging
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.ledger.replay import rolled_back
+from waterflow.lineage.graph import log_lineage
+from waterflow.links import dag_run_url
+from waterflow.promotion.duplicates import find_known, is_settled, log_registration, say_nothing_new
+from waterflow.promotion.rules import ACTION_KEY, READ_AT, exclude
+from waterflow.promotion.staging import STAGING_FILE, check_version, first_failure, serving_process
 from waterflow.records import Check, Evaluated, Prepared, Registered
-from waterflow.steps.decide import ACTION_KEY, READ_AT, exclude
-from waterflow.steps.lineage import log_lineage
-from waterflow.steps.novelty import find_known, is_settled, log_registration, say_nothing_new
-from waterflow.steps.staging import STAGING_FILE, check_version, first_failure, serving_process
-from waterflow.steps.tools import Tools, airflow_url, lineage_tags, load_config
-from waterflow.tracking.models import CHALLENGER, CHAMPION
+from waterflow.resources import Tools, lineage_tags, load_config
+from waterflow.tracking.model_store import CHALLENGER, CHAMPION
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def register_and_stage(
 
 def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools) -> int:
     """Register the winner with its card, and with the tags by which it can be traced; again, it finds the version."""
-    from waterflow.modeling.card import model_card
+    from waterflow.reporting.model_card import model_card
 
     winner = evaluated.winner
     existing = tools.models.find_by_model(config.name, winner.model_id)
@@ -107,7 +108,7 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
     if evaluated.verdict is not None:
         tags |= {"waterflow.verdict": evaluated.verdict.outcome, "waterflow.verdict_reason": evaluated.verdict.reason}
     links = {
-        "Airflow run": airflow_url(prepared.origin, tools) or prepared.origin.run_id,
+        "Airflow run": dag_run_url(prepared.origin, tools.profile) or prepared.origin.run_id,
         "MLflow run": prepared.parent_run_id,
         "Run of the candidate": winner.run_id,
         "Data": prepared.data.digest,
@@ -131,7 +132,7 @@ def _tell(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, vers
     ]
     if evaluated.missing:
         lines.append(f"Not trained: {', '.join(evaluated.missing)}.")
-    url = airflow_url(prepared.origin, tools)
+    url = dag_run_url(prepared.origin, tools.profile)
     if url:
         lines.append(f"[Open the Airflow run]({url})")
     tags = {"waterflow.registered": f"{config.name}/{version}", "mlflow.note.content": "\n\n".join(lines)}

@@ -3,14 +3,13 @@
 import logging
 from typing import TYPE_CHECKING
 
+from waterflow.caching.keys import fitting, key_of, write_done
+from waterflow.caching.lookup import CACHED_FROM, Hit, Lookup, find_trained, note_of
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError
-from waterflow.provenance import model_requirements
+from waterflow.provenance.code import model_requirements
 from waterflow.records import Done, Origin, Prepared, ScoredOn, Trained
-from waterflow.steps.action import fitting, key_of, write_done
-from waterflow.steps.cache import CACHED_FROM, Hit, Lookup, find_trained, note_of
-from waterflow.steps.rows import load_rows
-from waterflow.steps.tools import (
+from waterflow.resources import (
     Tools,
     count_threads,
     lineage_tags,
@@ -19,11 +18,12 @@ from waterflow.steps.tools import (
     scratch_folder,
     write_json,
 )
+from waterflow.snapshots import load_rows
 from waterflow.tracking.runs import RECORD_DIGEST, RunIdentity, write_record
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
-    from waterflow.modeling.fitting import Rows
-    from waterflow.steps.candidates import Judged
+    from waterflow.training.candidate import Judged
+    from waterflow.training.fitting import Rows
 
 logger = logging.getLogger(__name__)
 
@@ -71,13 +71,8 @@ def train(prepared: Prepared, candidate: str, origin: Origin, tools: Tools) -> T
         return _fit(prepared, config, opened.run_id, done, tools)
 
 
-def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, tools: Tools) -> str:
-    """Give the key of a candidate's fit as things stand now: another one than a record's means that it cannot recur."""
-    return key_of(fitting(prepared, config, candidate, tools))
-
-
 def _fit(prepared: Prepared, config: PipelineConfig, run_id: str, done: Done, tools: Tools) -> Trained:
-    from waterflow.steps.candidates import Setting, judge_candidate
+    from waterflow.training.candidate import Setting, judge_candidate
 
     part: ScoredOn = config.strategy.select_on
     candidate = done.action.subject
@@ -144,9 +139,9 @@ def _log_judged(
     train_rows: "Rows",
     tools: Tools,
 ) -> Trained:
-    from waterflow.modeling.boosting import bare
-    from waterflow.modeling.metrics import confusion, headline
-    from waterflow.steps.trials import write_trials
+    from waterflow.estimators.label_encoded import bare
+    from waterflow.reporting.tuning_report import write_trials
+    from waterflow.scoring.metrics import confusion, headline
 
     candidate = done.action.subject
     fitted, part, chosen = judged.fitted, config.strategy.select_on, config.candidates[candidate]

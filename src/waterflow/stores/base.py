@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from waterflow.errors import StoreError
-from waterflow.provenance import sha256_of
+from waterflow.provenance.code import sha256_of
 from waterflow.records import Blob
 
 logger = logging.getLogger(__name__)

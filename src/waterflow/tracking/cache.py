@@ -14,10 +14,10 @@ from typing import Any
 from mlflow.exceptions import MlflowException
 
 from waterflow.errors import StoreError, first_line
-from waterflow.provenance import sha256_of
+from waterflow.provenance.code import sha256_of
 from waterflow.tracking.errors import translated
 from waterflow.tracking.found import FoundRun, search_runs
-from waterflow.tracking.models import local_folder
+from waterflow.tracking.model_store import local_folder
 from waterflow.tracking.runs import RunStore
 
 logger = logging.getLogger(__name__)

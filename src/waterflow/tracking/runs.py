@@ -18,7 +18,7 @@ from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, M
 from mlflow.exceptions import MlflowException, RestException
 
 from waterflow.config.profile import Profile
-from waterflow.provenance import digest_of, sha256_of
+from waterflow.provenance.code import digest_of, sha256_of
 from waterflow.tracking.errors import check_reachable, translated
 from waterflow.tracking.found import unless_gone
 

@@ -2,10 +2,10 @@ import json
 from typing import Any
 
 import pytest
-from support import CHECKOUT, candidates, message_of, write_pipeline
+from support.projects import CHECKOUT, candidates, message_of, write_pipeline
 
 from waterflow.config.compose import choose, compose_pipeline, compose_profile
-from waterflow.config.outline import pipeline_files, read_outline
+from waterflow.config.header import pipeline_files, read_outline
 from waterflow.config.project import Project
 from waterflow.errors import ConfigError
 

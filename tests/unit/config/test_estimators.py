@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 import yaml
-from support import CHECKOUT, message_of
+from support.projects import CHECKOUT, message_of
 
 from waterflow.config.estimators import build_estimator, check_candidate, load_estimator
 from waterflow.config.schema import CandidateConfig
 from waterflow.errors import ConfigError
-from waterflow.modeling.space import Space
+from waterflow.training.tuning.search_space import Space
 
 
 def test_an_estimator_is_found_by_its_dotted_path() -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from support import message_of
+from support.projects import message_of
 
 from waterflow.config.compose import compose_profile
 from waterflow.config.profile import Profile

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from support import CHECKOUT, message_of
+from support.projects import CHECKOUT, message_of
 
 from waterflow.config.project import Project, find_project
 from waterflow.errors import ConfigError

@@ -1,8 +1,8 @@
 import pytest
-from support import message_of
+from support.projects import message_of
 
 from waterflow.config.compose import choose_scenario, compose_pipeline
-from waterflow.config.outline import read_scenarios, scenarios_for
+from waterflow.config.header import read_scenarios, scenarios_for
 from waterflow.config.project import Project
 from waterflow.errors import ConfigError
 

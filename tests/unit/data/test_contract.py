@@ -5,12 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from support import config_of
+from support.projects import config_of
 
 from waterflow.config.schema import ContractConfig, PipelineConfig
 from waterflow.data.contract import WORST_SHOWN, check_contract
-from waterflow.data.packaged import iris
-from waterflow.data.profile import contract_yaml, propose_contract
+from waterflow.data.contract_inference import contract_yaml, propose_contract
+from waterflow.datasets.loaders import iris
 from waterflow.errors import Break, ContractError
 
 ROWS = pd.DataFrame(

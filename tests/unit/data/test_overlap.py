@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from support import config_of, message_of
+from support.projects import config_of, message_of
 
 from waterflow.data.overlap import unseen_rows
 from waterflow.errors import DataError

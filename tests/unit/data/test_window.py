@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
-from support import message_of
+from support.projects import message_of
 
 from waterflow.config.schema import WindowConfig
 from waterflow.data.window import apply_rule, cut_to_window, window_of

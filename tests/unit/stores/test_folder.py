@@ -3,7 +3,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import message_of
+from support.projects import message_of
 
 from waterflow.errors import ConfigError, StoreError
 from waterflow.stores.folder import FolderStore

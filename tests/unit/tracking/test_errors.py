@@ -3,7 +3,7 @@ import time
 import pytest
 import requests
 from mlflow.exceptions import MlflowException
-from support import free_port, message_of
+from support.projects import free_port, message_of
 
 from waterflow.errors import TrackingError, UnreachableError
 from waterflow.tracking.errors import check_reachable, shown, translated

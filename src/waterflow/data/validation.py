@@ -1,0 +1,98 @@
+"""Holding the rows against what the pipeline declares, before anything is split or trained."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.data.columns import feature_columns
+from waterflow.errors import ConfigError, DataError
+
+
+def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
+    """Refuse rows that cannot be trained on; raises DataError naming the column and what to do.
+
+    Asked for: every declared column, a target without nulls and with something to tell apart, features that
+    are not null or empty throughout, a group for each row and enough rows for each part of the split.
+    """
+    _check_columns(frame, config)
+    if config.group is not None and frame[config.group].isna().any():
+        raise DataError(
+            f"group: {config.group!r} is null in {int(frame[config.group].isna().sum())} of {len(frame)} rows; without "
+            "their group they could fall on both sides of the split: fill it or leave those rows out"
+        )
+    target = frame[config.target]
+    if target.isna().any():
+        raise DataError(
+            f"target: {config.target!r} is null in {int(target.isna().sum())} of {len(frame)} rows; "
+            "remove or label them"
+        )
+    if target.nunique() < 2:
+        raise DataError(f"target: {config.target!r} is always {_plain(target.iloc[0])}; there is nothing to learn")
+    if config.task == "regression" and not is_numeric_dtype(target):
+        raise DataError(
+            f"target: {config.target!r} holds {target.dtype}, regression needs numbers; change task or target"
+        )
+    if config.task == "classification":
+        _check_classes(target, config)
+    for name in feature_columns(frame, config):
+        if _is_blank(frame[name]):
+            raise DataError(
+                f"column {name!r} is null or empty in all {len(frame)} rows; add `drop: [{name}]` or mend the data"
+            )
+
+
+def check_slices(frame: pd.DataFrame, config: PipelineConfig) -> None:
+    """Refuse a verdict's slice by a column that the data does not have; raises ConfigError."""
+    for asked in config.promotion.not_worse_on:
+        if asked.column not in frame.columns:
+            columns = ", ".join(map(str, frame.columns))
+            raise ConfigError(f"promotion.not_worse_on: {asked.column!r} is no column; the data has {columns}")
+
+
+def _is_blank(column: pd.Series) -> bool:
+    """Say whether a column is null throughout, or holds nothing but empty text and spaces."""
+    values = column.dropna()
+    return all(isinstance(value, str) and not value.strip() for value in values)
+
+
+def _check_columns(frame: pd.DataFrame, config: PipelineConfig) -> None:
+    declared = {
+        "target": (config.target,),
+        "features": config.features or (),
+        "drop": config.drop,
+        "known_after": config.known_after,
+        "key": config.key,
+        "group": (config.group,) if config.group else (),
+        "time_column": (config.time_column,) if config.time_column else (),
+    }
+    for place, names in declared.items():
+        for name in names:
+            if name not in frame.columns:
+                columns = ", ".join(map(str, frame.columns))
+                raise DataError(f"{place}: {name!r} is no column; the data has {columns}")
+    if config.features is not None and config.target in config.features:
+        raise DataError(f"features: {config.target!r} is the target; a model must not see it")
+    if not feature_columns(frame, config):
+        raise DataError("features: no column is left for the model; take some out of drop or add data")
+
+
+def _check_classes(target: pd.Series, config: PipelineConfig) -> None:
+    counts = target.value_counts()
+    if len(counts) > max(20, len(target) / 2) and is_numeric_dtype(target):
+        raise DataError(
+            f"target: {config.target!r} has {len(counts)} different values in {len(target)} rows; "
+            "is task: regression meant?"
+        )
+    if counts.iloc[-1] < 2:
+        raise DataError(
+            f"target: class {_plain(counts.index[-1])} of {config.target!r} has one row; "
+            "a class needs two or more, to train on one and judge by another"
+        )
+
+
+def _plain(value: Any) -> str:
+    """Show a value without numpy's name for its type: `1.5`, not `np.float64(1.5)`."""
+    return repr(value.item() if isinstance(value, np.generic) else value)

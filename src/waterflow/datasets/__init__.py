@@ -1,0 +1,1 @@
+"""The data sets that ship with Waterflow, and their downloads."""

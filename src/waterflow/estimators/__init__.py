@@ -1,0 +1,1 @@
+"""Estimators of our own that follow scikit-learn's interface."""

@@ -1,0 +1,1 @@
+"""From a registered version back to its data, code, environment and runs."""

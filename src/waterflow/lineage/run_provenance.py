@@ -1,0 +1,105 @@
+"""The circumstances of a run that its rows and its configuration do not tell, kept when it is prepared."""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.data.sources.reading import source_facts
+from waterflow.errors import StoreError
+from waterflow.provenance.code import EXTRAS, environment_digest, git_diff, lock_digest
+from waterflow.records import Blob, Record
+from waterflow.resources import Tools, write_json
+from waterflow.stores.base import put_file
+
+PROVENANCE_FILE = "waterflow/provenance.json"
+DIFF_FILE = "waterflow/uncommitted.diff"
+
+
+class Provenance(Record):
+    """The code, the environment and the source behind a run.
+
+    `commit` is None where the project is not under git, `dirty` where only an image's build argument named the commit;
+    `diff` holds what a dirty tree had that the commit has not. `lock` holds the bytes of the lock file, `extra_locks`
+    those of the extras' that a candidate needs, by name. `environment` is the digest of lock, Python and platform.
+    `image` names the container's image and the commit that it was built from; None outside one.
+    """
+
+    commit: str | None
+    dirty: bool | None
+    diff: Blob | None = None
+    lock: Blob | None
+    lock_digest: str
+    extra_locks: dict[str, Blob] = Field(default_factory=dict)
+    environment: str
+    python: str
+    platform: str
+    image: str | None
+    source: dict[str, str]
+
+
+def keep_provenance(config: PipelineConfig, commit: str | None, dirty: bool | None, tools: Tools, folder: Path) -> None:
+    """Write what is known below `folder`, whose files are the run's artifacts to be, and its bytes into the store."""
+    lock = tools.project.lock_file
+    found = Provenance(
+        commit=commit,
+        dirty=dirty,
+        diff=_keep_diff(tools, folder) if dirty else None,
+        lock=put_file(tools.store, lock) if lock.is_file() else None,
+        lock_digest=lock_digest(lock),
+        extra_locks={path.name: put_file(tools.store, path) for path in extra_locks(config, lock) if path.is_file()},
+        environment=environment_digest(lock),
+        python=platform.python_version(),
+        platform=platform_name(),
+        image=image_name(),
+        source=source_facts(config.dataset),
+    )
+    write_json(folder / PROVENANCE_FILE, found.to_json())
+
+
+def read_provenance(run_id: str, tools: Tools) -> Provenance:
+    """Read what `prepare` kept with its run; raises StoreError when it is not there."""
+    content = tools.runs.read_json(run_id, PROVENANCE_FILE)
+    if content is None:
+        raise StoreError(
+            f"run {run_id}: its {PROVENANCE_FILE} is gone, or the run is older than lineage; a new run keeps one"
+        )
+    try:
+        return Provenance.from_json(content)
+    except ValueError as error:
+        raise StoreError(f"run {run_id}: its {PROVENANCE_FILE} cannot be read; was it edited?") from error
+
+
+def extra_locks(config: PipelineConfig, lock: Path) -> list[Path]:
+    """List the lock files of the extras that the candidates need; they lie beside the main one."""
+    modules = {candidate.estimator.rpartition(".")[0] for candidate in config.candidates.values()}
+    return sorted(lock.with_name(name) for module, (name, _) in EXTRAS.items() if module in modules)
+
+
+def platform_name() -> str:
+    """Name the platform as far as results depend on it: `linux-x86_64`."""
+    return f"{sys.platform}-{platform.machine()}"
+
+
+def image_name(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Name the image of this container, by what Compose and the image's build say of it."""
+    name, commit = environment.get("WATERFLOW_IMAGE"), environment.get("WATERFLOW_GIT_COMMIT")
+    if not name:
+        return None
+    return f"{name} (built from {commit[:12]})" if commit else name
+
+
+def _keep_diff(tools: Tools, folder: Path) -> Blob | None:
+    try:
+        content = git_diff(tools.project.root)
+    except (OSError, subprocess.SubprocessError):  # the tree changed under us; the run says dirty all the same
+        return None
+    path = folder / DIFF_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return put_file(tools.store, path)

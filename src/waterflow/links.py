@@ -1,0 +1,21 @@
+"""Addresses of pages in Airflow and MLflow."""
+
+from urllib.parse import quote
+
+from waterflow.config.profile import Profile
+from waterflow.records import Origin
+
+
+def run_link(experiment_id: str, run_id: str, profile: Profile) -> str:
+    """Link to a run where MLflow has an address, else give its id."""
+    if profile.mlflow_url is None:
+        return f"`{run_id}`"
+    page = f"{profile.mlflow_url}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
+    return f"[{run_id[:8]}]({page})"
+
+
+def dag_run_url(origin: Origin, profile: Profile) -> str | None:
+    """Return the address of the DAG run in Airflow's UI, where there is one."""
+    if profile.airflow_url is None or origin.dag_id is None:
+        return None
+    return f"{profile.airflow_url}/dags/{origin.dag_id}/runs/{quote(origin.run_id, safe='')}"

@@ -1,5 +1,0 @@
-"""BERT as an estimator with the scikit-learn API; torch and transformers are imported when it is used."""
-
-from waterflow.modeling.bert.estimator import BertClassifier
-
-__all__ = ["BertClassifier"]

@@ -1,0 +1,1 @@
+"""Audits, clean-up and disk usage of the stores."""

@@ -1,0 +1,48 @@
+"""reconcile: closing MLflow runs whose Airflow task is dead, by what Airflow knows of it.
+
+A step closes its own run, whatever happens to it, as long as its process lives. What a killed machine or a
+killed scheduler leaves RUNNING is found here, from outside.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from waterflow.resources import Tools
+from waterflow.tracking.runs import RunningRun
+
+logger = logging.getLogger(__name__)
+
+TaskStates = Mapping[str, str | None]
+OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
+
+def reconcile(tools: Tools, task_states: Callable[[str, str], TaskStates]) -> list[RunningRun]:
+    """Close each RUNNING run of an Airflow task that is over; gives the runs that were closed.
+
+    `task_states(dag_id, run_id)` tells the state of each task instance of a DAG run, a mapped one as
+    `train_0`; it is empty when Airflow has no such DAG run any more.
+    """
+    closed = []
+    for run in tools.runs.list_running():
+        status = true_status(run, task_states(run.dag_id, run.dag_run_id))
+        if status is not None:
+            logger.info("closing MLflow run %s (%s) as %s: its task is over", run.run_id, run.name, status)
+            tools.runs.close(run.run_id, status, f"closed as {status} by reconcile: its task was over")
+            closed.append(run)
+    return closed
+
+
+def true_status(run: RunningRun, states: TaskStates) -> str | None:
+    """Say how a RUNNING run really ended: FINISHED, FAILED or KILLED, or None while it may still go on.
+
+    A candidate's run belongs to one mapped task, a parent run to the whole DAG run. A task that succeeded has
+    closed its run itself, so a candidate's run is never FINISHED from here.
+    """
+    if not states:
+        return "KILLED"
+    if run.map_index is not None:
+        state = states.get(f"train_{run.map_index}", "removed")
+        return "KILLED" if state in OVER else None
+    if any(state not in OVER for state in states.values()):
+        return None
+    return "FINISHED" if states.get("promote", states.get("register")) == "success" else "FAILED"

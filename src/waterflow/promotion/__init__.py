@@ -1,0 +1,1 @@
+"""Rules and actions that make a version the champion."""

@@ -1,0 +1,202 @@
+"""The verdict: challenger and champion scored row by row on the same holdout, and what follows from it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.data.canonical import write_parquet
+from waterflow.evaluation.comparison import ACCURACY_LIKE, Comparison, compare, mcnemar_p_value
+from waterflow.evaluation.paired_metrics import Pair, UndefinedError
+from waterflow.evaluation.verdict import compare_slices, decide
+from waterflow.promotion.opponents import Holdout, Opponent, find_baseline, find_champion, load_holdout, predict_holdout
+from waterflow.records import Blob, MetricResult, Prepared, SliceResult, Trained, Verdict
+from waterflow.reporting.verdict_report import Report, to_html, to_markdown
+from waterflow.resources import Tools, scratch_folder, write_json
+from waterflow.scoring.metrics import Predicted
+from waterflow.stores.base import put_file
+from waterflow.tracking.model_store import Version
+
+logger = logging.getLogger(__name__)
+
+SHOWN_RESAMPLES = 500
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict, what it looked at, and what a run logs of it."""
+
+    verdict: Verdict
+    predicted: Predicted
+    report: Report
+
+    def tags(self, tools: Tools) -> dict[str, str]:
+        """Give the verdict in words, and where the predictions lie, as tags of a run."""
+        tags = {"waterflow.verdict": self.verdict.outcome, "waterflow.verdict_reason": self.verdict.reason}
+        if self.verdict.predictions is not None:
+            tags["waterflow.predictions"] = f"{tools.store.uri}/{self.verdict.predictions.key}"
+        return tags
+
+    def write(self, folder: Path) -> None:
+        """Write the report for people and the record for programs."""
+        write_json(folder / "verdict.json", self.verdict.to_json())
+        (folder / "report.html").write_text(to_html(self.report), "utf-8")
+        (folder / "report.md").write_text(to_markdown(self.report), "utf-8")
+
+
+def judge(
+    prepared: Prepared,
+    config: PipelineConfig,
+    ranked: Sequence[Trained],
+    champion: Version | None,
+    tools: Tools,
+    place: str = "verdict",
+) -> Verdict:
+    """Judge the first of `ranked` against the champion, or the baseline where there is none, on the run's holdout.
+
+    The report is logged below `place` of the parent run. A champion that cannot be compared is no error but a verdict;
+    what can be is a server that does not answer (UnreachableError) or the challenger's own files (StoreError).
+    """
+    judged = judge_holdout(config, ranked, champion, load_holdout(prepared, tools), tools)
+    tools.runs.log(prepared.parent_run_id, metrics=judged.verdict.numbers(), tags=judged.tags(tools))
+    with scratch_folder() as folder:
+        judged.write(folder / place)
+        tools.runs.log_folder(prepared.parent_run_id, folder)
+    return judged.verdict
+
+
+def judge_holdout(
+    config: PipelineConfig, ranked: Sequence[Trained], champion: Version | None, holdout: Holdout, tools: Tools
+) -> Judged:
+    """Judge without logging; the predictions of both models are stored."""
+    challenger = predict_holdout(tools.models.load_model(ranked[0].model_id), holdout.rows, config)
+    opponent = (
+        find_baseline(config, ranked, holdout, tools)
+        if champion is None
+        else find_champion(champion, config, holdout, tools)
+    )
+    verdict, pair = reach_verdict(config, challenger, opponent, holdout.rows)
+    stored = _put_predictions(config, challenger, opponent, holdout, tools)
+    verdict = verdict.model_copy(update={"predictions": stored})
+    logger.info("verdict against %s: %s, %s", opponent.name, verdict.outcome, verdict.reason)
+    return Judged(verdict, challenger, Report(config.name, ranked[0].candidate, config.task, verdict, pair))
+
+
+def reach_verdict(
+    config: PipelineConfig, challenger: Predicted, opponent: Opponent, rows: pd.DataFrame
+) -> tuple[Verdict, Pair | None]:
+    """Compare on the rows that the opponent cannot have seen; the pair is None where nothing could be compared."""
+    evidence = config.evidence
+    verdict = Verdict(
+        outcome="insufficient evidence",
+        reason=opponent.problem,
+        metric=config.metrics.main,
+        against=opponent.name,
+        champion_version=opponent.version,
+        rows=int(opponent.unseen.sum()),
+        excluded_rows=int((~opponent.unseen).sum()),
+        disjoint=not (opponent.problem or opponent.doubt),
+        alpha=evidence.alpha,
+        min_gain=evidence.min_gain,
+        resamples=evidence.resamples,
+    )
+    if opponent.predicted is None:
+        return verdict, None
+    groups = rows[config.group].to_numpy() if config.group else None
+    pair = Pair(config.task, challenger, opponent.predicted, groups, config.costs).take(opponent.unseen)
+    if verdict.rows < evidence.min_rows:
+        excluded = f" and {opponent.name} may have seen {verdict.excluded_rows} more" if verdict.excluded_rows else ""
+        reason = f"{verdict.rows} rows are fewer than min_rows {evidence.min_rows}{excluded}"
+        return verdict.model_copy(update={"reason": reason}), pair
+    try:
+        main = compare(pair, config.metrics.main, evidence, config.seed)
+    except UndefinedError as error:
+        return verdict.model_copy(update={"reason": f"{config.metrics.main} is undefined: {error}"}), pair
+    slices = _compare_slices(config, pair, rows[opponent.unseen])
+    outcome, reason = decide(main, evidence, slices, pair.identical)
+    if opponent.doubt or config.strategy.select_on == "test":
+        looked = f"strategy {config.strategy.name!r} selected the model on these very rows"
+        outcome, reason = "insufficient evidence", f"{opponent.doubt or looked}; {reason}"
+    numbers = {
+        "outcome": outcome,
+        "reason": reason,
+        "groups": None if pair.groups is None else len(np.unique(pair.groups)),
+        "challenger": main.challenger.value,
+        "champion": main.champion.value,
+        "difference": main.difference.value,
+        "low": main.difference.low,
+        "high": main.difference.high,
+        "p_value": main.p_value,
+        "mcnemar_p_value": mcnemar_p_value(pair) if main.metric in ACCURACY_LIKE and pair.groups is None else None,
+        "smallest_detectable": main.smallest_detectable,
+        "metrics": (_to_record(main), *_compare_others(config, pair)),
+        "slices": tuple(slices),
+    }
+    return verdict.model_copy(update=numbers), pair
+
+
+def _compare_slices(config: PipelineConfig, pair: Pair, rows: pd.DataFrame) -> list[SliceResult]:
+    return [
+        result
+        for asked in config.promotion.not_worse_on
+        for result in compare_slices(pair, rows[asked.column], asked, config.metrics.main, config.evidence, config.seed)
+    ]
+
+
+def _compare_others(config: PipelineConfig, pair: Pair) -> list[MetricResult]:
+    """Compare on the other metrics that tables show, with fewer resamples, for they decide nothing.
+
+    One that is undefined is left out.
+    """
+    evidence = config.evidence.model_copy(update={"resamples": min(config.evidence.resamples, SHOWN_RESAMPLES)})
+    results = []
+    for metric in config.shown_metrics[1:]:
+        try:
+            results.append(_to_record(compare(pair, metric, evidence, config.seed)))
+        except UndefinedError as error:
+            logger.info("%s is undefined in the comparison: %s", metric, error)
+    return results
+
+
+def _to_record(found: Comparison) -> MetricResult:
+    return MetricResult(
+        metric=found.metric,
+        challenger=found.challenger.value,
+        challenger_low=found.challenger.low,
+        challenger_high=found.challenger.high,
+        champion=found.champion.value,
+        champion_low=found.champion.low,
+        champion_high=found.champion.high,
+        difference=found.difference.value,
+        low=found.difference.low,
+        high=found.difference.high,
+    )
+
+
+def _put_predictions(
+    config: PipelineConfig, challenger: Predicted, opponent: Opponent, holdout: Holdout, tools: Tools
+) -> Blob:
+    """Store both models' predictions of every held-out row, with what names and dates the row."""
+    rows = holdout.rows
+    kept = [*config.key, config.group, config.time_column, *(asked.column for asked in config.promotion.not_worse_on)]
+    columns: dict[str, Any] = {"row": np.flatnonzero(holdout.part == "test"), "compared": opponent.unseen}
+    columns |= {"truth": rows[config.target], **_columns_of("challenger", challenger)}
+    if opponent.predicted is not None:
+        columns |= _columns_of("champion", opponent.predicted)
+    columns |= {f"{name}_" if name in columns else name: rows[name] for name in kept if name is not None}
+    with scratch_folder() as folder:
+        write_parquet(pd.DataFrame(columns), folder / "predictions.parquet")
+        return put_file(tools.store, folder / "predictions.parquet")
+
+
+def _columns_of(model: str, predicted: Predicted) -> Mapping[str, Any]:
+    columns: dict[str, Any] = {model: predicted.prediction}
+    if predicted.probabilities is not None:
+        for position, name in enumerate(predicted.classes):
+            columns[f"{model}_probability_{name}"] = predicted.probabilities[:, position]
+    return columns

@@ -1,0 +1,144 @@
+"""What a challenger is judged against: the champion, or a baseline where there is none yet."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from waterflow.config.schema import BASELINES, PipelineConfig
+from waterflow.data.canonical import read_parquet
+from waterflow.data.columns import feature_columns
+from waterflow.data.overlap import unseen_rows
+from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError, first_line
+from waterflow.evaluation.baseline import predict_baseline
+from waterflow.records import Blob, Prepared, Trained
+from waterflow.resources import Tools, scratch_folder
+from waterflow.scoring.metrics import Predicted, predict_rows
+from waterflow.stores.base import get_file, get_json
+from waterflow.tracking.model_store import Version
+from waterflow.tracking.runs import RECORD_FILE
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The prepared rows with their part, and the positions of those held out; `rows` are these, with all columns."""
+
+    frame: pd.DataFrame
+    part: NDArray[Any]
+    data: Blob
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The held-out rows, numbered from 0."""
+        return self.frame[self.part == "test"].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """The other model: its name, its predictions of the held-out rows, and which of them it cannot have seen.
+
+    `problem` is a clause that says why it cannot be compared, `doubt` why its training rows are not known to be
+    others; `unseen` has shape (held-out rows,).
+    """
+
+    name: str
+    version: int | None
+    predicted: Predicted | None
+    unseen: NDArray[np.bool_]
+    problem: str = ""
+    doubt: str = ""
+
+
+def load_holdout(prepared: Prepared, tools: Tools) -> Holdout:
+    """Read the prepared rows and their parts by their digests."""
+    frame, part = _read_rows(prepared.data, prepared.split, tools)
+    return Holdout(frame, part, prepared.data)
+
+
+def find_baseline(config: PipelineConfig, ranked: Sequence[Trained], holdout: Holdout, tools: Tools) -> Opponent:
+    """Give the pipeline's baseline, fitted on the training rows of this run."""
+    rows, name = holdout.rows, config.baseline
+    unseen = np.ones(len(rows), dtype=bool)
+    if name in BASELINES[config.task]:
+        train = holdout.frame.loc[holdout.part == "train", config.target]
+        predicted = predict_baseline(name, train, rows[config.target], config.task)
+        return Opponent(f"baseline {name}", None, predicted, unseen)
+    found = [entry for entry in ranked if entry.candidate == name]
+    if not found:
+        return Opponent(f"baseline {name}", None, None, unseen, problem=f"candidate {name} could not be trained")
+    predicted = predict_holdout(tools.models.load_model(found[0].model_id), rows, config)
+    return Opponent(f"baseline {name}", None, predicted, unseen)
+
+
+def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, tools: Tools) -> Opponent:
+    """Load the champion and let it predict the held-out rows; what hinders that becomes its `problem`."""
+    rows, name = holdout.rows, f"champion version {champion.version}"
+    unseen = np.ones(len(rows), dtype=bool)
+    model_id = champion.tags.get("waterflow.model_id", "")
+    if not model_id or not tools.models.has_files(model_id):
+        problem = f"{name} has no files any more; point the alias to a version that can be loaded"
+        return Opponent(name, champion.version, None, unseen, problem=problem)
+    try:
+        predicted = predict_holdout(tools.models.load_model(model_id), rows, config)
+    except UnreachableError:  # worth a retry, and says nothing about the champion
+        raise
+    except (StoreError, TrackingError) as error:
+        return Opponent(name, champion.version, None, unseen, problem=f"{name} cannot be loaded: {error}")
+    except Exception as error:  # a model of another signature may raise anything
+        problem = f"{name} cannot predict these rows: {type(error).__name__}: {first_line(error)}"
+        return Opponent(name, champion.version, None, unseen, problem=problem)
+    try:
+        unseen = _unseen_by(champion, config, holdout, tools)
+    except (StoreError, DataError) as error:
+        doubt = f"it cannot be shown that {name} was fitted on other rows: {error}"
+        return Opponent(name, champion.version, predicted, unseen, doubt=doubt)
+    return Opponent(name, champion.version, predicted, unseen)
+
+
+def predict_holdout(model: Any, rows: pd.DataFrame, config: PipelineConfig) -> Predicted:
+    """Let a model predict from the columns that it was fitted on; raises DataError when one is missing."""
+    names = [str(name) for name in getattr(model, "feature_names_in_", feature_columns(rows, config))]
+    missing = [name for name in names if name not in rows.columns]
+    if missing:
+        raise DataError(f"it needs the columns {', '.join(map(repr, missing))}, which these rows lack")
+    return predict_rows(model, rows[names], rows[config.target], config.task)
+
+
+def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, tools: Tools) -> NDArray[np.bool_]:
+    """Follow the champion's version to its run's record, and that to the rows that it was fitted or selected on.
+
+    Raises StoreError where a link of that chain is gone or altered, DataError where the rows cannot be told apart.
+    """
+    parent = champion.tags.get("waterflow.parent_run_id")
+    record = tools.runs.read_json(parent, RECORD_FILE) if parent else None
+    if record is None:
+        raise StoreError("its run or the record of its data is gone")
+    theirs = _blob(record, "data")
+    frame, part = _read_rows(theirs, _blob(record, "split"), tools)
+    with scratch_folder() as folder:
+        their_config = get_json(tools.store, _blob(record, "config"), folder)
+    if their_config.get("target") != config.target:
+        raise DataError(f"it predicts {their_config.get('target')!r}, not {config.target!r}")
+    # A strategy that selects on the holdout has looked at every row.
+    selects_on_test = their_config.get("strategy", {}).get("select_on") == "test"
+    seen = np.ones(len(part), dtype=bool) if selects_on_test else part != "test"
+    if theirs.digest == holdout.data.digest and config.split_kind != "time":
+        return ~seen[holdout.part == "test"]
+    return unseen_rows(holdout.rows, frame[seen], config)
+
+
+def _read_rows(data: Blob, split: Blob, tools: Tools) -> tuple[pd.DataFrame, NDArray[Any]]:
+    with scratch_folder() as folder:
+        frame = read_parquet(get_file(tools.store, data, folder / "data.parquet"))
+        part = read_parquet(get_file(tools.store, split, folder / "split.parquet"))["part"].to_numpy(dtype=object)
+    return frame, part
+
+
+def _blob(record: Mapping[str, Any], name: str) -> Blob:
+    try:
+        return Blob.from_json(record[name])
+    except (KeyError, ValueError) as error:
+        raise StoreError(f"the record of its run names no {name}") from error

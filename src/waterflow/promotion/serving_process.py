@@ -1,0 +1,73 @@
+"""Using a model as a server would: in a fresh process that shares nothing with the one that trained it."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from waterflow.records import Record
+
+TIMEOUT_SECONDS = 300
+
+
+class Served(Record):
+    """What the fresh process saw; `error` says why it saw no more.
+
+    `predictions` are of the rows that it was given, in their order, `probabilities` of each of the `classes` for them,
+    where the model has some; `latencies_ms` are of single rows.
+    """
+
+    error: str | None = None
+    load_seconds: float | None = None
+    inputs: tuple[str, ...] | None = None
+    example_rows: int | None = None
+    predictions: tuple[Any, ...] | None = None
+    classes: tuple[Any, ...] = ()
+    probabilities: tuple[list[float], ...] = ()
+    latencies_ms: tuple[float, ...] = ()
+
+
+class ServingProcess:
+    """A fresh process that begins to import as soon as it is made, and waits for the model's files."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it, with its own files below `folder`."""
+        self._folder = folder
+        command = [sys.executable, "-m", "waterflow.promotion.serving_check", str(folder)]
+        # A module of the user's own is found where this process found it.
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        self._log = (folder / "log").open("wb")
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, cwd=folder, env=environment
+        )
+
+    def __enter__(self) -> "ServingProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it, whatever it does."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+        self._log.close()
+
+    def serve(self, model: Path, rows: pd.DataFrame) -> Served:
+        """Load the model of a folder there and predict the rows; what goes wrong is part of the answer."""
+        with (self._folder / "rows.pkl").open("wb") as file:
+            pickle.dump(rows, file)
+        try:
+            self._process.communicate(f"{model}\n".encode(), timeout=TIMEOUT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return Served(error=f"no answer within {TIMEOUT_SECONDS} s")
+        answer = self._folder / "answer.json"
+        if not answer.is_file():
+            said = (self._folder / "log").read_text("utf-8", errors="replace").strip().splitlines()
+            return Served(
+                error=f"the process ended with {self._process.returncode}: {said[-1] if said else 'silently'}"
+            )
+        return Served.from_json(json.loads(answer.read_text("utf-8")))

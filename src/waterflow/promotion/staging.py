@@ -1,0 +1,153 @@
+"""Staging: a version checked as it would be served, before it may become champion."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from waterflow.config.metrics import Task
+from waterflow.config.schema import PipelineConfig
+from waterflow.data.canonical import read_parquet
+from waterflow.errors import StoreError
+from waterflow.promotion.serving_process import Served, ServingProcess
+from waterflow.records import Blob, Check, Evaluated, Prepared
+from waterflow.resources import Tools, scratch_folder, write_json
+from waterflow.snapshots import load_rows
+from waterflow.stores.base import get_file
+
+logger = logging.getLogger(__name__)
+
+STAGING_FILE = "waterflow/staging.json"
+MAX_ROWS = 500
+
+
+@contextmanager
+def serving_process() -> Iterator[ServingProcess]:
+    """Start the fresh process early: it takes seconds to import what serves a model."""
+    with scratch_folder() as folder, ServingProcess(folder) as process:
+        yield process
+
+
+def check_version(
+    process: ServingProcess,
+    version: int,
+    prepared: Prepared,
+    evaluated: Evaluated,
+    config: PipelineConfig,
+    tools: Tools,
+) -> tuple[Check, ...]:
+    """Serve a version from the registry's files in the fresh process, and hold what it does against the YAML.
+
+    Each check becomes a tag of the version, and a tag and a line of `waterflow/staging.json` of its run. A check that
+    fails is no error; raises UnreachableError when a server does not answer.
+    """
+    with scratch_folder() as folder:
+        try:
+            rows, expected = expected_predictions(prepared, evaluated, config, tools)
+            files = tools.models.fetch_version(config.name, version, folder)
+        except StoreError as error:
+            gone = Check(name="files", passed=False, found=str(error), asked="all there, as they were logged")
+            checks: tuple[Check, ...] = (gone,)
+        else:
+            checks = examine(process.serve(files, rows), expected, _size_mb(files), config)
+    for check in checks:
+        logger.info("%s: %s (%s), asked: %s", check.name, _word(check), check.found, check.asked)
+    _log_checks(version, prepared, config.name, checks, tools)
+    return checks
+
+
+def expected_predictions(
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Give raw columns of held-out rows, at most 500 spread over all, and what the model said of them when judged.
+
+    Raises StoreError when either is gone.
+    """
+    if evaluated.verdict is None or evaluated.verdict.predictions is None:
+        raise StoreError("the run kept no predictions of its holdout, so there is nothing to compare with")
+    rows = load_rows(prepared, config, tools, ("test",))["test"].features
+    said = _read_frame(evaluated.verdict.predictions, tools)
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(MAX_ROWS, len(rows))).astype(int))
+    return rows.iloc[chosen].reset_index(drop=True), said.iloc[chosen].reset_index(drop=True)
+
+
+def examine(served: Served, expected: pd.DataFrame, size_mb: float, config: PipelineConfig) -> tuple[Check, ...]:
+    """Turn what the fresh process saw into checks; those that it did not come to are left out."""
+    asked, checks = config.promotion.staging, []
+    if served.load_seconds is None:
+        return (Check(name="loads", passed=False, found=served.error or "nothing", asked="in a fresh process"),)
+    checks.append(Check(name="loads", passed=True, found=f"{served.load_seconds:.2f} s", asked="in a fresh process"))
+    names = "none" if served.inputs is None else f"{len(served.inputs)} columns"
+    checks.append(Check(name="signature", passed=bool(served.inputs), found=names, asked="names of the raw columns"))
+    usable = served.example_rows is not None
+    found = f"{served.example_rows} rows predicted" if usable else served.error or "none"
+    checks.append(Check(name="input_example", passed=usable, found=found, asked="can be predicted"))
+    checks.append(compare_predictions(served, expected, config.task, asked.tolerance))
+    if served.latencies_ms:
+        p95 = float(np.percentile(served.latencies_ms, 95))
+        limit = asked.latency_p95_ms
+        found = f"p95 {p95:.1f} ms over {len(served.latencies_ms)} single rows"
+        checks.append(Check(name="latency", passed=p95 <= limit, found=found, asked=f"at most {limit:g} ms"))
+    found = f"{size_mb:.3g} MB"
+    checks.append(
+        Check(name="size", passed=size_mb <= asked.size_mb, found=found, asked=f"at most {asked.size_mb:g} MB")
+    )
+    return tuple(checks)
+
+
+def compare_predictions(served: Served, expected: pd.DataFrame, task: Task, tolerance: float) -> Check:
+    """Hold served predictions against those of training: classes are equal, numbers and probabilities close."""
+    asked = f"as in training, within {tolerance:g}"
+    if served.predictions is None:
+        return Check(name="predictions", passed=False, found=served.error or "none", asked=asked)
+    before = expected["challenger"]
+    if task == "classification":
+        differing = sum(now != then for now, then in zip(served.predictions, before.tolist(), strict=True))
+        if differing:
+            return Check(
+                name="predictions", passed=False, found=f"{differing} of {len(before)} rows differ", asked=asked
+            )
+        columns = [f"challenger_probability_{name}" for name in served.classes]
+        apart = _distance(served.probabilities, expected[columns]) if columns else 0.0
+    else:
+        apart = _distance(served.predictions, before)
+    found = f"{len(before)} rows, at most {apart:.2g} apart"
+    return Check(name="predictions", passed=apart <= tolerance, found=found, asked=asked)
+
+
+def first_failure(checks: Sequence[Check]) -> str | None:
+    """Put the first check that failed into words; None when all have passed."""
+    for check in checks:
+        if not check.passed:
+            return f"staging check {check.name}: found {check.found}, asked {check.asked}"
+    return None
+
+
+def _log_checks(version: int, prepared: Prepared, model: str, checks: Sequence[Check], tools: Tools) -> None:
+    tags = {f"waterflow.staging.{check.name}": f"{_word(check)}: {check.found}; {check.asked}" for check in checks}
+    tools.runs.log(prepared.parent_run_id, tags=tags)
+    tools.models.tag_version(model, version, tags)
+    with scratch_folder() as folder:
+        write_json(folder / STAGING_FILE, {"version": version, "checks": [check.to_json() for check in checks]})
+        tools.runs.log_folder(prepared.parent_run_id, folder)
+
+
+def _distance(now: Sequence[Any], then: pd.DataFrame | pd.Series) -> float:
+    return float(np.abs(np.asarray(now, dtype=float) - then.to_numpy(dtype=float)).max())
+
+
+def _word(check: Check) -> str:
+    return "passed" if check.passed else "failed"
+
+
+def _read_frame(blob: Blob, tools: Tools) -> pd.DataFrame:
+    with scratch_folder() as folder:
+        return read_parquet(get_file(tools.store, blob, folder / "frame.parquet"))
+
+
+def _size_mb(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

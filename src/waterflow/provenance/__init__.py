@@ -1,0 +1,1 @@
+"""Digests of code and environment, and the state of git."""

@@ -1,0 +1,52 @@
+"""Proposing a contract from a source, and what a run keeps of a broken one: a table to read, and JSON."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from waterflow.config.project import Project
+from waterflow.config.schema import PipelineConfig
+from waterflow.data.contract_inference import contract_yaml, propose_contract
+from waterflow.data.sources.reading import describe_source, read_source
+from waterflow.data.window import cut_to_window
+from waterflow.errors import Break, ContractError
+from waterflow.records import Window
+from waterflow.resources import Tools, scratch_folder, write_json
+from waterflow.stores.open import copy_object
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def breaks_logged(run_id: str, tools: Tools) -> Iterator[None]:
+    """Log the offenders of a ContractError to the run, as `contract/breaks.md` and `.json`, and pass it on."""
+    try:
+        yield
+    except ContractError as error:
+        table = markdown_table(error.breaks)
+        logger.info("the worst of %d breaks of the contract:\n%s", error.count, table)
+        with scratch_folder() as folder:
+            content = {"count": error.count, "worst": [entry._asdict() for entry in error.breaks]}
+            write_json(folder / "contract" / "breaks.json", content)
+            (folder / "contract" / "breaks.md").write_text(f"{error}\n\n{table}\n", "utf-8")
+            tools.runs.log_folder(run_id, folder)
+        tools.runs.log(run_id, tags={"waterflow.contract_breaks": str(error.count)})
+        raise
+
+
+def propose(config: PipelineConfig, window: Window | None, project: Project) -> str:
+    """Read the rows of a window and give a contract that they hold, as YAML to paste into the pipeline."""
+    frame = read_source(config.dataset, project, copy_object)
+    frame = cut_to_window(frame, config.time_column, window, config.label_delay)
+    origin = f"# From {len(frame)} rows of {describe_source(config.dataset)}; loosen what may rightly vary.\n"
+    return origin + contract_yaml(propose_contract(frame, config))
+
+
+def markdown_table(breaks: Sequence[Break]) -> str:
+    """Lay the breaks out as a table of Markdown."""
+    rows = [Break._fields, tuple("---" for _ in Break._fields), *breaks]
+    return "\n".join("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
+
+
+def _cell(value: str) -> str:
+    return " ".join(value.replace("|", "\\|").split())

@@ -1,0 +1,1 @@
+"""Training a registered version again and comparing the results."""

@@ -1,0 +1,192 @@
+"""Scores of a fitted pipeline on given rows, by scikit-learn's definitions.
+
+Labels become integers once, by hashing; scikit-learn sorts and compares them as strings for each metric anew,
+which takes seconds where there are many rows.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn import metrics as skm
+from sklearn.pipeline import Pipeline
+
+from waterflow.config.metrics import METRICS, Task
+from waterflow.config.schema import CostsConfig
+from waterflow.errors import ConfigError, DataError
+from waterflow.estimators.label_encoded import LabelledClassifier
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model said of some rows: labels or numbers, and for classes their probabilities.
+
+    `probabilities` has shape (rows, classes) in the order of `classes`, or is None where the estimator
+    gives none. `truth` and `prediction` have shape (rows,).
+    """
+
+    truth: NDArray[Any]
+    prediction: NDArray[Any]
+    classes: tuple[Any, ...] = ()
+    probabilities: NDArray[np.float64] | None = None
+
+
+def predict_rows(pipeline: Any, features: pd.DataFrame, target: pd.Series, task: Task) -> Predicted:
+    """Let a fitted pipeline predict raw columns; `target` is what really happened."""
+    model, ready = pipeline, features
+    if isinstance(pipeline, Pipeline) and len(pipeline) > 1:  # once for labels and probabilities, not twice
+        model, ready = pipeline[-1], pipeline[:-1].transform(features)
+    truth = target.to_numpy()
+    if isinstance(model, LabelledClassifier):  # its labels are the likeliest classes: through the trees once, not twice
+        chances = model.predict_proba(ready)
+        return Predicted(truth, model.classes_[chances.argmax(axis=1)], tuple(model.classes_), chances)
+    prediction = np.asarray(model.predict(ready)).ravel()
+    if task == "regression":
+        return Predicted(truth.astype(float), prediction.astype(float))
+    probabilities = model.predict_proba(ready) if hasattr(model, "predict_proba") else None
+    return Predicted(truth, prediction, tuple(model.classes_), probabilities)
+
+
+def score_rows(predicted: Predicted, task: Task, costs: CostsConfig | None = None) -> dict[str, float]:
+    """Compute every metric of the task that is defined on these rows, and precision, recall and F1 per class.
+
+    Undefined are ROC AUC, average precision and log loss without probabilities, the first two also where a class
+    has no row, R² on a single row, and the expected cost without `costs`; they are left out, not set to a number.
+    Raises what `check_costs` raises.
+    """
+    return _score_numbers(predicted) if task == "regression" else _score_classes(predicted, costs)
+
+
+def headline(scores: dict[str, float]) -> dict[str, float]:
+    """Leave out the scores per class."""
+    return {name: value for name, value in scores.items() if name in METRICS}
+
+
+def confusion(predicted: Predicted) -> dict[str, Any]:
+    """Count predictions by class: `matrix[i][j]` rows of `classes[i]` were called `classes[j]`."""
+    coded = _encode(predicted)
+    return {"classes": [str(name) for name in coded.classes], "matrix": coded.counts.tolist()}
+
+
+def check_costs(classes: Iterable[Any], costs: CostsConfig) -> Any:
+    """Give the class whose alarm is raised: the declared one, else the greater of the two.
+
+    Raises DataError when there are not exactly two classes, ConfigError when the declared one is none of them.
+    """
+    names = sorted({_plain(name) for name in classes}, key=_order)
+    listed = ", ".join(map(repr, names[:10]))
+    if len(names) != 2:
+        raise DataError(
+            f"costs: they are of a decision between two classes, the target has {len(names)} ({listed}); "
+            "remove costs, or choose a target with two classes"
+        )
+    if costs.positive is None:
+        return names[1]
+    if costs.positive not in names:
+        raise ConfigError(f"costs.positive: {costs.positive!r} is no class of the target; valid: {listed}")
+    return names[names.index(costs.positive)]
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """Labels as positions in `classes`: those that the model knows first, in its order, then any others."""
+
+    classes: tuple[Any, ...]
+    truth: NDArray[np.intp]
+    prediction: NDArray[np.intp]
+    counts: NDArray[np.int64]
+
+
+def _encode(predicted: Predicted) -> _Coded:
+    factors = [pd.factorize(values, use_na_sentinel=False) for values in (predicted.truth, predicted.prediction)]
+    seen = {_plain(name) for _, names in factors for name in names}
+    known = [_plain(name) for name in predicted.classes]
+    classes = (*known, *sorted(seen - set(known), key=_order))
+    position = {name: number for number, name in enumerate(classes)}
+    truth, prediction = (np.array([position[_plain(name)] for name in names])[codes] for codes, names in factors)
+    size = len(classes)
+    counts = np.bincount(truth * size + prediction, minlength=size * size).reshape(size, size)
+    return _Coded(classes, truth, prediction, counts)
+
+
+def _score_numbers(predicted: Predicted) -> dict[str, float]:
+    truth, prediction = predicted.truth, predicted.prediction
+    scores = {
+        "mae": float(skm.mean_absolute_error(truth, prediction)),
+        "median_ae": float(skm.median_absolute_error(truth, prediction)),
+        "rmse": float(skm.root_mean_squared_error(truth, prediction)),
+    }
+    if len(truth) > 1:
+        scores["r2"] = float(skm.r2_score(truth, prediction))
+    return scores
+
+
+def _score_classes(predicted: Predicted, costs: CostsConfig | None) -> dict[str, float]:
+    coded = _encode(predicted)
+    hits, rows, called = np.diag(coded.counts), coded.counts.sum(axis=1), coded.counts.sum(axis=0)
+    precision, recall = _ratio(hits, called), _ratio(hits, rows)
+    f1 = _ratio(2 * hits, rows + called)
+    scores = {
+        "accuracy": hits.sum() / len(coded.truth),
+        "balanced_accuracy": recall[rows > 0].mean(),
+        "precision_macro": precision.mean(),
+        "recall_macro": recall.mean(),
+        "f1_macro": f1.mean(),
+    }
+    if predicted.probabilities is not None:
+        scores |= _score_probabilities(coded.truth, np.asarray(predicted.probabilities))
+    if costs is not None:
+        scores["expected_cost"] = _expected_cost(coded, costs)
+    for position, name in enumerate(coded.classes):
+        scores[f"precision.{name}"] = precision[position]
+        scores[f"recall.{name}"] = recall[position]
+        scores[f"f1.{name}"] = f1[position]
+    return {name: float(value) for name, value in scores.items()}
+
+
+def _score_probabilities(truth: NDArray[np.intp], probabilities: NDArray[np.float64]) -> dict[str, float]:
+    classes = range(probabilities.shape[1])
+    if truth.max() >= len(classes):
+        return {}  # a class that training never saw has no probability
+    loss = float(skm.log_loss(truth, probabilities, labels=list(classes)))
+    if len(np.unique(truth)) < len(classes):
+        return {"log_loss": loss}
+    # Of two classes the second one counts; of more, the mean of each one against the rest.
+    positives = [1] if len(classes) == 2 else classes
+    curves = [(truth == position, probabilities[:, position]) for position in positives]
+    return {
+        "roc_auc": float(np.mean([skm.roc_auc_score(*curve) for curve in curves])),
+        "average_precision": float(np.mean([skm.average_precision_score(*curve) for curve in curves])),
+        "log_loss": loss,
+    }
+
+
+def _expected_cost(coded: _Coded, costs: CostsConfig) -> float:
+    """Give the mean cost per row: the confusion matrix weighted by the matrix of costs (Elkan, IJCAI 2001)."""
+    positive = coded.classes.index(check_costs(coded.classes, costs))
+    negative = 1 - positive
+    total = (
+        costs.hit * coded.counts[positive, positive]
+        + costs.miss * coded.counts[positive, negative]
+        + costs.false_alarm * coded.counts[negative, positive]
+        + costs.correct_rejection * coded.counts[negative, negative]
+    )
+    return float(total / len(coded.truth))
+
+
+def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Divide, with 0 where there is nothing to divide by."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _order(value: Any) -> tuple[bool, Any]:
+    """Sort numbers by value, and before everything else, which goes by its text."""
+    is_number = isinstance(value, int | float)
+    return not is_number, value if is_number else str(value)

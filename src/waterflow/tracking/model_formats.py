@@ -1,0 +1,176 @@
+"""How a fitted pipeline becomes the files of an MLflow model, and a pipeline again."""
+
+import json
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import cloudpickle
+from mlflow import pyfunc
+from mlflow.models import Model
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.utils import requirements_utils
+
+from waterflow.provenance.code import digest_of, sha256_of
+
+if TYPE_CHECKING:  # scikit-learn takes a second to import, and a run in which nothing is fitted needs none of it
+    from sklearn.pipeline import Pipeline
+
+    from waterflow.estimators.bert import BertClassifier
+
+
+class Format(Protocol):
+    """One way to save a fitted pipeline; `name` is kept with the model, so that loading knows the way back."""
+
+    name: str
+
+    def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
+        """Write all files of the model to `folder`, MLflow's `MLmodel` among them, and complete `description`.
+
+        `given` are the keyword arguments that MLflow's flavours share: signature, input_example, pip_requirements.
+        """
+        ...
+
+    def load(self, folder: Path) -> "Pipeline":
+        """Give back the fitted pipeline."""
+        ...
+
+    def digest(self, folder: Path) -> str:
+        """Hash, by sha256, the files that `load` reads."""
+        ...
+
+
+class Cloudpickled:
+    """Everything with the scikit-learn API, in one file, by MLflow's flavour `sklearn`.
+
+    skops takes ten times as long for a forest, and MLflow reads its list of trusted types from the very file that it
+    should distrust.
+    """
+
+    name = "cloudpickle"
+    file = "model.pkl"
+
+    def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
+        """See `Format`."""
+        import mlflow.sklearn
+
+        mlflow.sklearn.save_model(
+            pipeline,
+            str(folder),
+            mlflow_model=description,
+            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
+            **given,
+        )
+
+    def load(self, folder: Path) -> "Pipeline":
+        """See `Format`."""
+        import mlflow.sklearn
+
+        return mlflow.sklearn.load_model(str(folder))
+
+    def digest(self, folder: Path) -> str:
+        """See `Format`."""
+        return sha256_of(folder / self.file)
+
+
+class FineTuned:
+    """A pipeline that ends in BERT: weights as safetensors by MLflow's flavour `transformers`, other steps pickled.
+
+    The flavour's own `python_function` takes a column named `text` alone, cuts no long text and answers with a table;
+    in its place stands the code that judged the model, which goes along in the folder and takes the raw columns.
+    """
+
+    name = "transformers"
+    module = "waterflow_text_model"
+
+    def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
+        """See `Format`."""
+        import mlflow.transformers
+        from huggingface_hub import ModelCard
+        from sklearn.pipeline import Pipeline
+
+        from waterflow.estimators.bert import inference
+
+        estimator: BertClassifier = pipeline[-1]
+        # Without a card MLflow asks the hub for the checkpoint's.
+        card = ModelCard(f"---\nlicense: other\n---\nFine-tuned by Waterflow from {estimator.checkpoint}.\n")
+        with inference.quietly():
+            mlflow.transformers.save_model(
+                {"model": estimator.model_, "tokenizer": estimator.tokenizer_},
+                str(folder),
+                task="text-classification",
+                model_card=card,
+                mlflow_model=description,
+                **given,
+            )
+        steps = Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], "passthrough")])
+        (folder / inference.STEPS_FILE).write_bytes(cloudpickle.dumps(steps))
+        (folder / inference.SETTINGS_FILE).write_text(json.dumps(estimator.to_settings(), indent=2), "utf-8")
+        (folder / "code").mkdir()
+        shutil.copy(inference.__file__, folder / "code" / f"{self.module}.py")
+        description.flavors[pyfunc.FLAVOR_NAME] |= {pyfunc.MAIN: self.module, pyfunc.CODE: "code"}
+        description.save(str(folder / MLMODEL_FILE_NAME))
+
+    def load(self, folder: Path) -> "Pipeline":
+        """See `Format`."""
+        from sklearn.pipeline import Pipeline
+
+        from waterflow.estimators.bert import BertClassifier, inference
+
+        loaded = inference.TextModel(folder)
+        name, _ = loaded.steps.steps[-1]
+        estimator = BertClassifier.from_settings(loaded.settings, loaded.model, loaded.tokenizer)
+        return Pipeline([*loaded.steps.steps[:-1], (name, estimator)])
+
+    def digest(self, folder: Path) -> str:
+        """See `Format`. What MLflow adds when it sends or fetches a model, and what it alone reads, is left out."""
+        from waterflow.estimators.bert import inference
+
+        parts = [folder / name for name in (*inference.PARTS, f"code/{self.module}.py")]
+        files = [path for part in parts for path in [part, *part.rglob("*")] if path.is_file()]
+        return digest_of({path.relative_to(folder).as_posix(): sha256_of(path) for path in files})
+
+
+FORMATS: dict[str, Format] = {kind.name: kind for kind in (Cloudpickled(), FineTuned())}
+
+
+def format_of(pipeline: "Pipeline") -> Format:
+    """Choose how to save a fitted pipeline."""
+    from waterflow.estimators.bert import BertClassifier
+
+    return FORMATS["transformers" if isinstance(pipeline[-1], BertClassifier) else "cloudpickle"]
+
+
+@contextmanager
+def without_advice() -> Iterator[None]:
+    """Silence what is answered: that a pickle runs code, that integers cannot be null, that a licence is unknown."""
+    loggers = [logging.getLogger(name) for name in ("mlflow.sklearn", "mlflow.transformers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def without_package_map() -> Iterator[None]:
+    """Keep MLflow from reading the metadata of every installed package, half a second in each new process.
+
+    It wants to know which package a module came from, for requirements that it infers; ours are given, and it
+    still holds their versions against those that are installed.
+    """
+    known = requirements_utils._MODULES_TO_PACKAGES
+    requirements_utils._MODULES_TO_PACKAGES = known or {}
+    try:
+        yield
+    finally:
+        requirements_utils._MODULES_TO_PACKAGES = known

@@ -1,0 +1,1 @@
+"""Preprocessing, fitting and tuning of candidates; no I/O."""

@@ -1,0 +1,233 @@
+"""From the YAML's blocks to one scikit-learn `ColumnTransformer`, unfitted."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    RobustScaler,
+    StandardScaler,
+    TargetEncoder,
+)
+
+from waterflow.config.metrics import Task
+from waterflow.config.schema import Block, Selector
+from waterflow.data.columns import as_numbers, type_of
+from waterflow.errors import ConfigError, DataError
+from waterflow.training.transformers import Clipper, DateParts, KnownCategories, Labels, Terms
+
+SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
+HELD = {"numeric": "numbers", "datetime": "times", "categorical": "text"}
+WIDE_COLUMNS = 1_000
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A block with the raw columns that it takes; `place` is where it stands in the YAML."""
+
+    place: str
+    block: Block
+    columns: pd.DataFrame
+
+    @property
+    def types(self) -> dict[str, str]:
+        return {str(name): type_of(column) for name, column in self.columns.items()}
+
+    @property
+    def name(self) -> str:
+        select = self.block.select
+        kind = select.type or ("pattern" if select.pattern is not None else "names")
+        return f"{self.place.rpartition('.')[2]}_{kind}"
+
+
+def assign_columns(
+    features: pd.DataFrame, blocks: Sequence[Block], place: str = "preprocessing"
+) -> tuple[list[list[str]], list[str]]:
+    """Give each column to the first block that selects it: the columns per block, and those that no model sees.
+
+    The latter are what a block drops and what no block takes, in the order of `features`. `place` is where the
+    blocks stand in the YAML. Raises ConfigError when a block names a column that is no feature, or when no column
+    is left for the model.
+    """
+    types = {name: type_of(features[name]) for name in features.columns}
+    left = list(features.columns)
+    taken: list[list[str]] = []
+    for position, block in enumerate(blocks):
+        for name in block.select.names or ():
+            if name not in types:
+                raise ConfigError(f"{place}.{position}.select.names: {name!r} is no feature; valid: {', '.join(types)}")
+        chosen = [name for name in left if _selects(block.select, name, types[name])]
+        left = [name for name in left if name not in chosen]
+        taken.append(chosen)
+    seen = {name for block, names in zip(blocks, taken, strict=True) if not block.drop for name in names}
+    if not seen:
+        raise ConfigError(f"{place}: no block selects any of {', '.join(types)}; add a block")
+    return taken, [name for name in types if name not in seen]
+
+
+def build_preprocessor(
+    features: pd.DataFrame, blocks: Sequence[Block], seed: int, task: Task, place: str = "preprocessing"
+) -> ColumnTransformer:
+    """Build the unfitted transformer for these raw training columns; columns that no block takes are dropped.
+
+    It gives a sparse matrix where terms of a text or more than a thousand one-hot columns are in it, a frame where
+    categories or raw text are, else a dense array. `seed` shuffles the rows for target encoding's inner folds.
+    Raises ConfigError when a block does not fit its columns, DataError for a column in which it finds nothing.
+    """
+    taken, _ = assign_columns(features, blocks, place)
+    parts = [
+        _Part(f"{place}.{position}", block, features[columns])
+        for position, (block, columns) in enumerate(zip(blocks, taken, strict=True))
+        if columns and not block.drop
+    ]
+    for part in parts:
+        _check_part(part)
+    has_terms, is_frame = any(part.block.encode == "tfidf" for part in parts), any(map(_needs_frame, parts))
+    if has_terms and is_frame:
+        raise ConfigError(
+            f"{place}: tfidf gives a sparse matrix, which holds neither categories nor raw columns; "
+            "encode the others by onehot, ordinal or target"
+        )
+    is_sparse = has_terms or (not is_frame and sum(map(_count_onehot, parts)) > WIDE_COLUMNS)
+    transformer = ColumnTransformer(
+        [(part.name, _transformer(part, seed, task, is_sparse), list(part.columns)) for part in parts],
+        remainder="drop",
+        sparse_threshold=1.0 if is_sparse else 0.0,
+        verbose_feature_names_out=False,
+    )
+    return transformer.set_output(transform="pandas") if is_frame else transformer
+
+
+def _selects(selector: Selector, name: str, found: str) -> bool:
+    if selector.names is not None:
+        return name in selector.names
+    if selector.pattern is not None:
+        return re.search(selector.pattern, name) is not None
+    return selector.type == found
+
+
+def _check_part(part: _Part) -> None:
+    """Hold a block against its columns, before scikit-learn says the same in other words."""
+    block = part.block
+    for key in {"tfidf": ("impute", "clip", "scale"), "category": ("scale",)}.get(block.encode or "", ()):
+        if getattr(block, key) is not None:
+            raise ConfigError(f"{part.place}.{key}: it does not go with encode: {block.encode}; leave it out")
+    for key, valid in _readable(block):
+        for name, found in part.types.items():
+            if found not in valid:
+                raise ConfigError(
+                    f"{part.place}.{key}: column {name!r} holds {HELD[found]}, not "
+                    f"{' or '.join(HELD[entry] for entry in valid)}; give it a block of its own"
+                )
+    for name, found in part.types.items():
+        if found != "numeric" and _needs_values(block) and _is_empty(part.columns[name]):
+            raise DataError(
+                f"{part.place}: column {name!r} is empty in all {len(part.columns)} training rows; "
+                f"drop it, or mend the data"
+            )
+
+
+def _readable(block: Block) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Give the keys of a block that ask for columns of certain types."""
+    if block.encode == "dates":
+        yield "encode", ("datetime", "categorical")
+        return
+    if block.encode == "tfidf":
+        yield "encode", ("categorical",)
+    if block.impute == "missing":
+        yield "impute", ("categorical",)  # a constant among numbers would be a value like the others
+    if block.impute in ("mean", "median"):
+        yield "impute", ("numeric",)
+    if block.clip is not None:
+        yield "clip", ("numeric",)
+    if block.scale is not None and block.encode is None:
+        yield "scale", ("numeric",)
+
+
+def _needs_values(block: Block) -> bool:
+    return block.encode in ("tfidf", "category") or block.impute == "most_frequent"
+
+
+def _is_empty(column: pd.Series) -> bool:
+    return not any(str(value).strip() for value in column.dropna())  # ends at the first value that says something
+
+
+def _needs_frame(part: _Part) -> bool:
+    is_raw = part.block.encode is None and set(part.types.values()) != {"numeric"}
+    return is_raw or part.block.encode == "category"
+
+
+def _count_onehot(part: _Part) -> int:
+    if part.block.encode != "onehot":
+        return 0
+    at_least = part.block.min_frequency or 1
+    return sum(int((part.columns[name].value_counts() >= at_least).sum()) for name in part.columns)
+
+
+def _transformer(part: _Part, seed: int, task: Task, is_sparse: bool) -> Pipeline | str:
+    block = part.block
+    if block.encode == "tfidf":
+        return _terms(block)
+    steps: list[tuple[str, Any]] = [("read", _reader(part))]
+    if block.clip:
+        # Before the gaps are filled, which would draw the quartiles together.
+        steps.append(("clip", Clipper(quantiles=block.clip.quantiles, iqr=block.clip.iqr)))
+    if block.impute:
+        steps.append(("impute", _imputer(block)))
+    if block.encode not in (None, "dates"):
+        steps.append(("encode", _encoder(block, seed, task, is_sparse)))
+    if block.scale:
+        steps.append(("scale", SCALERS[block.scale]()))
+    steps = [(name, step) for name, step in steps if step != "passthrough"]
+    return Pipeline(steps) if steps else "passthrough"
+
+
+def _reader(part: _Part) -> Any:
+    """Give what turns raw columns into what the other steps read, however a client stores them."""
+    if part.block.encode == "dates":
+        return DateParts(part.block.dates)
+    if set(part.types.values()) == {"numeric"} and part.block.encode is None:
+        return FunctionTransformer(as_numbers, feature_names_out="one-to-one")
+    return Labels() if part.block.impute or part.block.encode not in (None, "category") else "passthrough"
+
+
+def _imputer(block: Block) -> SimpleImputer:
+    # A column without a value in some training rows, such as those of one fold, stays; it is then constant.
+    how = {"strategy": "constant", "fill_value": "missing"} if block.impute == "missing" else {"strategy": block.impute}
+    return SimpleImputer(**how, add_indicator=block.indicator, keep_empty_features=True)
+
+
+def _encoder(block: Block, seed: int, task: Task, is_sparse: bool) -> Any:
+    """Give the encoder; a category that training never saw is said by each in its own way, and stops none.
+
+    One-hot: zeros, or the column of the rare ones where `min_frequency` made one; ordinal: -1; target: the mean of
+    the target; category: missing.
+    """
+    if block.encode == "onehot":
+        return OneHotEncoder(
+            handle_unknown="infrequent_if_exist",
+            min_frequency=block.min_frequency,
+            sparse_output=is_sparse and block.scale is None,
+        )
+    if block.encode == "ordinal":
+        return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=block.min_frequency)
+    if block.encode == "target":
+        # Left to itself it takes whole numbers for classes.
+        kind, folds = ("continuous", KFold) if task == "regression" else ("auto", StratifiedKFold)
+        return TargetEncoder(target_type=kind, cv=folds(n_splits=5, shuffle=True, random_state=seed))
+    return KnownCategories()
+
+
+def _terms(block: Block) -> Terms:
+    wanted = block.tfidf
+    return Terms(wanted.max_features, wanted.ngrams, wanted.min_rows, wanted.sublinear)

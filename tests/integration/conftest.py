@@ -1,0 +1,32 @@
+"""One MLflow for a module's tests; each test has a pipeline of its own name."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.projects import FLOWERS, give_database, make_project, write_pipeline
+
+from waterflow import workflow
+from waterflow.resources import Tools
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Tools:
+    """Open the stores of an embedded project."""
+    project = make_project(tmp_path_factory.mktemp("steps"))
+    give_database(project, tracking_template)
+    return workflow.open_tools(project)
+
+
+@pytest.fixture
+def pipeline(tools: Tools, request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Write a pipeline named after the test, with one fast candidate; gives its name."""
+
+    def write(**changes: Any) -> str:
+        name = f"p{abs(hash(request.node.name)):x}"
+        one = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
+        write_pipeline(tools.project, name, {**FLOWERS, "defaults": one}, **changes)
+        return name
+
+    return write

@@ -1,0 +1,270 @@
+"""Garbage collection, after real runs; objects are aged by the clock that is given to it."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.projects import FLOWERS, give_database, make_project, message_of, request_of, write_pipeline, write_rows
+from support.promotion import entered
+from support.s3_server import BUCKET, s3_client, s3_server
+
+from waterflow import workflow
+from waterflow.datasets.loaders import iris
+from waterflow.errors import StoreError
+from waterflow.lineage.run_provenance import read_provenance
+from waterflow.operations.garbage_collection import Survey, remove, survey
+from waterflow.records import Blob, Prepared
+from waterflow.resources import Tools
+from waterflow.steps.prepare import prepare
+from waterflow.steps.promote import promote
+from waterflow.stores.base import get_file, put_file
+from waterflow.stores.s3 import S3Store
+
+MONTH = timedelta(days=30)
+LATER = datetime.now(UTC) + timedelta(days=60)
+
+
+@pytest.fixture
+def tools(tmp_path: Path, tracking_template: Path) -> Tools:
+    """Open the stores of a project of this test alone: a survey looks at all that is kept."""
+    project = make_project(tmp_path)
+    give_database(project, tracking_template)
+    one = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
+    write_pipeline(project, "flowers", {**FLOWERS, "defaults": one})
+    return workflow.open_tools(project)
+
+
+@pytest.fixture
+def stray(tools: Tools, tmp_path: Path) -> Blob:
+    """Store an object that nothing names."""
+    name_one(tools, tmp_path)
+    (tmp_path / "stray").write_bytes(b"who am I?")
+    return put_file(tools.store, tmp_path / "stray")
+
+
+def name_one(tools: Tools, folder: Path) -> None:
+    """Store an object that a run of somebody's names in a tag."""
+    (folder / "named").write_bytes(b"I am somebody's")
+    blob = put_file(tools.store, folder / "named")
+    run = tools.runs.client.create_run(tools.runs.ensure_experiment("named"), tags={"uses": blob.digest})
+    tools.runs.client.set_terminated(run.info.run_id)
+
+
+def look(tools: Tools, now: datetime = LATER) -> Survey:
+    """Survey what is older than a month, two months from now."""
+    return survey(tools, MONTH, now)
+
+
+def keys(found: Survey) -> set[str]:
+    """Name what would go."""
+    return {unreached.entry.key for unreached in found.unreached}
+
+
+def stored_by(prepared: Prepared, tools: Tools) -> set[str]:
+    """Name what `prepare` stored: rows, split, configuration, and the lock file."""
+    lock = read_provenance(prepared.parent_run_id, tools).lock
+    assert lock is not None
+    return {blob.key for blob in (prepared.data, prepared.split, prepared.config, lock)}
+
+
+def promoted(tools: Tools) -> Prepared:
+    """Run all five steps, without the seconds that staging takes."""
+    prepared, registered = entered("flowers", tools, full=True)
+    promote(prepared, registered, tools)
+    return prepared
+
+
+def test_what_nothing_names_goes_and_all_else_stays(tools: Tools, stray: Blob) -> None:
+    """After a whole run with a champion: rows, split, configuration and predictions can still be fetched."""
+    prepared = promoted(tools)
+    found = look(tools)
+    assert keys(found) == {stray.key}
+    assert found.unreached[0].why == "named by nothing"
+    remove(found, tools)
+    assert not tools.store.exists(stray.key)
+    (row,) = tools.ledger.entries("flowers")
+    evaluated = tools.runs.read_json(prepared.parent_run_id, "waterflow/evaluated.json") or {}
+    predictions = Blob.from_json(evaluated["verdict"]["predictions"])
+    needed = [prepared.data, prepared.split, prepared.config, predictions]
+    assert row.run_id == prepared.parent_run_id
+    for blob in needed:
+        get_file(tools.store, blob, tools.project.home / "back")
+    assert {entry.key for entry in found.reached} > {blob.key for blob in needed}
+
+
+def test_looking_removes_nothing(tools: Tools, stray: Blob) -> None:
+    """The survey alone is the dry run."""
+    look(tools)
+    assert tools.store.exists(stray.key)
+
+
+def test_what_is_young_stays(tools: Tools, stray: Blob) -> None:
+    """A run under way stores before it names."""
+    found = look(tools, now=datetime.now(UTC))
+    assert not found.unreached
+    assert [entry.key for entry in found.young] == [stray.key]
+
+
+def test_what_a_deleted_run_alone_names_goes(tools: Tools) -> None:
+    """Deleting a run in MLflow gives its objects free, and the reason says which run it was."""
+    prepared = prepare(request_of(), tools)
+    tools.runs.client.set_terminated(prepared.parent_run_id, "FAILED")
+    assert not look(tools).unreached
+    stored = stored_by(prepared, tools)
+    tools.runs.client.delete_run(prepared.parent_run_id)
+    found = look(tools)
+    assert keys(found) == stored
+    why = f"named only by the deleted run run_1 ({prepared.parent_run_id[:8]})"
+    assert {unreached.why for unreached in found.unreached} == {why}
+
+
+def test_what_two_runs_share_stays_with_one_of_them(tools: Tools) -> None:
+    """The same rows are one object."""
+    first, second = (prepare(request_of(run_id=name), tools) for name in ("run_1", "run_2"))
+    assert first.data == second.data
+    for prepared in (first, second):
+        tools.runs.client.set_terminated(prepared.parent_run_id, "FAILED")
+    tools.runs.client.delete_run(first.parent_run_id)
+    assert not look(tools).unreached
+
+
+def test_a_version_keeps_what_its_deleted_runs_name(tools: Tools) -> None:
+    """A version can be traced and trained again, though somebody tidied up in MLflow."""
+    prepared = promoted(tools)
+    for run in tools.runs.client.search_runs([prepared.experiment_id]):
+        tools.runs.client.delete_run(run.info.run_id)
+    found = look(tools)
+    assert not found.unreached
+    assert not found.doubts
+    assert prepared.split.key in {entry.key for entry in found.reached}
+
+
+def test_the_ledger_keeps_the_predictions_of_its_verdicts(tools: Tools) -> None:
+    """Runs and version are gone; the evidence of a decision is not."""
+    prepared = promoted(tools)
+    (row,) = tools.ledger.entries("flowers")
+    kept = tools.store.exists
+    evaluated = tools.runs.read_json(prepared.parent_run_id, "waterflow/evaluated.json") or {}
+    predictions = Blob.from_json(evaluated["verdict"]["predictions"])
+    verdict = row.verdict
+    assert verdict is not None
+    tools.ledger.append(
+        row,
+        model="flowers",
+        kind="hold",
+        version=1,
+        to_version=1,
+        reason="",
+        actor="test",
+        verdict=verdict.model_copy(update={"predictions": predictions}),
+    )
+    stored = stored_by(prepared, tools)
+    tools.runs.client.delete_registered_model("flowers")
+    for run in tools.runs.client.search_runs([prepared.experiment_id]):
+        tools.runs.client.delete_run(run.info.run_id)
+    found = look(tools)
+    assert keys(found) == stored
+    remove(found, tools)
+    assert kept(predictions.key)
+
+
+def test_a_record_of_a_new_kind_keeps_its_objects(tools: Tools, stray: Blob) -> None:
+    """Any JSON beside the records that names a digest counts."""
+    prepared = prepare(request_of(), tools)
+    tools.runs.client.log_text(prepared.parent_run_id, json.dumps({"diff": stray.to_json()}), "waterflow/new.json")
+    assert not look(tools).unreached
+
+
+def _break_json(tools: Tools, prepared: Prepared) -> None:
+    tools.runs.client.log_text(prepared.parent_run_id, '{"data": ', "waterflow/record.json")
+
+
+def _lose_record(tools: Tools, prepared: Prepared) -> None:
+    tools.runs.client.set_terminated(prepared.parent_run_id, "FINISHED")
+    root = tools.runs.client.get_run(prepared.parent_run_id).info.artifact_uri
+    (Path(root.removeprefix("file://")) / "waterflow" / "record.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (_break_json, "waterflow/record.json cannot be read (JSONDecodeError)"),
+        (_lose_record, "it is FINISHED and has no waterflow/record.json"),
+        (lambda tools, prepared: None, "is under way"),
+    ],
+)
+def test_nothing_is_removed_while_a_run_is_not_known_whole(
+    tools: Tools, stray: Blob, harm: Callable[[Tools, Prepared], None], says: str
+) -> None:
+    """What it names cannot be known, so all that is unreached may be its."""
+    prepared = prepare(request_of(), tools)
+    harm(tools, prepared)
+    found = look(tools)
+    message = message_of(lambda: remove(found, tools), StoreError)
+    assert message.startswith("gc: nothing was removed: run run_1")
+    assert says in message
+    assert tools.store.exists(stray.key)
+
+
+def test_nothing_is_removed_when_a_run_began_meanwhile(tools: Tools, stray: Blob) -> None:
+    """It may store again, and so rely on, what was found unreached."""
+    found = look(tools)
+    assert not found.doubts
+    prepare(request_of(), tools)
+    assert "began meanwhile" in message_of(lambda: remove(found, tools), StoreError)
+    assert tools.store.exists(stray.key)
+
+
+def test_a_store_of_another_mlflow_is_left_alone(tools: Tools, tmp_path: Path) -> None:
+    """A fresh MLflow beside an old store names nothing there, which is no reason to empty it."""
+    (tmp_path / "other").write_bytes(b"needed elsewhere")
+    blob = put_file(tools.store, tmp_path / "other")
+    message = message_of(lambda: remove(look(tools), tools), StoreError)
+    assert "names none of the objects in file://" in message
+    assert tools.store.exists(blob.key)
+
+
+def test_a_version_whose_run_mlflow_forgot_forbids(tools: Tools) -> None:
+    """Its record is lost, and with it the names of what it needs."""
+    prepared = promoted(tools)
+    tools.runs.client.set_model_version_tag("flowers", "1", "waterflow.parent_run_id", "0" * 32)
+    (doubt,) = look(tools).doubts
+    assert f"run {'0' * 32} of flowers version 1 is gone from MLflow" in doubt
+    assert prepared.data.key not in keys(look(tools))
+
+
+def test_a_cut_off_upload_goes_and_a_persons_file_stays(tools: Tools) -> None:
+    """Only blobs and their leftovers are Waterflow's to remove."""
+    root = tools.project.home / "store"
+    for name in ("blobs/ab/.partial-x1y2", "blobs/notes.txt", "raw/rows.csv"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x")
+        os.utime(root / name, (0, 0))
+    found = look(tools)
+    assert keys(found) == {"blobs/ab/.partial-x1y2"}
+    assert found.unreached[0].why == "left by an upload that was cut short"
+    remove(found, tools)
+    assert [entry.key for entry in look(tools).foreign] == ["blobs/notes.txt"]
+    assert (root / "raw" / "rows.csv").exists()
+
+
+def test_a_bucket_is_collected_as_a_folder_is(tools: Tools, tmp_path: Path) -> None:
+    """The same on a real S3 server."""
+    (tmp_path / "s3").mkdir()
+    (tmp_path / "stray").write_bytes(b"who am I?")
+    with s3_server(tmp_path / "s3") as port:
+        there = Tools(
+            tools.project, tools.profile, S3Store(f"s3://{BUCKET}", s3_client(port)), tools.runs, tools.models
+        )
+        write_rows(there.project, iris())
+        prepared = prepare(request_of(), there)
+        there.runs.client.set_terminated(prepared.parent_run_id, "FAILED")
+        stray = put_file(there.store, tmp_path / "stray")
+        found = look(there)
+        assert keys(found) == {stray.key}
+        remove(found, there)
+        assert not there.store.exists(stray.key)
+        assert there.store.exists(prepared.data.key)

@@ -1,0 +1,48 @@
+from collections.abc import Callable
+
+import pytest
+from support.projects import request_of
+
+from waterflow.operations.reconcile import reconcile, true_status
+from waterflow.records import Origin
+from waterflow.resources import Tools
+from waterflow.steps.prepare import prepare
+from waterflow.tracking.runs import RunningRun
+
+PARENT = RunningRun("r", "run", "train_flowers", "run_1", None)
+CANDIDATE = RunningRun("r", "nb", "train_flowers", "run_1", 1)
+
+
+@pytest.mark.parametrize(
+    ("run", "states", "status"),
+    [
+        (CANDIDATE, {"train_0": "running", "train_1": "running"}, None),
+        (CANDIDATE, {"train_0": "running", "train_1": "up_for_retry"}, None),
+        (CANDIDATE, {"train_0": "running", "train_1": "failed"}, "KILLED"),
+        (CANDIDATE, {"prepare": "success"}, "KILLED"),
+        (CANDIDATE, {}, "KILLED"),
+        (PARENT, {"prepare": "success", "train_0": "running", "promote": None}, None),
+        (PARENT, {"register": "success", "approve": "awaiting_input", "promote": None}, None),
+        (PARENT, {"prepare": "success", "train_0": "failed", "promote": "upstream_failed"}, "FAILED"),
+        (PARENT, {"prepare": "success", "train_0": "failed", "promote": "success"}, "FINISHED"),
+        (PARENT, {"register": "success", "promote": "failed"}, "FAILED"),
+        (PARENT, {"prepare": "success", "register": "success"}, "FINISHED"),  # of before there was a step promote
+        (PARENT, {}, "KILLED"),
+    ],
+)
+def test_a_run_ends_as_its_task_did(run: RunningRun, states: dict[str, str | None], status: str | None) -> None:
+    """What may still go on is left alone; what Airflow has forgotten is dead."""
+    assert true_status(run, states) == status
+
+
+def test_a_dead_run_is_closed_with_its_reason(tools: Tools, pipeline: Callable[..., str]) -> None:
+    """The parent of a DAG run that failed is FAILED and says who closed it."""
+    origin = Origin(runner="airflow", run_id="manual__1", dag_id="train_flowers")
+    prepared = prepare(request_of(pipeline()).model_copy(update={"origin": origin}), tools)
+    alive = reconcile(tools, lambda dag_id, run_id: {"train_0": "running"})
+    closed = reconcile(tools, lambda dag_id, run_id: {"prepare": "success", "register": "upstream_failed"})
+    run = tools.runs.client.get_run(prepared.parent_run_id)
+    assert alive == []
+    assert [entry.run_id for entry in closed] == [prepared.parent_run_id]
+    assert run.info.status == "FAILED"
+    assert "reconcile" in run.data.tags["waterflow.failure"]

@@ -1,0 +1,111 @@
+"""A logged model takes rows as people have them: text, times, booleans, categories and nulls."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from waterflow import workflow
+from waterflow.config.project import Project
+from waterflow.config.schema import Block
+from waterflow.training.preprocessing import build_preprocessor
+
+FLIGHTS = pd.DataFrame(
+    {
+        "distance": [2475.0, np.nan, 733, 1089, 200, 2475, 1400, 301],
+        "stops": [0, 1, 0, 0, 2, 0, 1, 0],
+        "is_holiday": [True, False, False, True, False, True, False, False],
+        "is_delayed_before": pd.Series([True, None, False, True, None, False, False, True], dtype=object),
+        "carrier": pd.Series(["AA", None, "UA", "AA", "DL", "DL", "UA", "AA"], dtype="str"),
+        "origin": pd.Categorical(["JFK", "LGA", "EWR", None, "JFK", "EWR", "LGA", "JFK"]),
+        "departs": pd.to_datetime(["2013-01-01T05:00Z", None, *["2013-07-04T22:00Z", "2013-03-09T12:00Z"] * 3]),
+        "remark": [None, "late crew", "", "crew change", "snow", "late snow", "late crew", "snow"],
+    }
+)
+LATE = pd.Series([True, False, True, False, True, False, False, True])
+REST: list[dict[str, Any]] = [
+    {"select": {"type": "datetime"}, "encode": "dates", "impute": "median", "scale": "standard"},
+    {"select": {"type": "numeric"}, "clip": {"iqr": 3}, "impute": "median", "indicator": True, "scale": "robust"},
+]
+CASES = {
+    "terms": (
+        [
+            {"select": {"names": ["remark"]}, "encode": "tfidf"},
+            {"select": {"names": ["origin"]}, "encode": "onehot", "impute": "missing"},
+            {"select": {"type": "categorical"}, "encode": "ordinal", "impute": "most_frequent"},
+            *REST,
+        ],
+        LogisticRegression(),
+    ),
+    "categories": (
+        [
+            {"select": {"names": ["remark"]}, "drop": True},
+            {"select": {"type": "categorical"}, "encode": "category"},
+            *REST,
+        ],
+        HistGradientBoostingClassifier(max_iter=3),
+    ),
+}
+# Loads models as a stranger would, with Waterflow out of reach, and asks them in each way that MLflow has.
+PROGRAM = """
+import json, sys
+class Nowhere:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "waterflow":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Nowhere())
+import mlflow, pandas as pd
+from mlflow.models import validate_serving_input
+rows = pd.read_json(sys.argv[1], orient="records", dtype=False)
+rows["departs"] = pd.to_datetime(rows["departs"])
+answers = []
+for path in sys.argv[2:]:
+    model = mlflow.pyfunc.load_model(path)
+    answers.append({
+        "example": model.predict(model.input_example).tolist(),
+        "json": validate_serving_input(path, open(path + "/serving_input_example.json").read()).tolist(),
+        "new": model.predict(rows).tolist(),
+    })
+print(json.dumps(answers))
+"""
+
+
+def test_models_predict_raw_columns_where_waterflow_is_not_installed(tracked: Project, tmp_path: Path) -> None:
+    """Their own example, that as JSON, and rows with unseen categories and nulls: one signature takes them all."""
+    tools = workflow.open_tools(tracked)
+    experiment = tools.runs.ensure_experiment("raw columns")
+    run_id = tools.runs.client.create_run(experiment).info.run_id
+    folders, expected = [], []
+    for name, (blocks, estimator) in CASES.items():
+        parsed = [Block.model_validate(entry) for entry in blocks]
+        preprocessor = build_preprocessor(FLIGHTS, parsed, 0, "classification")
+        pipeline = Pipeline([("preprocess", preprocessor), ("model", estimator)]).fit(FLIGHTS, LATE)
+        logged = tools.models.log_model(
+            pipeline,
+            experiment_id=experiment,
+            run_id=run_id,
+            name=name,
+            example=FLIGHTS.head(5),
+            requirements=["mlflow"],
+            tags={},
+        )
+        location = tools.runs.client.get_logged_model(logged.model_id).artifact_location
+        folders.append(location.removeprefix("file://"))
+        expected.append(pipeline.predict(FLIGHTS.head(5)).tolist())
+    new = FLIGHTS.tail(3).assign(carrier=["never seen", None, "AA"], origin=["SFO", None, "JFK"], remark=None)
+    new = new.assign(departs=["2013-05-01 07:00", None, "2014-01-01 00:00"], is_delayed_before=[True, None, False])
+    new.to_json(tmp_path / "rows.json", orient="records")
+    command = [sys.executable, "-I", "-W", "ignore", "-c", PROGRAM, str(tmp_path / "rows.json"), *folders]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    assert [answer["example"] for answer in answers] == expected
+    assert [answer["json"] for answer in answers] == expected
+    assert [len(answer["new"]) for answer in answers] == [3, 3]

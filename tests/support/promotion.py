@@ -1,0 +1,94 @@
+"""Runs brought up to the step promote, for its tests: real rows, models and versions, a verdict of one's choice."""
+
+from typing import Any
+
+from support.projects import request_of
+from waterflow.records import Check, Evaluated, Prepared, Registered, Verdict
+from waterflow.resources import Tools, load_config
+from waterflow.steps.evaluate import evaluate
+from waterflow.steps.prepare import prepare
+from waterflow.steps.register import make_version
+from waterflow.steps.train import train
+
+PASSED = Check(name="predictions", passed=True, found="30 rows, at most 0 apart", asked="as in training")
+FAILED = Check(name="latency", passed=False, found="p95 300.0 ms over 40 single rows", asked="at most 250 ms")
+VERDICT = Verdict(
+    outcome="promote",
+    reason="f1_macro is better by 0.1",
+    metric="f1_macro",
+    against="baseline most_frequent",
+    rows=30,
+    disjoint=True,
+    challenger=0.9,
+    champion=0.8,
+    difference=0.1,
+    low=0.02,
+    high=0.18,
+    p_value=0.01,
+    alpha=0.05,
+    min_gain=0.0,
+    resamples=2000,
+)
+
+
+def judged(name: str, tools: Tools, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
+    """Run the first three steps, whatever an earlier run has done."""
+    prepared = prepare(request_of(name, run_id, **{"force": True, **request}), tools)
+    trained = [train(prepared, candidate, prepared.origin, tools) for candidate in prepared.candidates]
+    return prepared, evaluate(prepared, trained, tools)
+
+
+def entered(
+    name: str, tools: Tools, run_id: str = "run_1", verdict: Verdict = VERDICT, *, full: bool = False, **changes: Any
+) -> tuple[Prepared, Registered]:
+    """Register a run's winner with this verdict, without the seconds that staging and, unless `full`, evaluate take.
+
+    `window` goes to the request, other changes into the record of register.
+    """
+    request = {"window": changes.pop("window")} if "window" in changes else {}
+    prepared, evaluated = (judged if full else fitted)(name, tools, run_id, **request)
+    return prepared, enter(prepared, evaluated.model_copy(update={"verdict": verdict}), tools, **changes)
+
+
+def fitted(name: str, tools: Tools, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
+    """Run the first two steps on a pipeline of one candidate, always anew, and leave the verdict open."""
+    prepared = prepare(request_of(name, run_id, force=True, **request), tools)
+    ranked = (train(prepared, prepared.candidates[0], prepared.origin, tools),)
+    config = load_config(prepared, tools)
+    return prepared, Evaluated(
+        ranked=ranked,
+        missing=(),
+        main_metric=config.metrics.main,
+        exploratory=not config.strategy.promotable,
+        holdout_rows=0,
+        holdout_metrics={},
+        gate=None,
+    )
+
+
+def enter(prepared: Prepared, evaluated: Evaluated, tools: Tools, **changes: Any) -> Registered:
+    """Register what was judged, as if its staging checks had passed."""
+    config = load_config(prepared, tools)
+    registered = Registered(
+        model=config.name,
+        version=make_version(prepared, evaluated, config, tools),
+        aliases=(),
+        reason="",
+        evaluated=evaluated,
+        shown_metrics=config.shown_metrics,
+        parent_run_id=prepared.parent_run_id,
+        experiment_id=prepared.experiment_id,
+        checks=(PASSED,),
+    )
+    return registered.model_copy(update=changes)
+
+
+def champion_of(name: str, tools: Tools) -> int | None:
+    """Give the version that the registry calls champion."""
+    found = tools.models.find_alias(name, "champion")
+    return found.version if found else None
+
+
+def kinds(name: str, tools: Tools) -> list[str]:
+    """List the decisions of the ledger."""
+    return [row.kind for row in tools.ledger.entries(name)]
