@@ -1,4 +1,4 @@
-# The stack in Docker; the Makefile includes this, so `make help` lists these targets too. docs/stack.md says more.
+# The stack in Docker; the Makefile includes this, so `make help` lists these targets too. docs/how-to/stack.md says more.
 
 # What an image's runs name as their commit where no checkout is mounted.
 export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)

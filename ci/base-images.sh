@@ -2,7 +2,7 @@
 # Makes sure that the base images the project builds on are there: base-images.sh [debian] [python] [golang] [postgres]
 #
 # An image that is present stays; otherwise it is pulled; where no image registry can be reached, a stand-in of the same
-# name is made from Debian's packages (docs/without-registry.md). Docker prefers a local image of that name, so no file
+# name is made from Debian's packages (docs/how-to/without-registry.md). Docker prefers a local image of that name, so no file
 # of the project knows the difference.
 #
 # DEBIAN_MIRROR  where stand-ins take Debian from; default: this machine's own apt sources, else debootstrap's default

@@ -10,7 +10,7 @@
 #
 # Each is empty on a machine without special settings, and an empty one means the tool's own default. Docker itself passes on
 # HTTP_PROXY, HTTPS_PROXY and NO_PROXY of ~/.docker/config.json. A private certificate authority is no variable: it has to be
-# in the base images (docs/without-registry.md).
+# in the base images (docs/how-to/without-registry.md).
 set -euo pipefail
 
 setting() { "$@" 2>/dev/null || true; }

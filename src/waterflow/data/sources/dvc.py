@@ -60,7 +60,7 @@ def find_python(environment: Mapping[str, str] = os.environ) -> Path:
     places = [str(Path(sys.executable).parent), environment.get("PATH", "")]
     command = shutil.which("dvc", path=os.pathsep.join(places))
     if command is None:
-        raise ConfigError(f"dataset.kind: dvc is not installed; {INSTALL} (docs/dvc.md)")
+        raise ConfigError(f"dataset.kind: dvc is not installed; {INSTALL} (docs/how-to/dvc.md)")
     python = Path(command).resolve().with_name("python")
     if not python.exists():
         raise ConfigError(f"dataset.kind: {command} brings no Python of its own that could read for us; {INSTALL}")

@@ -191,7 +191,7 @@ def test_without_dvc_the_command_that_installs_it_is_named(tmp_path: Path, monke
     """Whoever writes `kind: dvc` first learns what is missing."""
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     message = message_of(lambda: find_python({"PATH": str(tmp_path)}), ConfigError)
-    assert message == "dataset.kind: dvc is not installed; `make install-dvc` installs it (docs/dvc.md)"
+    assert message == "dataset.kind: dvc is not installed; `make install-dvc` installs it (docs/how-to/dvc.md)"
 
 
 @pytest.mark.parametrize(
