@@ -44,10 +44,10 @@ from pathlib import Path
 from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.records import RunRequest, Window
-tools = workflow.open_tools(Project(conf=Path(sys.argv[1]) / "conf", home=Path(sys.argv[1]) / "home"))
+resources = workflow.open_resources(Project(conf=Path(sys.argv[1]) / "conf", home=Path(sys.argv[1]) / "home"))
 request = RunRequest(pipeline="flights_3m", origin=workflow.origin_of_shell(), window=Window())
-prepared = workflow.prepare(request, tools)
-trained = workflow.train(prepared, "xgboost", prepared.origin, tools)
+prepared = workflow.prepare(request, resources)
+trained = workflow.train(prepared, "xgboost", prepared.origin, resources)
 print(trained.metrics)
 """
 PLAIN = """

@@ -28,7 +28,7 @@ from unittest.mock import patch
 from compare import spread
 
 if TYPE_CHECKING:
-    from waterflow.resources import Tools
+    from waterflow.resources import Resources
 
 BIN = Path(sys.executable).parent
 
@@ -44,18 +44,18 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="waterflow-bench-") as name:
         os.environ["WATERFLOW_HOME"] = name
-        tools = workflow.open_tools()
-        report("SQLite file", tools, arguments.rounds)
+        resources = workflow.open_resources()
+        report("SQLite file", resources, arguments.rounds)
         if arguments.server:
             with serving(Path(name)) as address:
-                report("HTTP server", over_http(tools, address), arguments.rounds)
+                report("HTTP server", over_http(resources, address), arguments.rounds)
 
 
-def report(title: str, tools: "Tools", rounds: int) -> None:
+def report(title: str, resources: "Resources", rounds: int) -> None:
     """Train all candidates several times and print the seconds beside the work."""
     seconds = defaultdict(list)
     for number in range(rounds + 1):
-        for candidate, cost in train_all(tools).items():
+        for candidate, cost in train_all(resources).items():
             if number:
                 seconds[candidate].append(cost)
     print(
@@ -66,7 +66,7 @@ def report(title: str, tools: "Tools", rounds: int) -> None:
         print(f"  {candidate:<24} wall {spread(list(wall), 3)}   CPU {spread(list(cpu), 3)}", flush=True)
 
 
-def train_all(tools: "Tools") -> dict[str, tuple[float, float]]:
+def train_all(resources: "Resources") -> dict[str, tuple[float, float]]:
     """Run prepare and train; gives for each candidate the wall clock and CPU beside fitting and scoring."""
     from waterflow import workflow
     from waterflow.data.window import window_of
@@ -74,7 +74,9 @@ def train_all(tools: "Tools") -> dict[str, tuple[float, float]]:
     from waterflow.steps import train
 
     window = window_of("manual", None, {}, now=datetime.now(UTC))
-    prepared = workflow.prepare(RunRequest(pipeline="iris", origin=workflow.origin_of_shell(), window=window), tools)
+    prepared = workflow.prepare(
+        RunRequest(pipeline="iris", origin=workflow.origin_of_shell(), window=window), resources
+    )
     costs = {}
     for candidate in prepared.candidates:
         work: list[Stopwatch] = []
@@ -82,7 +84,7 @@ def train_all(tools: "Tools") -> dict[str, tuple[float, float]]:
             Stopwatch() as whole,
             patch.object(train, "judge_candidate", timed(train.judge_candidate, work)),
         ):
-            workflow.train(prepared, candidate, prepared.origin, tools)
+            workflow.train(prepared, candidate, prepared.origin, resources)
         wall = whole.wall_seconds - sum(taken.wall_seconds for taken in work)
         costs[candidate] = (wall, whole.cpu_seconds - sum(taken.cpu_seconds for taken in work))
     return costs
@@ -114,14 +116,14 @@ def timed(function: Callable[..., Any], taken: list[Stopwatch]) -> Callable[...,
     return call
 
 
-def over_http(tools: "Tools", address: str) -> "Tools":
+def over_http(resources: "Resources", address: str) -> "Resources":
     """Give the same tools with MLflow at an address."""
     from waterflow.tracking.model_store import ModelStore
     from waterflow.tracking.runs import RunStore
 
-    profile = tools.profile.model_copy(update={"tracking_uri": address, "artifact_root": None})
+    profile = resources.profile.model_copy(update={"tracking_uri": address, "artifact_root": None})
     runs = RunStore(profile)
-    return replace(tools, profile=profile, runs=runs, models=ModelStore(runs.uri, runs.client))
+    return replace(resources, profile=profile, runs=runs, models=ModelStore(runs.uri, runs.client))
 
 
 @contextmanager

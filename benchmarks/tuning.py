@@ -45,7 +45,7 @@ def measure(arguments: argparse.Namespace) -> None:
     from waterflow.resources import count_threads, load_config
     from waterflow.snapshots import load_rows
 
-    tools = workflow.open_tools()
+    resources = workflow.open_resources()
     request = RunRequest(
         pipeline="flights",
         origin=Origin(runner="cli", run_id=f"bench_{datetime.now(UTC):%H%M%S}"),
@@ -59,17 +59,17 @@ def measure(arguments: argparse.Namespace) -> None:
             *(f"candidates.{name}.search.time_budget_seconds=null" for name in arguments.candidates.split(",")),
         ),
     )
-    prepared = workflow.prepare(request, tools)
-    config = load_config(prepared, tools)
-    rows = load_rows(prepared, config, tools, ("train", "validation"))
+    prepared = workflow.prepare(request, resources)
+    config = load_config(prepared, resources)
+    rows = load_rows(prepared, config, resources, ("train", "validation"))
     print(f"{prepared.rows} rows, {len(rows['train'].target)} to train on, {count_threads()} threads")
     print(f"{'':24}{'train':>10}{'fits':>10}{'pipelines':>11}{'÷ fits':>9}{'÷ pipelines':>13}   load")
     sums = [0.0, 0.0, 0.0]
     for name in prepared.candidates:
         started = time.perf_counter()
-        trained = workflow.train(prepared, name, prepared.origin, tools)
+        trained = workflow.train(prepared, name, prepared.origin, resources)
         wall = time.perf_counter() - started
-        params = tried(tools, trained.run_id, config.search_of(name))
+        params = tried(resources, trained.run_id, config.search_of(name))
         assert len(params) == arguments.trials
         times = [wall, *(by_hand(config, name, rows, params, count_threads(), once=once) for once in (True, False))]
         sums = [total + seconds for total, seconds in zip(sums, times, strict=True)]
@@ -87,12 +87,12 @@ def show(name: str, times: list[float]) -> None:
     )
 
 
-def tried(tools: Any, run_id: str, search: Any) -> list[dict[str, Any]]:
+def tried(resources: Any, run_id: str, search: Any) -> list[dict[str, Any]]:
     """Read the parameters of all trials from the table in MLflow."""
     import pandas as pd
 
     with tempfile.TemporaryDirectory() as folder:
-        path = tools.runs.client.download_artifacts(run_id, "tuning/trials.csv", folder)
+        path = resources.runs.client.download_artifacts(run_id, "tuning/trials.csv", folder)
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     return [
         {name: value_of(dimension, row[name]) for name, dimension in search.space.items()}

@@ -17,7 +17,7 @@ def reconcile() -> list[str]:
     def task_states(dag_id: str, run_id: str) -> dict[str, Any]:
         return dict(instance.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {}))
 
-    return [run.run_id for run in workflow.reconcile(workflow.open_tools(), task_states)]
+    return [run.run_id for run in workflow.reconcile(workflow.open_resources(), task_states)]
 
 
 with DAG(

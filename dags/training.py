@@ -210,7 +210,7 @@ def prepare(pipeline: str) -> list[str]:
 
     context = get_current_context()
     with failing_cleanly():
-        prepared = workflow.prepare(build_request(pipeline, context), workflow.open_tools())
+        prepared = workflow.prepare(build_request(pipeline, context), workflow.open_resources())
     context["ti"].xcom_push(key="prepared", value=prepared.to_json())
     return list(prepared.candidates)
 
@@ -224,7 +224,7 @@ def train(prepared: dict[str, Any], candidate: str) -> dict[str, Any]:
 
     origin = build_origin(get_current_context())
     with failing_cleanly():
-        return workflow.train(Prepared.from_json(prepared), candidate, origin, workflow.open_tools()).to_json()
+        return workflow.train(Prepared.from_json(prepared), candidate, origin, workflow.open_resources()).to_json()
 
 
 @task(trigger_rule="all_done_min_one_success", multiple_outputs=False)
@@ -235,7 +235,7 @@ def evaluate(prepared: dict[str, Any], trained: list[dict[str, Any]]) -> dict[st
 
     survivors = [Trained.from_json(record) for record in trained or ()]
     with failing_cleanly():
-        return workflow.evaluate(Prepared.from_json(prepared), survivors, workflow.open_tools()).to_json()
+        return workflow.evaluate(Prepared.from_json(prepared), survivors, workflow.open_resources()).to_json()
 
 
 @task(multiple_outputs=False)
@@ -245,10 +245,10 @@ def register(prepared: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, A
     from waterflow.records import Evaluated, Prepared
 
     with failing_cleanly():
-        tools = workflow.open_tools()
-        registered = workflow.register(Prepared.from_json(prepared), Evaluated.from_json(evaluated), tools)
+        resources = workflow.open_resources()
+        registered = workflow.register(Prepared.from_json(prepared), Evaluated.from_json(evaluated), resources)
         if registered.awaits_approval:
-            get_current_context()["ti"].xcom_push(key="question", value=workflow.question_of(registered, tools))
+            get_current_context()["ti"].xcom_push(key="question", value=workflow.question_of(registered, resources))
     return registered.to_json()
 
 
@@ -263,7 +263,10 @@ def promote(
 
     with failing_cleanly():
         return workflow.promote(
-            Prepared.from_json(prepared), Registered.from_json(registered), workflow.open_tools(), read_answer(answer)
+            Prepared.from_json(prepared),
+            Registered.from_json(registered),
+            workflow.open_resources(),
+            read_answer(answer),
         ).to_json()
 
 

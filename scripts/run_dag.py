@@ -83,10 +83,10 @@ def close_runs(dag_id: str) -> None:
     """Close what an interruption left RUNNING in MLflow: this process was all there is of the DAG run."""
     from waterflow import workflow
 
-    tools = workflow.open_tools()
-    for run in tools.runs.list_running():
+    resources = workflow.open_resources()
+    for run in resources.runs.list_running():
         if run.dag_id == dag_id:
-            tools.runs.close(run.run_id, "KILLED", "interrupted")
+            resources.runs.close(run.run_id, "KILLED", "interrupted")
 
 
 def migrate_metadata(terminal: TextIO) -> None:

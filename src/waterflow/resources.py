@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Tools:
-    """The project and the stores behind a run, as `workflow.open_tools` builds them."""
+class Resources:
+    """The project and the stores behind a run, as `workflow.open_resources` builds them."""
 
     project: Project
     profile: Profile
@@ -57,10 +57,10 @@ def write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False), "utf-8")
 
 
-def load_config(prepared: Prepared, tools: Tools) -> PipelineConfig:
+def load_config(prepared: Prepared, resources: Resources) -> PipelineConfig:
     """Read the configuration that `prepare` composed and stored, by its digest."""
     with scratch_folder() as folder:
-        return PipelineConfig.model_validate(get_json(tools.store, prepared.config, folder))
+        return PipelineConfig.model_validate(get_json(resources.store, prepared.config, folder))
 
 
 def count_threads(environment: Mapping[str, str] | None = None) -> int:
@@ -81,10 +81,10 @@ def count_threads(environment: Mapping[str, str] | None = None) -> int:
 
 
 def origin_tags(
-    origin: Origin, pipeline: str, config: PipelineConfig, tools: Tools, git: GitState | None = None
+    origin: Origin, pipeline: str, config: PipelineConfig, resources: Resources, git: GitState | None = None
 ) -> dict[str, str]:
     """Say where a run comes from: Airflow, git, the lock file, the seeds, the machine."""
-    git = git or git_state(tools.project.root)
+    git = git or git_state(resources.project.root)
     tags = {
         "waterflow.pipeline": pipeline,
         "waterflow.strategy": config.strategy.name,
@@ -95,10 +95,10 @@ def origin_tags(
         "waterflow.dag_run_id": origin.run_id,
         "waterflow.try_number": str(origin.try_number),
         "waterflow.map_index": None if origin.map_index is None else str(origin.map_index),
-        "waterflow.airflow_url": dag_run_url(origin, tools.profile),
+        "waterflow.airflow_url": dag_run_url(origin, resources.profile),
         "waterflow.git_commit": git.commit,
         "waterflow.git_dirty": None if git.dirty is None else str(git.dirty).lower(),
-        "waterflow.lock_digest": lock_digest(tools.project.lock_file),
+        "waterflow.lock_digest": lock_digest(resources.project.lock_file),
         "waterflow.seed": str(config.seed),
         "waterflow.split_seed": str(config.split.seed),
     }

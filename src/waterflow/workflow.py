@@ -11,7 +11,7 @@ from waterflow.operations.reconcile import reconcile
 from waterflow.promotion.approval import body_of, subject_of
 from waterflow.promotion.rollback import rollback
 from waterflow.records import Approval, Origin, Registered, RunRequest, Trained
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.promote import promote
@@ -21,10 +21,10 @@ from waterflow.stores.open import open_store
 from waterflow.tracking.model_store import CHAMPION, ModelStore
 from waterflow.tracking.runs import RunStore
 
-__all__ = ["evaluate", "open_tools", "prepare", "promote", "reconcile", "register", "rollback", "run_all", "train"]
+__all__ = ["evaluate", "open_resources", "prepare", "promote", "reconcile", "register", "rollback", "run_all", "train"]
 
 
-def open_tools(project: Project | None = None, overrides: Sequence[str] = ()) -> Tools:
+def open_resources(project: Project | None = None, overrides: Sequence[str] = ()) -> Resources:
     """Open the stores of the profile; `overrides` are Hydra's and only those of `profile` count here.
 
     Raises ConfigError, StoreError or UnreachableError, each in one line.
@@ -39,12 +39,12 @@ def open_tools(project: Project | None = None, overrides: Sequence[str] = ()) ->
         ) from error
     store = open_store(profile.store_uri)
     runs = RunStore(profile)
-    return Tools(project, profile, store, runs, ModelStore(runs.uri, runs.client))
+    return Resources(project, profile, store, runs, ModelStore(runs.uri, runs.client))
 
 
 def run_all(
     request: RunRequest,
-    tools: Tools,
+    resources: Resources,
     report: Callable[[str, str], None] = lambda step, text: None,
     ask: Callable[[Registered], Approval | None] = lambda registered: None,
 ) -> Registered:
@@ -55,37 +55,37 @@ def run_all(
     gives None when there is nobody to ask.
     """
     report("prepare", "reading, checking and splitting the rows")
-    prepared = prepare(request, tools)
+    prepared = prepare(request, resources)
     report("prepare", f"{prepared.rows} rows, data {prepared.data.digest[:12]}")
-    with tools.runs.closing(prepared.parent_run_id, success=None):  # an interruption may come between two steps
+    with resources.runs.closing(prepared.parent_run_id, success=None):  # an interruption may come between two steps
         trained: list[Trained] = []
         for name in prepared.candidates:
             report("train", name)
             try:
-                trained.append(train(prepared, name, prepared.origin, tools))
+                trained.append(train(prepared, name, prepared.origin, resources))
             except FitError as error:
                 report("failed", str(error))
                 continue
             if trained[-1].cached_from is not None:
                 report("cached", f"{name}: fitted by run {trained[-1].cached_from[:8]}")
         report("evaluate", f"{len(trained)} of {len(prepared.candidates)} candidates")
-        evaluated = evaluate(prepared, trained, tools)
+        evaluated = evaluate(prepared, trained, resources)
         if evaluated.cached_from is not None:
             report("cached", f"judged by run {evaluated.cached_from[:8]}")
         report("register", evaluated.winner.candidate)
-        registered = register(prepared, evaluated, tools)
+        registered = register(prepared, evaluated, resources)
         approval = ask(registered) if registered.awaits_approval else None
         if registered.new:
             report("promote", f"version {registered.version}")
         else:
             report("cached", registered.reason)
-        return promote(prepared, registered, tools, approval)
+        return promote(prepared, registered, resources, approval)
 
 
-def question_of(registered: Registered, tools: Tools) -> dict[str, str]:
+def question_of(registered: Registered, resources: Resources) -> dict[str, str]:
     """Give what a person is shown who is asked to approve: `subject` and `body`, in Markdown."""
-    champion = tools.models.find_alias(registered.model, CHAMPION)
-    return {"subject": subject_of(registered), "body": body_of(registered, champion, tools.profile)}
+    champion = resources.models.find_alias(registered.model, CHAMPION)
+    return {"subject": subject_of(registered), "body": body_of(registered, champion, resources.profile)}
 
 
 def origin_of_shell() -> Origin:

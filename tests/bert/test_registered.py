@@ -26,11 +26,11 @@ from waterflow.errors import FitError, StoreError
 from waterflow.records import Registered
 from waterflow.reproduction.comparison import BERT_TOLERANCE
 from waterflow.reproduction.reproduce import reproduce
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 
 from .conftest import MINILM
 
-Run = tuple[Tools, Registered]
+Run = tuple[Resources, Registered]
 
 REVIEWS: dict[str, Any] = {
     "defaults": [{"/strategy": "balanced"}, {"/model@candidates": ["bert"]}],
@@ -69,15 +69,15 @@ def project_of(folder: Path, home: Path, tracking_template: Path, **changes: Any
 def run(tmp_path_factory: pytest.TempPathFactory, fetched: Path, tracking_template: Path) -> Run:
     """Prepare, train, evaluate and register once."""
     project = project_of(tmp_path_factory.mktemp("bert"), fetched, tracking_template)
-    tools = workflow.open_tools(project)
-    return tools, workflow.run_all(request_of("reviews"), tools)
+    resources = workflow.open_resources(project)
+    return resources, workflow.run_all(request_of("reviews"), resources)
 
 
 @pytest.fixture(scope="module")
 def folder(run: Run) -> Path:
     """Find the folder of the winner's logged model."""
-    tools, registered = run
-    location = tools.runs.client.get_logged_model(registered.evaluated.winner.model_id).artifact_location
+    resources, registered = run
+    location = resources.runs.client.get_logged_model(registered.evaluated.winner.model_id).artifact_location
     return Path(location.removeprefix("file://"))
 
 
@@ -118,8 +118,8 @@ def test_requirements_come_from_both_locks(folder: Path) -> None:
 
 def test_what_waterflow_loads_is_what_was_judged(run: Run, folder: Path, unseen: pd.DataFrame) -> None:
     """Two loads agree to the last bit; the estimator has its parameters."""
-    tools, registered = run
-    first, second = (tools.models.load_model(registered.evaluated.winner.model_id) for _ in range(2))
+    resources, registered = run
+    first, second = (resources.models.load_model(registered.evaluated.winner.model_id) for _ in range(2))
     assert (first.predict_proba(unseen) == second.predict_proba(unseen)).all()
     assert list(first.named_steps) == ["preprocess", "model"]
     assert first[-1].get_params()["max_length"] == 40
@@ -129,17 +129,17 @@ def test_the_registered_version_predicts_the_same_in_a_fresh_process(
     run: Run, unseen: pd.DataFrame, tmp_path: Path
 ) -> None:
     """MLflow alone loads it, by its alias, from raw columns to classes; nothing of Waterflow is needed."""
-    tools, registered = run
-    expected = tools.models.load_model(registered.evaluated.winner.model_id).predict(unseen)
-    assert predict_elsewhere(tools.runs.uri, registered.model, unseen, tmp_path) == expected.tolist()
+    resources, registered = run
+    expected = resources.models.load_model(registered.evaluated.winner.model_id).predict(unseen)
+    assert predict_elsewhere(resources.runs.uri, registered.model, unseen, tmp_path) == expected.tolist()
 
 
 def test_mlflows_transformers_flavour_loads_it_as_a_pipeline(run: Run, folder: Path, unseen: pd.DataFrame) -> None:
     """Its labels are the classes, its scores our probabilities."""
-    tools, registered = run
+    resources, registered = run
     texts = unseen["text"].dropna().head(5).tolist()
     loaded = mlflow.transformers.load_model(str(folder))
-    ours = tools.models.load_model(registered.evaluated.winner.model_id)[-1].predict_proba(texts).max(axis=1)
+    ours = resources.models.load_model(registered.evaluated.winner.model_id)[-1].predict_proba(texts).max(axis=1)
     answers = loaded(texts, truncation=True, max_length=40)
     assert {answer["label"] for answer in answers} <= {"negative", "positive"}
     assert [answer["score"] for answer in answers] == pytest.approx(ours, abs=1e-4)
@@ -148,17 +148,17 @@ def test_mlflows_transformers_flavour_loads_it_as_a_pipeline(run: Run, folder: P
 @pytest.mark.parametrize("name", ["model/model.safetensors", "steps.pkl", "code/waterflow_text_model.py"])
 def test_a_model_that_was_altered_is_not_loaded(run: Run, folder: Path, name: str) -> None:
     """Weights, steps and code are all held against the digest."""
-    tools, registered = run
+    resources, registered = run
     model_id = registered.evaluated.winner.model_id
     path = folder / name
     size = path.stat().st_size
     with path.open("ab") as file:
         file.write(b"\n")
-    message = message_of(lambda: tools.models.load_model(model_id), StoreError)
+    message = message_of(lambda: resources.models.load_model(model_id), StoreError)
     with path.open("r+b") as file:
         file.truncate(size)
     assert "altered" in message
-    assert tools.models.load_model(model_id) is not None
+    assert resources.models.load_model(model_id) is not None
 
 
 def test_an_unknown_checkpoint_fails_its_candidate_alone(
@@ -167,22 +167,23 @@ def test_an_unknown_checkpoint_fails_its_candidate_alone(
     """With no other candidate the run ends with one line, and nothing is registered."""
     listed = {"bert": {"params": {"checkpoint": "nobody/has-this-model"}}}
     project = project_of(tmp_path, fetched, tracking_template, candidates=listed)
-    tools = workflow.open_tools(project)
+    resources = workflow.open_resources(project)
     said: list[str] = []
     message = message_of(
-        lambda: workflow.run_all(request_of("reviews"), tools, report=lambda step, text: said.append(text)), FitError
+        lambda: workflow.run_all(request_of("reviews"), resources, report=lambda step, text: said.append(text)),
+        FitError,
     )
     assert "no candidate of reviews could be trained (bert)" in message
     assert any(text.startswith("checkpoint: 'nobody/has-this-model' is neither a folder nor") for text in said)
-    assert left_behind(tools) == []
+    assert left_behind(resources) == []
 
 
 def test_a_fine_tuned_version_is_had_again(run: Run) -> None:
     """Within the tolerance that BERT is granted."""
-    tools, registered = run
-    version = tools.models.get_version(registered.model, registered.version)
+    resources, registered = run
+    version = resources.models.get_version(registered.model, registered.version)
     assert version is not None
-    outcome = reproduce(version, tools)
+    outcome = reproduce(version, resources)
     assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]
     assert outcome.tolerance == BERT_TOLERANCE
     assert outcome.rows == registered.evaluated.holdout_rows

@@ -11,7 +11,7 @@ from support.airflow_home import airflow_environment, give_metadata
 from support.projects import CHECKOUT, FLOWERS, give_database, make_project, write_pipeline
 
 from waterflow import workflow
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 
@@ -19,7 +19,7 @@ ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 @pytest.fixture(scope="module")
 def answered(
     tmp_path_factory: pytest.TempPathFactory, tracking_template: Path, shared_folder: Path
-) -> tuple[Tools, list[dict[str, Any]]]:
+) -> tuple[Resources, list[dict[str, Any]]]:
     """Run the DAG four times, each with another answer."""
     project = make_project(tmp_path_factory.mktemp("approval"))
     give_database(project, tracking_template)
@@ -30,10 +30,10 @@ def answered(
     environment = airflow_environment(project.home, project.conf)
     done = subprocess.run(command, env=environment, cwd=project.root, capture_output=True, text=True, timeout=550)
     assert done.returncode == 0, done.stderr[-3000:] + (project.home / "answered.log").read_text()[-3000:]
-    return workflow.open_tools(project), [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
+    return workflow.open_resources(project), [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
 
 
-def test_every_run_ends_well(answered: tuple[Tools, list[dict[str, Any]]]) -> None:
+def test_every_run_ends_well(answered: tuple[Resources, list[dict[str, Any]]]) -> None:
     """A no is an answer, not a failure; where nothing was to be approved, or nothing was new, nobody was asked."""
     _, runs = answered
     assert [run["run"] for run in runs] == ["success"] * 5
@@ -42,7 +42,7 @@ def test_every_run_ends_well(answered: tuple[Tools, list[dict[str, Any]]]) -> No
     assert runs[3]["asked"] == runs[4]["asked"] == {}
 
 
-def test_the_question_shows_verdict_and_checks(answered: tuple[Tools, list[dict[str, Any]]]) -> None:
+def test_the_question_shows_verdict_and_checks(answered: tuple[Resources, list[dict[str, Any]]]) -> None:
     """Enough to decide by, and the way to the run."""
     _, runs = answered
     asked = runs[0]["asked"]
@@ -53,20 +53,20 @@ def test_the_question_shows_verdict_and_checks(answered: tuple[Tools, list[dict[
     assert asked["waits"]
 
 
-def test_the_ledger_says_who_answered(answered: tuple[Tools, list[dict[str, Any]]]) -> None:
+def test_the_ledger_says_who_answered(answered: tuple[Resources, list[dict[str, Any]]]) -> None:
     """Silence is a no of nobody's."""
-    tools, _ = answered
-    rows = tools.ledger.entries("flowers")
+    resources, _ = answered
+    rows = resources.ledger.entries("flowers")
     assert [(row.kind, row.actor) for row in rows] == [
         ("reject", "ada"),
         ("reject", "nobody (no answer in time)"),
         ("promote", "ada"),
         ("hold", "airflow/train_flowers"),
     ]
-    champion = tools.models.find_alias("flowers", "champion")
+    champion = resources.models.find_alias("flowers", "champion")
     assert champion is not None
     assert champion.version == 3
-    first = tools.models.get_version("flowers", 1)
+    first = resources.models.get_version("flowers", 1)
     assert first is not None
     assert first.aliases == ()
     assert first.tags["waterflow.decision"] == "reject: not approved by ada"

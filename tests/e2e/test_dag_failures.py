@@ -42,12 +42,12 @@ def test_a_candidate_that_fails_is_a_red_task_and_the_rest_is_registered(
     assert answer.code == 0, answer.err + answer.log[-3000:]
     states = task_states(spoilt)
     assert (states["train_0"], states["train_1"], states["promote"]) == ("failed", "success", "success")
-    tools = workflow.open_tools(spoilt)
-    champion = tools.models.find_alias("flowers", "champion")
+    resources = workflow.open_resources(spoilt)
+    champion = resources.models.find_alias("flowers", "champion")
     assert champion is not None
     assert champion.tags["waterflow.candidate"] == "nb"
-    experiment = tools.runs.ensure_experiment("flowers")
-    runs = {run.info.run_name: run for run in tools.runs.client.search_runs([experiment])}
+    experiment = resources.runs.ensure_experiment("flowers")
+    runs = {run.info.run_name: run for run in resources.runs.client.search_runs([experiment])}
     assert runs["broken"].info.status == "FAILED"
     assert runs["broken"].data.tags["waterflow.try_number"] == "1"
     parent = runs[champion.tags["waterflow.dag_run_id"]]
@@ -64,7 +64,7 @@ def test_when_all_candidates_fail_the_dag_run_fails_and_nothing_is_registered(
     assert answer.code == 1
     assert "no candidate of flowers could be trained (broken)" in answer.out + answer.log
     assert task_states(spoilt)["run"] == "failed"
-    assert left_behind(workflow.open_tools(spoilt)) == []
+    assert left_behind(workflow.open_resources(spoilt)) == []
 
 
 def test_bad_rows_fail_the_dag_run_and_nothing_is_registered(spoilt: Project, run_dag: Callable[..., Any]) -> None:
@@ -76,7 +76,7 @@ def test_bad_rows_fail_the_dag_run_and_nothing_is_registered(spoilt: Project, ru
     states = task_states(spoilt)
     assert states["prepare"] == "failed"
     assert states["run"] == "failed"
-    assert left_behind(workflow.open_tools(spoilt)) == []
+    assert left_behind(workflow.open_resources(spoilt)) == []
 
 
 def test_a_dag_that_asks_a_person_is_refused(spoilt: Project, run_dag: Callable[..., Any]) -> None:
@@ -88,7 +88,7 @@ def test_a_dag_that_asks_a_person_is_refused(spoilt: Project, run_dag: Callable[
         "error: promotion.approval: 'human' in conf/pipeline/flowers.yaml waits for an answer"
         in answer.err + answer.out
     )
-    assert left_behind(workflow.open_tools(spoilt)) == []
+    assert left_behind(workflow.open_resources(spoilt)) == []
 
 
 def test_an_unknown_pipeline_is_refused_with_the_valid_ones(spoilt: Project, run_dag: Callable[..., Any]) -> None:

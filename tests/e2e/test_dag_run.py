@@ -11,7 +11,7 @@ from support.projects import make_project
 
 from waterflow import workflow
 from waterflow.config.project import Project
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class Outcome:
 
     project: Project
     answer: Any
-    tools: Tools
+    resources: Resources
 
     def runs(self) -> list[Run]:
         """List the MLflow runs of `flowers`, the newest first."""
-        experiment = self.tools.runs.client.get_experiment_by_name("waterflow/flowers")
+        experiment = self.resources.runs.client.get_experiment_by_name("waterflow/flowers")
         assert experiment is not None
-        return list(self.tools.runs.client.search_runs([experiment.experiment_id]))
+        return list(self.resources.runs.client.search_runs([experiment.experiment_id]))
 
     def parents(self) -> list[Run]:
         """List those that own a DAG run."""
@@ -38,7 +38,7 @@ def outcome(run_dag: Callable[..., Any], tmp_path_factory: pytest.TempPathFactor
     """Run the DAG once for all tests of this file."""
     project = make_project(tmp_path_factory.mktemp("dag_run"))
     answer = run_dag(project)
-    return Outcome(project, answer, workflow.open_tools(project))
+    return Outcome(project, answer, workflow.open_resources(project))
 
 
 def test_the_run_ends_with_its_table(outcome: Outcome) -> None:
@@ -89,7 +89,7 @@ def test_each_run_names_its_data(outcome: Outcome) -> None:
 
 def test_the_parent_holds_the_plots(outcome: Outcome, tmp_path: Path) -> None:
     """They are pictures that can be opened."""
-    client = outcome.tools.runs.client
+    client = outcome.resources.runs.client
     folder = Path(client.download_artifacts(outcome.parents()[-1].info.run_id, "plots", str(tmp_path)))
     pictures = {path.name: path.read_bytes()[:4] for path in folder.iterdir()}
     assert set(pictures) == {
@@ -103,7 +103,7 @@ def test_the_parent_holds_the_plots(outcome: Outcome, tmp_path: Path) -> None:
 
 def test_the_version_leads_to_its_run(outcome: Outcome) -> None:
     """The champion was registered from the winner's run."""
-    champion = outcome.tools.models.find_alias("flowers", "champion")
+    champion = outcome.resources.models.find_alias("flowers", "champion")
     assert champion is not None
     parent = outcome.parents()[-1].data.tags
     assert champion.tags["waterflow.dag_run_id"] == parent["waterflow.dag_run_id"]
@@ -112,12 +112,12 @@ def test_the_version_leads_to_its_run(outcome: Outcome) -> None:
 
 def test_an_unchanged_dag_run_is_cached(outcome: Outcome, run_dag: Callable[..., Any]) -> None:
     """Its tasks succeed and say so in their logs, its runs lead to those of the first, and nothing is registered."""
-    before = len(outcome.tools.models.list_versions("flowers"))
+    before = len(outcome.resources.models.list_versions("flowers"))
     first = outcome.parents()[0]
     again = run_dag(outcome.project)
     assert again.code == 0, again.err + again.log[-3000:]
     assert "gaussian_nb: cached, nothing is fitted; run " in again.log
-    assert len(outcome.tools.models.list_versions("flowers")) == before
+    assert len(outcome.resources.models.list_versions("flowers")) == before
     newest = outcome.parents()[0]
     assert newest.data.tags["waterflow.cached_from"] == first.info.run_id
     nested = [run for run in outcome.runs() if run.data.tags.get("mlflow.parentRunId") == newest.info.run_id]
@@ -129,7 +129,7 @@ def test_a_second_dag_run_makes_a_second_version(outcome: Outcome, run_dag: Call
     """The form's choice of strategy and candidate reaches the run; `quick` moves no alias."""
     again = run_dag(outcome.project, conf={"strategy": "quick", "candidates": ["gaussian_nb"]})
     assert again.code == 0, again.err + again.log[-3000:]
-    versions = outcome.tools.models.list_versions("flowers")
+    versions = outcome.resources.models.list_versions("flowers")
     assert [(entry.version, entry.aliases) for entry in versions] == [(2, ()), (1, ("challenger", "champion"))]
     newest = outcome.parents()[0]
     nested = [run for run in outcome.runs() if run.data.tags.get("mlflow.parentRunId") == newest.info.run_id]

@@ -18,7 +18,7 @@ from waterflow import workflow
 from waterflow.config.header import find_outline, read_outline
 from waterflow.config.project import Project
 from waterflow.records import Prepared, Registered
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 from waterflow.tracking.runs import RECORD_FILE
 
@@ -28,16 +28,16 @@ PARAMS = {"pipeline": "flowers", "candidates": ["gaussian_nb"], "overrides": "",
 
 @dataclass(frozen=True)
 class Stages:
-    """A project with dvc.yaml, its tools, the commit of its data, and what `dvc repro` said."""
+    """A project with dvc.yaml, its resources, the commit of its data, and what `dvc repro` said."""
 
-    tools: Tools
+    resources: Resources
     commit: str
     said: str
 
     @property
     def project(self) -> Project:
         """The project."""
-        return self.tools.project
+        return self.resources.project
 
     def dvc(self, *arguments: str) -> str:
         """Run DVC there; its stages find `waterflow` beside this Python."""
@@ -68,8 +68,8 @@ def stages(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) ->
     run(root, "git", "init", "-q", "-b", "main")
     run(root, "dvc", "init", "-q")
     commit = add(root, 150, "150 irises")
-    made = Stages(workflow.open_tools(project), commit, "")
-    return Stages(made.tools, commit, made.dvc("repro"))
+    made = Stages(workflow.open_resources(project), commit, "")
+    return Stages(made.resources, commit, made.dvc("repro"))
 
 
 def test_the_stages_end_with_a_champion(stages: Stages) -> None:
@@ -78,7 +78,7 @@ def test_the_stages_end_with_a_champion(stages: Stages) -> None:
     assert registered.aliases == ("challenger", "champion")
     assert registered.decision is not None
     assert registered.decision.kind == "promote"
-    assert [row.run_id for row in stages.tools.ledger.entries("flowers")] == [registered.parent_run_id]
+    assert [row.run_id for row in stages.resources.ledger.entries("flowers")] == [registered.parent_run_id]
 
 
 def test_an_unchanged_project_runs_no_stage(stages: Stages) -> None:
@@ -101,8 +101,10 @@ def test_metrics_and_plots_are_shown(stages: Stages) -> None:
 def test_the_same_rows_have_the_same_digest_by_dvc_and_by_a_run(stages: Stages) -> None:
     """Prepared by a stage, by a run from the workspace, and by one from the commit: the same bytes."""
     by_stage = Prepared.from_json(stages.record("prepared"))
-    from_workspace = prepare(request_of(run_id="by_hand"), stages.tools)
-    from_commit = prepare(request_of(run_id="by_commit", overrides=(f"+dataset.rev={stages.commit}",)), stages.tools)
+    from_workspace = prepare(request_of(run_id="by_hand"), stages.resources)
+    from_commit = prepare(
+        request_of(run_id="by_commit", overrides=(f"+dataset.rev={stages.commit}",)), stages.resources
+    )
     assert from_workspace.data == by_stage.data == from_commit.data
     assert from_workspace.split == by_stage.split == from_commit.split
 
@@ -112,9 +114,9 @@ def test_a_dag_prepares_what_dvc_has_prepared(stages: Stages, run_dag: Callable[
     by_stage = Prepared.from_json(stages.record("prepared"))
     answer = run_dag(stages.project)
     assert answer.code == 0, answer.err + answer.log[-3000:]
-    runs = stages.tools.runs.client.search_runs([by_stage.experiment_id], "tags.`waterflow.runner` = 'airflow'")
+    runs = stages.resources.runs.client.search_runs([by_stage.experiment_id], "tags.`waterflow.runner` = 'airflow'")
     (run,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    record = stages.tools.runs.read_json(run.info.run_id, RECORD_FILE)
+    record = stages.resources.runs.read_json(run.info.run_id, RECORD_FILE)
     by_dag = Prepared.from_json(record)
     assert by_dag.data == by_stage.data
     assert by_dag.split == by_stage.split
@@ -123,7 +125,7 @@ def test_a_dag_prepares_what_dvc_has_prepared(stages: Stages, run_dag: Callable[
 
 def test_the_run_says_which_revision_it_read(stages: Stages) -> None:
     """The commit, and the md5 by which DVC knows the file."""
-    tags = stages.tools.runs.tags_of(Prepared.from_json(stages.record("prepared")).parent_run_id)
+    tags = stages.resources.runs.tags_of(Prepared.from_json(stages.record("prepared")).parent_run_id)
     tracked = yaml.safe_load((stages.project.root / f"{PATH}.dvc").read_text("utf-8"))
     assert tags["waterflow.source_revision"] == stages.commit
     assert tags["waterflow.source_md5"] == tracked["outs"][0]["md5"]

@@ -14,7 +14,7 @@ from support.projects import CHECKOUT, give_database, make_project
 from waterflow import workflow
 from waterflow.data.canonical import read_parquet
 from waterflow.records import Prepared
-from waterflow.resources import Tools, scratch_folder
+from waterflow.resources import Resources, scratch_folder
 from waterflow.stores.base import get_file
 from waterflow.tracking.model_store import Version
 
@@ -38,7 +38,7 @@ for conf in json.loads(sys.argv[2]):
 
 
 @pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path, shared_folder: Path) -> Tools:
+def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path, shared_folder: Path) -> Resources:
     """Run the shipped pipeline's DAG twelve times, the months in disorder, as a backfill may."""
     project = make_project(tmp_path_factory.mktemp("flights"))
     shutil.copy(CHECKOUT / "conf" / "pipeline" / "flights.yaml", project.conf / "pipeline")
@@ -56,24 +56,24 @@ def tools(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path, sha
     )
     ended = [line.split()[-1] for line in done.stdout.splitlines() if line.startswith("ENDED")]
     assert ended == ["success"] * 12, done.stdout[-3000:] + done.stderr[-3000:]
-    return workflow.open_tools(project)
+    return workflow.open_resources(project)
 
 
 @pytest.fixture(scope="module")
-def versions(tools: Tools) -> dict[str, Version]:
+def versions(resources: Resources) -> dict[str, Version]:
     """Give the registered versions by the end of their window."""
-    return {entry.tags["waterflow.window_end"]: entry for entry in tools.models.list_versions("flights")}
+    return {entry.tags["waterflow.window_end"]: entry for entry in resources.models.list_versions("flights")}
 
 
-def rows_behind(version: Version, tools: Tools) -> pd.DataFrame:
+def rows_behind(version: Version, resources: Resources) -> pd.DataFrame:
     """Read the Parquet that a version was made from, with the part of each row."""
     parent = version.tags["waterflow.parent_run_id"]
     with scratch_folder() as folder:
-        path = tools.runs.client.download_artifacts(parent, "waterflow/record.json", str(folder))
+        path = resources.runs.client.download_artifacts(parent, "waterflow/record.json", str(folder))
         prepared = Prepared.from_json(json.loads(Path(path).read_text("utf-8")))
         assert prepared.data.digest == version.tags["waterflow.data_digest"]
-        rows = read_parquet(get_file(tools.store, prepared.data, folder / "data.parquet"))
-        parts = read_parquet(get_file(tools.store, prepared.split, folder / "split.parquet"))
+        rows = read_parquet(get_file(resources.store, prepared.data, folder / "data.parquet"))
+        parts = read_parquet(get_file(resources.store, prepared.split, folder / "split.parquet"))
     return rows.assign(part=parts["part"].astype("str"))
 
 
@@ -83,9 +83,9 @@ def test_each_month_has_a_version(versions: dict[str, Version]) -> None:
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: f"{end:%Y-%m}")
-def test_a_version_saw_its_window_alone(tools: Tools, versions: dict[str, Version], end: pd.Timestamp) -> None:
+def test_a_version_saw_its_window_alone(resources: Resources, versions: dict[str, Version], end: pd.Timestamp) -> None:
     """The latest row behind it left early enough for its lateness to be known at the end, and not long before."""
-    rows = rows_behind(versions[end.isoformat()], tools)
+    rows = rows_behind(versions[end.isoformat()], resources)
     latest = rows["scheduled_departure"].max()
     assert end - pd.Timedelta("54h") < latest < end - pd.Timedelta("36h")
     assert rows["scheduled_departure"].min() < pd.Timestamp("2013-01-03", tz="UTC")

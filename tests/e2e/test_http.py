@@ -15,7 +15,7 @@ from waterflow.config.project import Project
 from waterflow.errors import UnreachableError
 from waterflow.operations.garbage_collection import survey
 from waterflow.records import Registered
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 
 
 @pytest.fixture(scope="module")
@@ -38,52 +38,52 @@ def server(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) ->
 
 
 @pytest.fixture(scope="module")
-def run(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tools, Registered]:
+def run(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Resources, Registered]:
     """Run `flowers` once over HTTP."""
     project = make_project(tmp_path_factory.mktemp("http"))
-    tools = workflow.open_tools(project, [f"profile.tracking_uri={server}", "profile.artifact_root=null"])
-    return tools, workflow.run_all(request_of(), tools)
+    resources = workflow.open_resources(project, [f"profile.tracking_uri={server}", "profile.artifact_root=null"])
+    return resources, workflow.run_all(request_of(), resources)
 
 
-def test_a_run_over_http_registers_its_winner(run: tuple[Tools, Registered]) -> None:
+def test_a_run_over_http_registers_its_winner(run: tuple[Resources, Registered]) -> None:
     """The same four steps end as they do on SQLite."""
-    tools, registered = run
+    resources, registered = run
     assert registered.aliases == ("challenger", "champion")
-    assert tools.runs.status_of(registered.parent_run_id) == "FINISHED"
+    assert resources.runs.status_of(registered.parent_run_id) == "FINISHED"
 
 
-def test_artifacts_go_through_the_server(run: tuple[Tools, Registered]) -> None:
+def test_artifacts_go_through_the_server(run: tuple[Resources, Registered]) -> None:
     """Nothing but the object store is written beside it."""
-    tools, registered = run
-    uri = tools.runs.client.get_run(registered.parent_run_id).info.artifact_uri
+    resources, registered = run
+    uri = resources.runs.client.get_run(registered.parent_run_id).info.artifact_uri
     assert uri.startswith("mlflow-artifacts:")
-    assert not (tools.project.home / "mlartifacts").exists()
-    files = [entry.path for entry in tools.runs.client.list_artifacts(registered.parent_run_id, "plots")]
+    assert not (resources.project.home / "mlartifacts").exists()
+    files = [entry.path for entry in resources.runs.client.list_artifacts(registered.parent_run_id, "plots")]
     assert "plots/candidates.png" in files
 
 
-def test_a_model_comes_back_through_the_server(run: tuple[Tools, Registered]) -> None:
+def test_a_model_comes_back_through_the_server(run: tuple[Resources, Registered]) -> None:
     """It is held against its digest on the way."""
-    tools, registered = run
-    assert hasattr(tools.models.load_model(registered.evaluated.winner.model_id), "predict")
+    resources, registered = run
+    assert hasattr(resources.models.load_model(registered.evaluated.winner.model_id), "predict")
 
 
-def test_a_retry_over_http_finds_what_was_done(run: tuple[Tools, Registered]) -> None:
+def test_a_retry_over_http_finds_what_was_done(run: tuple[Resources, Registered]) -> None:
     """Records are read from the server's artifacts."""
-    tools, registered = run
-    again = workflow.run_all(request_of(), tools)
+    resources, registered = run
+    again = workflow.run_all(request_of(), resources)
     assert again.version == registered.version
     assert [entry.run_id for entry in again.evaluated.ranked] == [entry.run_id for entry in registered.evaluated.ranked]
 
 
-def test_gc_reads_through_the_server_what_is_needed(run: tuple[Tools, Registered]) -> None:
+def test_gc_reads_through_the_server_what_is_needed(run: tuple[Resources, Registered]) -> None:
     """Deleted runs of a version too: nothing that it needs would go, months later."""
-    tools, registered = run
+    resources, registered = run
     later = datetime.now(UTC) + timedelta(days=90)
-    client = tools.runs.client
+    client = resources.runs.client
     client.delete_run(registered.parent_run_id)
     try:
-        found = survey(tools, timedelta(days=30), later)
+        found = survey(resources, timedelta(days=30), later)
     finally:
         client.restore_run(registered.parent_run_id)
     assert not found.unreached
@@ -91,14 +91,14 @@ def test_gc_reads_through_the_server_what_is_needed(run: tuple[Tools, Registered
     assert len(found.reached) == 5  # rows, split, configuration, predictions, lock file
 
 
-def test_a_model_that_nobody_registered_has_no_alias(run: tuple[Tools, Registered]) -> None:
+def test_a_model_that_nobody_registered_has_no_alias(run: tuple[Resources, Registered]) -> None:
     """The server's refusal is an answer, not an error."""
-    tools, _ = run
-    assert tools.models.find_alias("roses", "champion") is None
+    resources, _ = run
+    assert resources.models.find_alias("roses", "champion") is None
 
 
 def test_a_server_that_is_not_there_is_named(project: Project) -> None:
     """Within seconds, before any row is read."""
     uri = f"http://127.0.0.1:{free_port()}"
-    message = message_of(lambda: workflow.open_tools(project, [f"profile.tracking_uri={uri}"]), UnreachableError)
+    message = message_of(lambda: workflow.open_resources(project, [f"profile.tracking_uri={uri}"]), UnreachableError)
     assert uri in message

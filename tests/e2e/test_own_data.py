@@ -101,18 +101,18 @@ def test_its_dag_trains_on_it(project: Project, run_dag: Callable[..., Any], pip
 
 def test_a_regression_has_residuals(project: Project) -> None:
     """The parent run of the regression holds their picture."""
-    tools = workflow.open_tools(project)
-    champion = tools.models.find_alias("diabetes", "champion")
+    resources = workflow.open_resources(project)
+    champion = resources.models.find_alias("diabetes", "champion")
     assert champion is not None
     parent = champion.tags["waterflow.parent_run_id"]
-    files = [entry.path for entry in tools.runs.client.list_artifacts(parent, "plots")]
+    files = [entry.path for entry in resources.runs.client.list_artifacts(parent, "plots")]
     assert sorted(files) == ["plots/candidates.png", "plots/residuals.png"]
 
 
 def test_a_champion_is_loaded_by_its_alias(project: Project) -> None:
     """What was trained predicts raw columns, words and all."""
-    tools = workflow.open_tools(project)
-    mlflow.set_tracking_uri(tools.runs.uri)
+    resources = workflow.open_resources(project)
+    mlflow.set_tracking_uri(resources.runs.uri)
     bottles = pd.read_csv(project.root / "data" / "wine.csv")
     model = mlflow.pyfunc.load_model("models:/wine@champion")
     new = bottles.head(3).assign(cellar="west")[model.metadata.signature.inputs.input_names()]

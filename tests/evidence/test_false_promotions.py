@@ -26,7 +26,7 @@ def test_equal_models_are_promoted_no_more_often_than_alpha(
     simulated.leave_out_pictures(monkeypatch)
     project = make_project(tmp_path)
     give_database(project, tracking_template)
-    bench = make_bench(make(), workflow.open_tools(project), tmp_path)
+    bench = make_bench(make(), workflow.open_resources(project), tmp_path)
     promoted, verdicts = promotions(bench, PAIRS)
     print(f"\n{bench.kind.name}: {promoted} of {PAIRS} pairs of equal models promoted")
     assert promoted <= most_by_chance(PAIRS)

@@ -8,25 +8,25 @@ import pytest
 from support.projects import FLOWERS, give_database, make_project, write_pipeline
 
 from waterflow import workflow
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 
 
 @pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Tools:
+def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Resources:
     """Open the stores of an embedded project."""
     project = make_project(tmp_path_factory.mktemp("steps"))
     give_database(project, tracking_template)
-    return workflow.open_tools(project)
+    return workflow.open_resources(project)
 
 
 @pytest.fixture
-def pipeline(tools: Tools, request: pytest.FixtureRequest) -> Callable[..., str]:
+def pipeline(resources: Resources, request: pytest.FixtureRequest) -> Callable[..., str]:
     """Write a pipeline named after the test, with one fast candidate; gives its name."""
 
     def write(**changes: Any) -> str:
         name = f"p{abs(hash(request.node.name)):x}"
         one = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
-        write_pipeline(tools.project, name, {**FLOWERS, "defaults": one}, **changes)
+        write_pipeline(resources.project, name, {**FLOWERS, "defaults": one}, **changes)
         return name
 
     return write

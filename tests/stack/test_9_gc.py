@@ -14,9 +14,9 @@ COLLECT = """
 from datetime import UTC, datetime, timedelta
 from waterflow import workflow
 from waterflow.operations.garbage_collection import remove, survey
-tools = workflow.open_tools()
-found = survey(tools, timedelta(hours=1), datetime.now(UTC) + timedelta(hours=2))
-remove(found, tools)
+resources = workflow.open_resources()
+found = survey(resources, timedelta(hours=1), datetime.now(UTC) + timedelta(hours=2))
+remove(found, resources)
 print("removed", *(unreached.entry.key for unreached in found.unreached))
 """
 

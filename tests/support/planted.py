@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from waterflow.records import Prepared, Trained
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.model_store import CHAMPION
 
 
@@ -48,9 +48,9 @@ def plant(path: Path, predictions: Any) -> str:
     return str(path)
 
 
-def log_model(model: Any, prepared: Prepared, tools: Tools, example: pd.DataFrame, name: str = "nb") -> Trained:
+def log_model(model: Any, prepared: Prepared, resources: Resources, example: pd.DataFrame, name: str = "nb") -> Trained:
     """Log a model into the run of `prepared` as its candidate `name`."""
-    logged = tools.models.log_model(
+    logged = resources.models.log_model(
         Pipeline([("model", model)]),
         experiment_id=prepared.experiment_id,
         run_id=prepared.parent_run_id,
@@ -70,9 +70,9 @@ def log_model(model: Any, prepared: Prepared, tools: Tools, example: pd.DataFram
     )
 
 
-def make_champion(trained: Trained, prepared: Prepared, tools: Tools, **tags: str) -> int:
+def make_champion(trained: Trained, prepared: Prepared, resources: Resources, **tags: str) -> int:
     """Register a model as a version with the lineage that `register` gives, and call it champion."""
     lineage = {"waterflow.model_id": trained.model_id, "waterflow.parent_run_id": prepared.parent_run_id}
-    version = tools.models.register(prepared.pipeline, trained.model_id, trained.action_key, "", lineage | tags)
-    tools.models.set_alias(prepared.pipeline, CHAMPION, version)
+    version = resources.models.register(prepared.pipeline, trained.model_id, trained.action_key, "", lineage | tags)
+    resources.models.set_alias(prepared.pipeline, CHAMPION, version)
     return version

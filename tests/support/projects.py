@@ -21,7 +21,7 @@ from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.datasets.loaders import iris
 from waterflow.records import Origin, RunRequest, Window
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -178,9 +178,9 @@ def message_of(call: Callable[[], object], kind: type[Exception]) -> str:
     raise AssertionError(f"no {kind.__name__} was raised")
 
 
-def left_behind(tools: Tools) -> list[str]:
+def left_behind(resources: Resources) -> list[str]:
     """List what a failed run must not leave: versions of models, with their aliases, and runs that still run."""
-    client = tools.runs.client
+    client = resources.runs.client
     versions = [f"{entry.name} version {entry.version}" for entry in client.search_model_versions()]
     experiments = [entry.experiment_id for entry in client.search_experiments()]
     running = client.search_runs(experiments, "attributes.status = 'RUNNING'")

@@ -4,7 +4,7 @@ from typing import Any
 
 from support.projects import request_of
 from waterflow.records import Check, Evaluated, Prepared, Registered, Verdict
-from waterflow.resources import Tools, load_config
+from waterflow.resources import Resources, load_config
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.register import make_version
@@ -31,30 +31,36 @@ VERDICT = Verdict(
 )
 
 
-def judged(name: str, tools: Tools, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
+def judged(name: str, resources: Resources, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
     """Run the first three steps, whatever an earlier run has done."""
-    prepared = prepare(request_of(name, run_id, **{"force": True, **request}), tools)
-    trained = [train(prepared, candidate, prepared.origin, tools) for candidate in prepared.candidates]
-    return prepared, evaluate(prepared, trained, tools)
+    prepared = prepare(request_of(name, run_id, **{"force": True, **request}), resources)
+    trained = [train(prepared, candidate, prepared.origin, resources) for candidate in prepared.candidates]
+    return prepared, evaluate(prepared, trained, resources)
 
 
 def entered(
-    name: str, tools: Tools, run_id: str = "run_1", verdict: Verdict = VERDICT, *, full: bool = False, **changes: Any
+    name: str,
+    resources: Resources,
+    run_id: str = "run_1",
+    verdict: Verdict = VERDICT,
+    *,
+    full: bool = False,
+    **changes: Any,
 ) -> tuple[Prepared, Registered]:
     """Register a run's winner with this verdict, without the seconds that staging and, unless `full`, evaluate take.
 
     `window` goes to the request, other changes into the record of register.
     """
     request = {"window": changes.pop("window")} if "window" in changes else {}
-    prepared, evaluated = (judged if full else fitted)(name, tools, run_id, **request)
-    return prepared, enter(prepared, evaluated.model_copy(update={"verdict": verdict}), tools, **changes)
+    prepared, evaluated = (judged if full else fitted)(name, resources, run_id, **request)
+    return prepared, enter(prepared, evaluated.model_copy(update={"verdict": verdict}), resources, **changes)
 
 
-def fitted(name: str, tools: Tools, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
+def fitted(name: str, resources: Resources, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
     """Run the first two steps on a pipeline of one candidate, always anew, and leave the verdict open."""
-    prepared = prepare(request_of(name, run_id, force=True, **request), tools)
-    ranked = (train(prepared, prepared.candidates[0], prepared.origin, tools),)
-    config = load_config(prepared, tools)
+    prepared = prepare(request_of(name, run_id, force=True, **request), resources)
+    ranked = (train(prepared, prepared.candidates[0], prepared.origin, resources),)
+    config = load_config(prepared, resources)
     return prepared, Evaluated(
         ranked=ranked,
         missing=(),
@@ -66,12 +72,12 @@ def fitted(name: str, tools: Tools, run_id: str = "run_1", **request: Any) -> tu
     )
 
 
-def enter(prepared: Prepared, evaluated: Evaluated, tools: Tools, **changes: Any) -> Registered:
+def enter(prepared: Prepared, evaluated: Evaluated, resources: Resources, **changes: Any) -> Registered:
     """Register what was judged, as if its staging checks had passed."""
-    config = load_config(prepared, tools)
+    config = load_config(prepared, resources)
     registered = Registered(
         model=config.name,
-        version=make_version(prepared, evaluated, config, tools),
+        version=make_version(prepared, evaluated, config, resources),
         aliases=(),
         reason="",
         evaluated=evaluated,
@@ -83,12 +89,12 @@ def enter(prepared: Prepared, evaluated: Evaluated, tools: Tools, **changes: Any
     return registered.model_copy(update=changes)
 
 
-def champion_of(name: str, tools: Tools) -> int | None:
+def champion_of(name: str, resources: Resources) -> int | None:
     """Give the version that the registry calls champion."""
-    found = tools.models.find_alias(name, "champion")
+    found = resources.models.find_alias(name, "champion")
     return found.version if found else None
 
 
-def kinds(name: str, tools: Tools) -> list[str]:
+def kinds(name: str, resources: Resources) -> list[str]:
     """List the decisions of the ledger."""
-    return [row.kind for row in tools.ledger.entries(name)]
+    return [row.kind for row in resources.ledger.entries(name)]

@@ -13,7 +13,7 @@ from support.planted import Replay, log_model, make_champion, plant
 from support.projects import candidates, request_of, write_pipeline, write_rows
 from waterflow.caching.lookup import EVALUATED_KEY
 from waterflow.records import Prepared, Trained, Verdict
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 
@@ -39,7 +39,7 @@ class Bench:
     prepared: Prepared
     challenger: Trained
     folder: Path
-    tools: Tools
+    resources: Resources
 
     def judge(self, generator: np.random.Generator, gain: float) -> Verdict:
         """Plant new predictions for both models and send them through `evaluate`."""
@@ -47,9 +47,9 @@ class Bench:
         for name, avoided in (("challenger", gain), ("champion", 0.0)):
             wrong = self.kind.err(generator, self.kind.rows, avoided)
             plant(self.folder / f"{name}.npy", np.where(wrong, 1 - truth, truth))
-        verdict = evaluate(self.prepared, [self.challenger], self.tools).verdict
+        verdict = evaluate(self.prepared, [self.challenger], self.resources).verdict
         # The models keep their names while their predictions change, so the cache must not know this verdict.
-        self.tools.runs.client.delete_tag(self.prepared.parent_run_id, EVALUATED_KEY)
+        self.resources.runs.client.delete_tag(self.prepared.parent_run_id, EVALUATED_KEY)
         assert verdict is not None
         return verdict
 
@@ -71,12 +71,12 @@ def grouped(groups: int = 300) -> Kind:
     return Kind("grouped", rows.assign(patient=np.repeat(np.arange(groups), sizes)), _by_group, {"group": "patient"})
 
 
-def make_bench(kind: Kind, tools: Tools, folder: Path) -> Bench:
+def make_bench(kind: Kind, resources: Resources, folder: Path) -> Bench:
     """Prepare two runs on the same rows, log a model into each and make the first one's the champion."""
     name = f"{kind.name}_{folder.name}".replace("-", "_")
-    write_rows(tools.project, kind.rows, f"{name}.csv")
+    write_rows(resources.project, kind.rows, f"{name}.csv")
     write_pipeline(
-        tools.project,
+        resources.project,
         name,
         dataset={"kind": "csv", "path": f"data/{name}.csv"},
         target="target",
@@ -87,14 +87,14 @@ def make_bench(kind: Kind, tools: Tools, folder: Path) -> Bench:
         **candidates(nb="sklearn.naive_bayes.GaussianNB"),
         **kind.settings,
     )
-    first, second = (prepare(request_of(name, run_id), tools) for run_id in ("first", "second"))
+    first, second = (prepare(request_of(name, run_id), resources) for run_id in ("first", "second"))
     example = kind.rows[["row"]].head(2)
     models = [Replay(plant(folder / f"{role}.npy", kind.rows["target"]), (0, 1)) for role in ("champion", "challenger")]
     champion, challenger = (
-        log_model(model, prepared, tools, example) for model, prepared in zip(models, (first, second), strict=True)
+        log_model(model, prepared, resources, example) for model, prepared in zip(models, (first, second), strict=True)
     )
-    make_champion(champion, first, tools)
-    return Bench(kind, second, challenger, folder, tools)
+    make_champion(champion, first, resources)
+    return Bench(kind, second, challenger, folder, resources)
 
 
 def leave_out_pictures(patch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def _by_group(generator: np.random.Generator, rows: pd.DataFrame, gain: float) -
 def _held_out(bench: Bench) -> np.ndarray:
     from waterflow.promotion.opponents import load_holdout
 
-    return load_holdout(bench.prepared, bench.tools).rows["row"].to_numpy()
+    return load_holdout(bench.prepared, bench.resources).rows["row"].to_numpy()
 
 
 def _macro_f1(truth: np.ndarray, calls: np.ndarray) -> float:

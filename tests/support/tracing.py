@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support.promotion import enter, fitted, judged
 from waterflow.records import Blob
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.model_store import Version
 
 MODULE = """
@@ -40,31 +40,31 @@ def commit_all(root: Path, message: str = "one") -> str:
     return git(root, "rev-parse", "HEAD")
 
 
-def version_of(name: str, tools: Tools, run_id: str = "run_1", *, full: bool = False) -> Version:
+def version_of(name: str, resources: Resources, run_id: str = "run_1", *, full: bool = False) -> Version:
     """Run a pipeline up to a registered version; unless `full`, without evaluation, which takes a second."""
-    prepared, evaluated = (judged if full else fitted)(name, tools, run_id)
-    registered = enter(prepared, evaluated, tools)
-    tools.runs.log(prepared.parent_run_id, tags={"waterflow.registered": f"{name}/{registered.version}"})
-    tools.runs.close(prepared.parent_run_id, "FINISHED", "")
-    found = tools.models.get_version(name, registered.version)
+    prepared, evaluated = (judged if full else fitted)(name, resources, run_id)
+    registered = enter(prepared, evaluated, resources)
+    resources.runs.log(prepared.parent_run_id, tags={"waterflow.registered": f"{name}/{registered.version}"})
+    resources.runs.close(prepared.parent_run_id, "FINISHED", "")
+    found = resources.models.get_version(name, registered.version)
     assert found is not None
     return found
 
 
-def path_of(blob: Blob, tools: Tools) -> Path:
+def path_of(blob: Blob, resources: Resources) -> Path:
     """Find the file of an object."""
-    return Path(tools.store.uri.removeprefix("file://")) / blob.key
+    return Path(resources.store.uri.removeprefix("file://")) / blob.key
 
 
-def alter(blob: Blob, tools: Tools) -> None:
+def alter(blob: Blob, resources: Resources) -> None:
     """Change a byte in the middle of an object."""
-    path = path_of(blob, tools)
+    path = path_of(blob, resources)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
-def remove_model(model_id: str, tools: Tools) -> None:
+def remove_model(model_id: str, resources: Resources) -> None:
     """Remove the files of a logged model."""
-    location = tools.runs.client.get_logged_model(model_id).artifact_location
+    location = resources.runs.client.get_logged_model(model_id).artifact_location
     shutil.rmtree(location.removeprefix("file://"))

@@ -8,7 +8,7 @@ from itertools import islice
 from waterflow.caching.keys import done_file
 from waterflow.errors import TrackingError
 from waterflow.records import Action, Done, Record
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.cache import find_experiment, find_runs
 from waterflow.tracking.found import FoundRun
 
@@ -52,14 +52,14 @@ class Told:
     stories: tuple[Story, ...]
 
 
-def explain(pipeline: str, wanted: str | None, tools: Tools) -> Told:
+def explain(pipeline: str, wanted: str | None, resources: Resources) -> Told:
     """Tell of a run: the latest, or the one with this MLflow run id (its beginning is enough) or DAG run id.
 
     Raises TrackingError where there is none.
     """
-    experiment_id = find_experiment(tools.runs, pipeline)
+    experiment_id = find_experiment(resources.runs, pipeline)
     asked = {"waterflow.pipeline": pipeline, "mlflow.parentRunId": ""}
-    parents = find_runs(tools.runs, experiment_id, asked, most=500) if experiment_id else []
+    parents = find_runs(resources.runs, experiment_id, asked, most=500) if experiment_id else []
     if experiment_id is None or not parents:
         raise TrackingError(f"pipeline {pipeline!r} has no run yet; `waterflow run {pipeline}` makes one")
     run = next((entry for entry in parents if wanted is None or _is_meant(entry, wanted)), None)
@@ -67,13 +67,13 @@ def explain(pipeline: str, wanted: str | None, tools: Tools) -> Told:
         known = ", ".join(f"{entry.run_id[:8]} ({entry.name})" for entry in parents[:5])
         raise TrackingError(f"--run: {wanted!r} is no run of {pipeline}; the latest are {known}")
     before = [entry for entry in parents if entry.started_at < run.started_at]
-    stories = [_tell("prepare", run, before, tools)]
-    nested = find_runs(tools.runs, experiment_id, {"mlflow.parentRunId": run.run_id}, most=500)
+    stories = [_tell("prepare", run, before, resources)]
+    nested = find_runs(resources.runs, experiment_id, {"mlflow.parentRunId": run.run_id}, most=500)
     for child in sorted(nested, key=lambda entry: entry.started_at):
         same = {"waterflow.pipeline": pipeline, "waterflow.candidate": child.name}
-        fits = find_runs(tools.runs, experiment_id, same, most=500)
-        stories.append(_tell("train", child, [fit for fit in fits if fit.started_at < run.started_at], tools))
-    stories += [_tell(step, run, before, tools) for step in ("evaluate", "register")]
+        fits = find_runs(resources.runs, experiment_id, same, most=500)
+        stories.append(_tell("train", child, [fit for fit in fits if fit.started_at < run.started_at], resources))
+    stories += [_tell(step, run, before, resources) for step in ("evaluate", "register")]
     return Told(run, tuple(story for story in stories if story is not None))
 
 
@@ -88,17 +88,17 @@ def compare(before: Action, now: Action) -> Iterator[Change]:
                 yield Change(kind=kind, name=shown, before=old.get(name), now=new.get(name))
 
 
-def _tell(step: str, run: FoundRun, before: Iterable[FoundRun], tools: Tools) -> Story | None:
+def _tell(step: str, run: FoundRun, before: Iterable[FoundRun], resources: Resources) -> Story | None:
     """Tell of one step; None where the run ended before it."""
     candidate = run.name if step == "train" else ""
-    done = _read(step, run, tools)
+    done = _read(step, run, resources)
     if done is None:
         if step not in ("prepare", "train") or run.status == "FINISHED":
             return None
         reasons = (run.tags.get("waterflow.failure", f"its run is {run.status}"),)
         outcome = "running" if run.status == "RUNNING" else "failed"
         return Story(step=step, candidate=candidate, outcome=outcome, run_id=run.run_id, reasons=reasons)
-    earlier = _last(step, before, tools)
+    earlier = _last(step, before, resources)
     changes = tuple(compare(earlier[1].action, done.action)) if earlier else ()
     return Story(
         step=step,
@@ -128,16 +128,16 @@ def _reasons(done: Done, *, is_first: bool, is_same: bool) -> Iterator[str]:
         yield "no finished run of the same inputs was found"
 
 
-def _last(step: str, before: Iterable[FoundRun], tools: Tools) -> tuple[FoundRun, Done] | None:
+def _last(step: str, before: Iterable[FoundRun], resources: Resources) -> tuple[FoundRun, Done] | None:
     for run in islice(before, LOOK_BACK):
-        done = _read(step, run, tools)
+        done = _read(step, run, resources)
         if done is not None:
             return run, done
     return None
 
 
-def _read(step: str, run: FoundRun, tools: Tools) -> Done | None:
-    content = tools.runs.read_json(run.run_id, done_file(step))
+def _read(step: str, run: FoundRun, resources: Resources) -> Done | None:
+    content = resources.runs.read_json(run.run_id, done_file(step))
     try:
         return None if content is None else Done.model_validate(content)
     except ValueError:  # of another version

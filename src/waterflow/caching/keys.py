@@ -8,7 +8,7 @@ from typing import Any
 from waterflow.config.schema import PipelineConfig
 from waterflow.provenance.code import action_key, digest_of, environment_facts, module_digests, user_modules
 from waterflow.records import Action, Done, Prepared, Trained, Window
-from waterflow.resources import Tools, count_threads
+from waterflow.resources import Resources, count_threads
 from waterflow.tracking.model_store import Version
 from waterflow.tracking.runs import write_record
 from waterflow.training.parallelism import useful_threads
@@ -36,7 +36,7 @@ def key_of(action: Action) -> str:
     return action_key(action.step, inputs, action.code, action.environment)
 
 
-def preparation(config: PipelineConfig, window: Window | None, tools: Tools) -> Action:
+def preparation(config: PipelineConfig, window: Window | None, resources: Resources) -> Action:
     """Name what decides the prepared rows, except what their source says at the time; the window, where rows are dated.
 
     The whole configuration counts: later steps read it from this step's record.
@@ -46,17 +46,17 @@ def preparation(config: PipelineConfig, window: Window | None, tools: Tools) -> 
         inputs={"window": str(window)} if window and config.time_column else {},
         config=flatten(config.model_dump(mode="json")),
         code=module_digests(DATA_MODULES),
-        environment=environment_facts(tools.project.lock_file),
+        environment=environment_facts(resources.project.lock_file),
     )
 
 
-def setting_key(config: PipelineConfig, tools: Tools) -> str:
+def setting_key(config: PipelineConfig, resources: Resources) -> str:
     """Name the settings of a run, whatever its window: configuration, code, the estimators' own too, environment."""
     own = {name: user_modules(candidate.estimator) for name, candidate in config.candidates.items()}
-    return digest_of([key_of(preparation(config, None, tools)), own])
+    return digest_of([key_of(preparation(config, None, resources)), own])
 
 
-def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, tools: Tools) -> Action:
+def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, resources: Resources) -> Action:
     """Name what decides one fitted candidate: rows, split, its own section of the configuration, code, environment.
 
     Threads count where they do: when trials go beside one another, and for estimators other than scikit-learn's, whose
@@ -77,17 +77,21 @@ def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, tools: T
         inputs=inputs,
         config=flatten(config.train_section(candidate)),
         code=module_digests(modules) | module_digests(FIT_STEPS, follow=False) | user_modules(estimator),
-        environment=environment_facts(tools.project.lock_file, estimator),
+        environment=environment_facts(resources.project.lock_file, estimator),
     )
 
 
-def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, tools: Tools) -> str:
+def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, resources: Resources) -> str:
     """Give the key of a candidate's fit as things stand now: another one than a record's means that it cannot recur."""
-    return key_of(fitting(prepared, config, candidate, tools))
+    return key_of(fitting(prepared, config, candidate, resources))
 
 
 def judgement(
-    prepared: Prepared, config: PipelineConfig, ranked: tuple[Trained, ...], opponent: Version | None, tools: Tools
+    prepared: Prepared,
+    config: PipelineConfig,
+    ranked: tuple[Trained, ...],
+    opponent: Version | None,
+    resources: Resources,
 ) -> Action:
     """Name what decides a verdict: the models and their opponent, the rows, and the rules by which they are judged."""
     champion = opponent and (opponent.tags.get("waterflow.model_id") or f"version {opponent.version}")
@@ -102,7 +106,7 @@ def judgement(
         },
         config=flatten(config.evaluate_section()),
         code=module_digests(JUDGE_MODULES) | module_digests(JUDGE_STEPS, follow=False),
-        environment=environment_facts(tools.project.lock_file),
+        environment=environment_facts(resources.project.lock_file),
     )
 
 

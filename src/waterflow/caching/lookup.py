@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from waterflow.errors import StoreError, TrackingError, UnreachableError
 from waterflow.links import run_link
 from waterflow.records import Blob, Evaluated, Prepared, Trained
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.stores.base import find_problem
 from waterflow.tracking.cache import find_runs, read_verified
 from waterflow.tracking.found import FoundRun
@@ -40,45 +40,46 @@ class Lookup(Generic[Found]):
     misses: tuple[str, ...] = ()
 
 
-def find_trained(prepared: Prepared, key: str, main_metric: str, tools: Tools) -> Lookup[Trained]:
+def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Resources) -> Lookup[Trained]:
     """Find a finished fit of the same action, whose record and model are what was logged.
 
     One that leaves the main metric undefined is none: fitting it again says so, as it would without a cache.
     """
 
     def read(run: FoundRun) -> Trained:
-        record = read_verified(tools.runs, run, RECORD_FILE, run.tags.get(RECORD_DIGEST))
+        record = read_verified(resources.runs, run, RECORD_FILE, run.tags.get(RECORD_DIGEST))
         trained = _parsed(Trained, record)
         if main_metric not in trained.metrics:
             raise StoreError(f"{main_metric} is undefined for it")
-        tools.models.verify(trained.model_id)
+        resources.models.verify(trained.model_id)
         return trained
 
     asked = {"waterflow.action_key": key, CACHED_FROM: ""}
-    runs = find_runs(tools.runs, prepared.experiment_id, asked)
+    runs = find_runs(resources.runs, prepared.experiment_id, asked)
     return _first_good([run for run in runs if run.status == "FINISHED"], read)
 
 
-def find_evaluated(prepared: Prepared, key: str, tools: Tools, *, only_own: bool) -> Lookup[Evaluated]:
+def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_own: bool) -> Lookup[Evaluated]:
     """Find a judgement of the same action, whose record and predictions are what was stored; this run's own first."""
 
     def read(run: FoundRun) -> Evaluated:
-        record = read_verified(tools.runs, run, EVALUATED_FILE, run.tags.get(EVALUATED_DIGEST))
+        record = read_verified(resources.runs, run, EVALUATED_FILE, run.tags.get(EVALUATED_DIGEST))
         evaluated = _parsed(Evaluated, record)
         predictions = evaluated.verdict.predictions if evaluated.verdict else None
         if predictions is not None:
-            _check_blob(predictions, tools)
+            _check_blob(predictions, resources)
         return evaluated
 
-    found = find_runs(tools.runs, prepared.experiment_id, {EVALUATED_KEY: key})
+    found = find_runs(resources.runs, prepared.experiment_id, {EVALUATED_KEY: key})
     own = [run for run in found if run.run_id == prepared.parent_run_id]
     others = [run for run in found if run not in own and EVALUATED_FROM not in run.tags]
     return _first_good(own if only_own else [*own, *others], read)
 
 
-def note_of(run: FoundRun, experiment_id: str, what: str, tools: Tools) -> str:
+def note_of(run: FoundRun, experiment_id: str, what: str, resources: Resources) -> str:
     """Say in a run's note that nothing was done, with the way to the run that did it."""
-    return f"Cached: {what} by {run_link(experiment_id, run.run_id, tools.profile)} of {run.started_at:%Y-%m-%d %H:%M}."
+    link = run_link(experiment_id, run.run_id, resources.profile)
+    return f"Cached: {what} by {link} of {run.started_at:%Y-%m-%d %H:%M}."
 
 
 def _first_good(runs: Iterable[FoundRun], read: Callable[[FoundRun], Found]) -> Lookup[Found]:
@@ -101,7 +102,7 @@ def _parsed(kind: type[Found], record: object) -> Found:
         raise StoreError(f"its record is of another version of Waterflow ({type(error).__name__})") from error
 
 
-def _check_blob(blob: Blob, tools: Tools) -> None:
-    problem = find_problem(tools.store, blob)
+def _check_blob(blob: Blob, resources: Resources) -> None:
+    problem = find_problem(resources.store, blob)
     if problem is not None:
         raise StoreError(f"its object {blob.key}: {problem}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from waterflow.errors import StoreError, TrackingError, UnreachableError
 from waterflow.records import Blob, Prepared, Share
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.stores.base import blob_key, find_problem
 from waterflow.tracking.cache import find_experiment, find_runs, read_verified
 from waterflow.tracking.found import FoundRun
@@ -29,30 +29,30 @@ class Twin:
     leak: str
 
 
-def was_checked(pipeline: str, setting: str, tools: Tools) -> bool:
+def was_checked(pipeline: str, setting: str, resources: Resources) -> bool:
     """Say whether a run of these very settings has begun before: then its estimators could be made."""
-    experiment_id = find_experiment(tools.runs, pipeline)
-    return experiment_id is not None and bool(find_runs(tools.runs, experiment_id, {SETTING_KEY: setting}, most=1))
+    experiment_id = find_experiment(resources.runs, pipeline)
+    return experiment_id is not None and bool(find_runs(resources.runs, experiment_id, {SETTING_KEY: setting}, most=1))
 
 
-def find_same_rows(digest: str, own_run_id: str, experiment_id: str, tools: Tools) -> list[FoundRun]:
+def find_same_rows(digest: str, own_run_id: str, experiment_id: str, resources: Resources) -> list[FoundRun]:
     """Give the other runs of the pipeline that had these rows, the newest first; warns if the rows are in no store."""
-    found = find_runs(tools.runs, experiment_id, {"waterflow.data_digest": digest, **PARENTS})
+    found = find_runs(resources.runs, experiment_id, {"waterflow.data_digest": digest, **PARENTS})
     others = [run for run in found if run.run_id != own_run_id]
-    if others and not tools.store.exists(blob_key(digest)):
+    if others and not resources.store.exists(blob_key(digest)):
         logger.warning("the rows of %s are gone from the store: %s; written anew", others[0], blob_key(digest))
     return others
 
 
-def find_twin(same: Sequence[FoundRun], setting: str, tools: Tools) -> tuple[Twin | None, tuple[str, ...]]:
+def find_twin(same: Sequence[FoundRun], setting: str, resources: Resources) -> tuple[Twin | None, tuple[str, ...]]:
     """Give what the newest run of the same rows and settings made, verified; else why it cannot be used."""
     run = next((entry for entry in same if entry.tags.get(SETTING_KEY) == setting), None)
     if run is None:
         return None, ()
     try:
-        record = read_verified(tools.runs, run, RECORD_FILE, run.tags.get(RECORD_DIGEST))
+        record = read_verified(resources.runs, run, RECORD_FILE, run.tags.get(RECORD_DIGEST))
         prepared = Prepared.model_validate(record)
-        problem = find_problem(tools.store, prepared.split)
+        problem = find_problem(resources.store, prepared.split)
         if problem is not None:
             raise StoreError(f"its object {prepared.split.key}: {problem}")
     except UnreachableError:

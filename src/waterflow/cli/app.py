@@ -79,7 +79,7 @@ def run(
 
     conf = {"window_start": start, "window_end": end}
     window = window_of("manual", None, conf, now=datetime.now(UTC))
-    tools = workflow.open_tools(overrides=overrides or ())
+    resources = workflow.open_resources(overrides=overrides or ())
     request = RunRequest(
         pipeline=pipeline,
         origin=workflow.origin_of_shell(),
@@ -87,8 +87,8 @@ def run(
         overrides=tuple(entry for entry in overrides or () if not entry.lstrip("+").startswith("profile")),
         force=force,
     )
-    registered = workflow.run_all(request, tools, report=print_progress, ask=promotion.asker(yes, tools))
-    print_result(registered, tools.profile.mlflow_url)
+    registered = workflow.run_all(request, resources, report=print_progress, ask=promotion.asker(yes, resources))
+    print_result(registered, resources.profile.mlflow_url)
 
 
 @app.command()
@@ -125,10 +125,10 @@ def show(pipeline: str) -> None:
     from waterflow import workflow
     from waterflow.config.compose import compose_pipeline
 
-    tools = workflow.open_tools()
-    metrics = compose_pipeline(tools.project, pipeline).shown_metrics
+    resources = workflow.open_resources()
+    metrics = compose_pipeline(resources.project, pipeline).shown_metrics
     table = Table("version", "candidate", *metrics, "aliases", box=None, header_style="bold")
-    for version in tools.models.list_versions(pipeline):
+    for version in resources.models.list_versions(pipeline):
         values = [_rounded(version.tags.get(f"metric.{name}")) for name in metrics]
         candidate = version.tags.get("waterflow.candidate", "–")
         table.add_row(str(version.version), candidate, *values, ", ".join(version.aliases) or "–")
@@ -146,11 +146,11 @@ def step_prepare(
     from waterflow import workflow
     from waterflow.records import RunRequest, Window
 
-    tools = workflow.open_tools(overrides=overrides or ())
+    resources = workflow.open_resources(overrides=overrides or ())
     origin = workflow.origin_of_shell().model_copy(update={"runner": "step"})
     window = Window(end=datetime.now(UTC))
     request = RunRequest(pipeline=pipeline, origin=origin, window=window, overrides=tuple(overrides or ()), force=force)
-    _write_record(record, workflow.prepare(request, tools))
+    _write_record(record, workflow.prepare(request, resources))
 
 
 @step_app.command("train")
@@ -164,7 +164,7 @@ def step_train(
     from waterflow.records import Prepared
 
     before = _read_record(Prepared, prepared)
-    _write_record(record, workflow.train(before, candidate, before.origin, workflow.open_tools()))
+    _write_record(record, workflow.train(before, candidate, before.origin, workflow.open_resources()))
 
 
 @step_app.command("evaluate")
@@ -180,13 +180,13 @@ def step_evaluate(
     from waterflow.records import Prepared, Trained
     from waterflow.reporting.dvc_outputs import write_metrics, write_plots
 
-    before, tools = _read_record(Prepared, prepared), workflow.open_tools()
+    before, resources = _read_record(Prepared, prepared), workflow.open_resources()
     paths = [found for path in trained for found in _records_at(path, before.candidates)]
-    evaluated = workflow.evaluate(before, [_read_record(Trained, path) for path in paths], tools)
+    evaluated = workflow.evaluate(before, [_read_record(Trained, path) for path in paths], resources)
     if metrics is not None:
-        write_metrics(metrics, before, evaluated, tools)
+        write_metrics(metrics, before, evaluated, resources)
     if plots is not None:
-        write_plots(plots, evaluated, tools)
+        write_plots(plots, evaluated, resources)
     _write_record(record, evaluated)
 
 
@@ -202,7 +202,7 @@ def step_register(
 
     before = _read_record(Prepared, prepared)
     judged = _read_record(Evaluated, evaluated)
-    _write_record(record, workflow.register(before, judged, workflow.open_tools()))
+    _write_record(record, workflow.register(before, judged, workflow.open_resources()))
 
 
 @step_app.command("promote")
@@ -216,10 +216,10 @@ def step_promote(
     from waterflow import workflow
     from waterflow.records import Prepared, Registered
 
-    tools = workflow.open_tools()
+    resources = workflow.open_resources()
     entry = _read_record(Registered, registered)
-    approval = promotion.asker(yes, tools)(entry) if entry.awaits_approval else None
-    _write_record(record, workflow.promote(_read_record(Prepared, prepared), entry, tools, approval))
+    approval = promotion.asker(yes, resources)(entry) if entry.awaits_approval else None
+    _write_record(record, workflow.promote(_read_record(Prepared, prepared), entry, resources, approval))
 
 
 def print_progress(step: str, text: str) -> None:

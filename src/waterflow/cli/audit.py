@@ -29,9 +29,9 @@ def audit(
     from waterflow import workflow
     from waterflow.operations.audit import audit as examine
 
-    tools = workflow.open_tools()
+    resources = workflow.open_resources()
     quiet = (lambda text: None) if as_json else print_step
-    found = examine(pipeline, tools, reproduced=reproduced, say=quiet)
+    found = examine(pipeline, resources, reproduced=reproduced, say=quiet)
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:

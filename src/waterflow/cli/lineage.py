@@ -30,8 +30,8 @@ def lineage(
     from waterflow.lineage.verification import Proofs
     from waterflow.lineage.version_history import Chain, find_version
 
-    tools = workflow.open_tools()
-    found = trace(Chain(find_version(reference, tools), tools), Proofs(tools))
+    resources = workflow.open_resources()
+    found = trace(Chain(find_version(reference, resources), resources), Proofs(resources))
     broken = broken_links(found)
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
@@ -54,9 +54,9 @@ def reproduce(
     from waterflow.lineage.version_history import find_version
     from waterflow.reproduction.reproduce import reproduce as train_again
 
-    tools = workflow.open_tools()
-    version = find_version(reference, tools)
-    outcome = train_again(version, tools, say=(lambda text: None) if as_json else print_step)
+    resources = workflow.open_resources()
+    version = find_version(reference, resources)
+    outcome = train_again(version, resources, say=(lambda text: None) if as_json else print_step)
     if as_json:
         typer.echo(json.dumps(outcome.to_json(), indent=2, ensure_ascii=False))
     else:

@@ -33,14 +33,14 @@ def gc(
     from waterflow.operations.garbage_collection import remove, survey
 
     age = _age(older_than)
-    tools = workflow.open_tools()
-    found = survey(tools, age, datetime.now(UTC))
+    resources = workflow.open_resources()
+    found = survey(resources, age, datetime.now(UTC))
     if delete:
-        remove(found, tools)
+        remove(found, resources)
     if as_json:
-        typer.echo(json.dumps(_to_json(found, tools.store.uri, older_than, deleted=delete), indent=2))
+        typer.echo(json.dumps(_to_json(found, resources.store.uri, older_than, deleted=delete), indent=2))
     else:
-        _print(found, tools.store.uri, older_than, deleted=delete)
+        _print(found, resources.store.uri, older_than, deleted=delete)
 
 
 def _print(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from waterflow.records import Approval, Decision, Registered
-    from waterflow.resources import Tools
+    from waterflow.resources import Resources
 
 
 def ledger(
@@ -24,11 +24,11 @@ def ledger(
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON, verdicts and all.")] = False,
 ) -> None:
     """Print every decision on the champion of PIPELINE, the oldest first."""
-    tools = open_tools_of(pipeline)
+    resources = open_tools_of(pipeline)
     if verify:
-        verify_ledger(pipeline, tools)
+        verify_ledger(pipeline, resources)
         return
-    rows = tools.ledger.entries(pipeline)
+    rows = resources.ledger.entries(pipeline)
     if as_json:
         out.print_json(json.dumps([row.to_json() for row in rows]))
         return
@@ -38,14 +38,14 @@ def ledger(
         out.print(f"no decision on {pipeline} yet", highlight=False)
 
 
-def open_tools_of(pipeline: str) -> "Tools":
+def open_tools_of(pipeline: str) -> "Resources":
     """Open what the profile names, for a pipeline that has a YAML; raises ConfigError otherwise."""
     from waterflow import workflow
     from waterflow.config.header import find_outline
 
-    tools = workflow.open_tools()
-    find_outline(tools.project.conf, pipeline)
-    return tools
+    resources = workflow.open_resources()
+    find_outline(resources.project.conf, pipeline)
+    return resources
 
 
 def print_row(row: "Decision") -> None:
@@ -62,16 +62,16 @@ def print_row(row: "Decision") -> None:
     out.print(f"      [dim]{escape(row.reason)}[/dim]", highlight=False, soft_wrap=True)
 
 
-def verify_ledger(pipeline: str, tools: "Tools") -> None:
+def verify_ledger(pipeline: str, resources: "Resources") -> None:
     """Replay the ledger; a line for each thing that does not follow, and then exit code 1."""
     from waterflow.promotion.champion_alias import verify
 
-    found = verify(pipeline, tools)
+    found = verify(pipeline, resources)
     for problem in found:
         err.print(f"[red]error:[/red] {escape(problem)}", soft_wrap=True, highlight=False)
     if found:
         raise typer.Exit(1)
-    rows = tools.ledger.entries(pipeline)
+    rows = resources.ledger.entries(pipeline)
     champion = _version(rows[-1].to_version) if rows else "–"
     out.print(f"ledger of {pipeline}: {len(rows)} rows follow from one another, and champion is {champion}")
 
@@ -119,7 +119,7 @@ def rollback(
     )
 
 
-def asker(yes: bool, tools: "Tools") -> "Callable[[Registered], Approval | None]":
+def asker(yes: bool, resources: "Resources") -> "Callable[[Registered], Approval | None]":
     """Give what asks for an approval: `--yes` has said so, a terminal is asked, and elsewhere there is nobody."""
 
     def ask(registered: "Registered") -> "Approval | None":
@@ -136,7 +136,7 @@ def asker(yes: bool, tools: "Tools") -> "Callable[[Registered], Approval | None]
                 soft_wrap=True,
             )
             return None
-        question = workflow.question_of(registered, tools)
+        question = workflow.question_of(registered, resources)
         out.print(Markdown(question["body"]))
         return Approval(approved=typer.confirm(question["subject"], default=False), actor=shell_user())
 

@@ -31,9 +31,9 @@ def why(
     from waterflow.caching.explain import explain
     from waterflow.config.header import find_outline
 
-    tools = workflow.open_tools()
-    find_outline(tools.project.conf, pipeline)
-    told = explain(pipeline, run, tools)
+    resources = workflow.open_resources()
+    find_outline(resources.project.conf, pipeline)
+    told = explain(pipeline, run, resources)
     if as_json:
         steps = [story.to_json() for story in told.stories]
         out.print_json(json.dumps({"pipeline": pipeline, "run_id": told.run.run_id, "steps": steps}))

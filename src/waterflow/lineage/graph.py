@@ -9,7 +9,7 @@ from waterflow.errors import StoreError, TrackingError
 from waterflow.lineage.verification import Proof, Proofs
 from waterflow.lineage.version_history import Chain
 from waterflow.records import Blob, Record
-from waterflow.resources import Tools, scratch_folder, write_json
+from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.tracking.found import FoundRun
 
 LINEAGE_FILE = "waterflow/lineage.json"
@@ -47,14 +47,14 @@ def broken_links(link: Link) -> list[Link]:
     return [entry for entry in all_links(link) if entry.resolves is False]
 
 
-def log_lineage(model: str, version: int, run_id: str, tools: Tools) -> None:
+def log_lineage(model: str, version: int, run_id: str, resources: Resources) -> None:
     """Log the tree among the artifacts of the run that registered the version."""
-    found = tools.models.get_version(model, version)
+    found = resources.models.get_version(model, version)
     if found is None:  # deleted by a person, this very moment
         return
     with scratch_folder() as folder:
-        write_json(folder / LINEAGE_FILE, trace(Chain(found, tools), None).to_json())
-        tools.runs.log_folder(run_id, folder)
+        write_json(folder / LINEAGE_FILE, trace(Chain(found, resources), None).to_json())
+        resources.runs.log_folder(run_id, folder)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from waterflow.data.sources.reading import source_facts
 from waterflow.errors import StoreError
 from waterflow.provenance.code import EXTRAS, environment_digest, git_diff, lock_digest
 from waterflow.records import Blob, Record
-from waterflow.resources import Tools, write_json
+from waterflow.resources import Resources, write_json
 from waterflow.stores.base import put_file
 
 PROVENANCE_FILE = "waterflow/provenance.json"
@@ -43,16 +43,20 @@ class Provenance(Record):
     source: dict[str, str]
 
 
-def keep_provenance(config: PipelineConfig, commit: str | None, dirty: bool | None, tools: Tools, folder: Path) -> None:
+def keep_provenance(
+    config: PipelineConfig, commit: str | None, dirty: bool | None, resources: Resources, folder: Path
+) -> None:
     """Write what is known below `folder`, whose files are the run's artifacts to be, and its bytes into the store."""
-    lock = tools.project.lock_file
+    lock = resources.project.lock_file
     found = Provenance(
         commit=commit,
         dirty=dirty,
-        diff=_keep_diff(tools, folder) if dirty else None,
-        lock=put_file(tools.store, lock) if lock.is_file() else None,
+        diff=_keep_diff(resources, folder) if dirty else None,
+        lock=put_file(resources.store, lock) if lock.is_file() else None,
         lock_digest=lock_digest(lock),
-        extra_locks={path.name: put_file(tools.store, path) for path in extra_locks(config, lock) if path.is_file()},
+        extra_locks={
+            path.name: put_file(resources.store, path) for path in extra_locks(config, lock) if path.is_file()
+        },
         environment=environment_digest(lock),
         python=platform.python_version(),
         platform=platform_name(),
@@ -62,9 +66,9 @@ def keep_provenance(config: PipelineConfig, commit: str | None, dirty: bool | No
     write_json(folder / PROVENANCE_FILE, found.to_json())
 
 
-def read_provenance(run_id: str, tools: Tools) -> Provenance:
+def read_provenance(run_id: str, resources: Resources) -> Provenance:
     """Read what `prepare` kept with its run; raises StoreError when it is not there."""
-    content = tools.runs.read_json(run_id, PROVENANCE_FILE)
+    content = resources.runs.read_json(run_id, PROVENANCE_FILE)
     if content is None:
         raise StoreError(
             f"run {run_id}: its {PROVENANCE_FILE} is gone, or the run is older than lineage; a new run keeps one"
@@ -94,12 +98,12 @@ def image_name(environment: Mapping[str, str] = os.environ) -> str | None:
     return f"{name} (built from {commit[:12]})" if commit else name
 
 
-def _keep_diff(tools: Tools, folder: Path) -> Blob | None:
+def _keep_diff(resources: Resources, folder: Path) -> Blob | None:
     try:
-        content = git_diff(tools.project.root)
+        content = git_diff(resources.project.root)
     except (OSError, subprocess.SubprocessError):  # the tree changed under us; the run says dirty all the same
         return None
     path = folder / DIFF_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    return put_file(tools.store, path)
+    return put_file(resources.store, path)

@@ -10,7 +10,7 @@ from waterflow.lineage.airflow_runs import Airflow, NotAskedError
 from waterflow.lineage.version_history import Chain
 from waterflow.provenance.worktree import has_commit
 from waterflow.records import Blob, Origin
-from waterflow.resources import Tools, load_config, scratch_folder
+from waterflow.resources import Resources, load_config, scratch_folder
 from waterflow.stores.base import get_file
 
 
@@ -26,19 +26,19 @@ class Proof(NamedTuple):
 class Proofs:
     """Answers, kept: what several versions share is fetched and hashed once."""
 
-    tools: Tools
+    resources: Resources
     _known: dict[tuple[str, ...], Proof] = field(default_factory=dict)
 
     def files(self, model_id: str) -> Proof:
         """Fetch a model's files and hold them against their digest."""
-        return self._once(("model", model_id), lambda: _held(lambda: self.tools.models.verify(model_id)))
+        return self._once(("model", model_id), lambda: _held(lambda: self.resources.models.verify(model_id)))
 
     def blob(self, blob: Blob) -> Proof:
         """Fetch an object and hold it against its digest."""
 
         def fetch() -> None:
             with scratch_folder() as folder:
-                get_file(self.tools.store, blob, folder / "blob")
+                get_file(self.resources.store, blob, folder / "blob")
 
         return self._once(("blob", blob.digest), lambda: _held(fetch))
 
@@ -51,7 +51,7 @@ class Proofs:
     def code(self, chain: Chain) -> Proof:
         """Ask the checkout for the commit; where none names the code, compare the code of the fit with the present."""
         commit = chain.provenance.commit
-        found = None if commit is None else has_commit(self.tools.project.root, commit)
+        found = None if commit is None else has_commit(self.resources.project.root, commit)
         if found:
             return Proof(True)
         try:
@@ -63,19 +63,23 @@ class Proofs:
             return Proof(False, "the project was not under git, and its code was changed since; `git init` keeps it")
         if found is None:
             return Proof(None, "not asked: there is no checkout here")
-        return Proof(False, f"{self.tools.project.root} has no commit {commit[:12]}; fetch it, or use a clone that has")
+        return Proof(
+            False, f"{self.resources.project.root} has no commit {commit[:12]}; fetch it, or use a clone that has"
+        )
 
     def is_present_code(self, chain: Chain) -> bool:
         """Say whether the present code, environment and all, would give the fit its recorded action key."""
-        config = load_config(chain.prepared, self.tools)
+        config = load_config(chain.prepared, self.resources)
         try:
-            return train_key(chain.prepared, config, chain.trained.candidate, self.tools) == chain.trained.action_key
+            return (
+                train_key(chain.prepared, config, chain.trained.candidate, self.resources) == chain.trained.action_key
+            )
         except ImportError:  # a module of the user's own that is not here
             return False
 
     def _ask_airflow(self, origin: Origin) -> Proof:
         try:
-            run = Airflow(self.tools.profile).find(str(origin.dag_id), origin.run_id)
+            run = Airflow(self.resources.profile).find(str(origin.dag_id), origin.run_id)
         except NotAskedError as error:
             return Proof(None, f"not asked: {error}")
         if run is None:

@@ -9,7 +9,7 @@ from waterflow.caching.lookup import EVALUATED_FILE
 from waterflow.errors import ConfigError, StoreError
 from waterflow.lineage.run_provenance import Provenance, read_provenance
 from waterflow.records import Evaluated, Prepared, Record, Trained
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.found import FoundRun
 from waterflow.tracking.lookup import FoundModel, Lookup
 from waterflow.tracking.model_store import Version
@@ -20,16 +20,16 @@ SHOWN_VERSIONS = 10
 Kind = TypeVar("Kind", bound=Record)
 
 
-def find_version(reference: str, tools: Tools) -> Version:
+def find_version(reference: str, resources: Resources) -> Version:
     """Read `MODEL@VERSION` or `MODEL@ALIAS` and find that version; raises ConfigError with what would be valid."""
     match = REFERENCE.fullmatch(reference)
     if match is None:
         raise ConfigError(f"version: {reference!r} names none; write it like iris@3 or iris@champion")
     model, number, alias = match["model"], match["version"], match["alias"]
-    known = tools.models.list_models()
+    known = resources.models.list_models()
     if model not in known:
         raise ConfigError(f"model: {model!r} is not registered; valid: {', '.join(known) or 'none yet'}")
-    versions = tools.models.list_versions(model)
+    versions = resources.models.list_versions(model)
     for entry in versions:
         if entry.version == int(number or 0) or alias in entry.aliases:
             return entry
@@ -49,12 +49,12 @@ class Chain:
     """
 
     version: Version
-    tools: Tools = field(repr=False)
+    resources: Resources = field(repr=False)
 
     @cached_property
     def lookup(self) -> Lookup:
         """What MLflow is asked with."""
-        return Lookup(self.tools.runs)
+        return Lookup(self.resources.runs)
 
     @cached_property
     def model(self) -> FoundModel:
@@ -106,7 +106,7 @@ class Chain:
     @cached_property
     def provenance(self) -> Provenance:
         """Code, environment and source behind the fit."""
-        return read_provenance(self.parent_run.run_id, self.tools)
+        return read_provenance(self.parent_run.run_id, self.resources)
 
     @property
     def name(self) -> str:
@@ -120,7 +120,7 @@ class Chain:
         return run
 
     def _record(self, kind: type[Kind], run_id: str, path: str) -> Kind:
-        content = self.tools.runs.read_json(run_id, path)
+        content = self.resources.runs.read_json(run_id, path)
         try:
             if content is None:
                 raise StoreError(f"run {run_id}: its {path} is gone; restore MLflow's artifacts from a backup")

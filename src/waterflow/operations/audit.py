@@ -16,7 +16,7 @@ from waterflow.operations.disk_usage import Held, Holdings, Sizes
 from waterflow.operations.integrity import Checked, Inspection
 from waterflow.records import Record
 from waterflow.reproduction.reproduce import reproduce
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.errors import shown
 from waterflow.tracking.found import FoundRun
 from waterflow.tracking.lookup import Lookup
@@ -82,29 +82,29 @@ class Audited:
     versions: Sequence[Version]
 
 
-def audit(pipeline: str | None, tools: Tools, *, reproduced: int = 1, say: Say = lambda text: None) -> Audit:
+def audit(pipeline: str | None, resources: Resources, *, reproduced: int = 1, say: Say = lambda text: None) -> Audit:
     """Look at one pipeline, or at all; the newest `reproduced` versions of each are trained again.
 
     Raises ConfigError for a pipeline of which MLflow has no experiment.
     """
-    chosen = list(gather(pipeline, tools))
-    proofs, holdings = Proofs(tools), Holdings(tools)
+    chosen = list(gather(pipeline, resources))
+    proofs, holdings = Proofs(resources), Holdings(resources)
     checked: list[Checked] = []
     for entry in chosen:
         say(f"{entry.pipeline}: {len(entry.runs)} runs, {len(entry.versions)} versions")
         for run in entry.runs:
             holdings.add_run(run)
-        checked += Inspection(entry.runs, entry.versions, tools, proofs).all()
-        checked += (_traced(version, tools, proofs) for version in entry.versions)
-    access = measure(chosen, tools)
+        checked += Inspection(entry.runs, entry.versions, resources, proofs).all()
+        checked += (_traced(version, resources, proofs) for version in entry.versions)
+    access = measure(chosen, resources)
     for entry in chosen:
         for version in entry.versions[:reproduced]:
             say(f"training {version.model}@{version.version} again")
-            checked.append(_reproduced(version, tools))
+            checked.append(_reproduced(version, resources))
     holdings.add_database()
     return Audit(
         pipelines=tuple(entry.pipeline for entry in chosen),
-        store=shown(tools.runs.uri),
+        store=shown(resources.runs.uri),
         held=holdings.by_kind(),
         per_run=holdings.per_run(),
         per_version=holdings.per_version([version for entry in chosen for version in entry.versions]),
@@ -118,22 +118,22 @@ def audit(pipeline: str | None, tools: Tools, *, reproduced: int = 1, say: Say =
     )
 
 
-def gather(pipeline: str | None, tools: Tools) -> Iterator[Audited]:
+def gather(pipeline: str | None, resources: Resources) -> Iterator[Audited]:
     """Read runs and versions of one pipeline, or of all that MLflow has an experiment of."""
-    lookup = Lookup(tools.runs)
-    known, models = lookup.pipelines(), set(tools.models.list_models())
+    lookup = Lookup(resources.runs)
+    known, models = lookup.pipelines(), set(resources.models.list_models())
     if pipeline is not None and pipeline not in known:
         raise ConfigError(
             f"pipeline: MLflow has no run of {pipeline!r}; valid: {', '.join(sorted(known)) or 'none yet'}"
         )
     for name in sorted(known) if pipeline is None else [pipeline]:
-        versions = tools.models.list_versions(name) if name in models else []
+        versions = resources.models.list_versions(name) if name in models else []
         yield Audited(name, known[name], lookup.list_runs(known[name]), versions)
 
 
-def measure(chosen: Sequence[Audited], tools: Tools) -> Iterator[Access]:
+def measure(chosen: Sequence[Audited], resources: Resources) -> Iterator[Access]:
     """Time how long it takes to list runs, to open one with its artifacts, and to load a registered model."""
-    lookup = Lookup(tools.runs)
+    lookup = Lookup(resources.runs)
     runs = [run.run_id for entry in chosen for run in entry.runs]
     models = [version.tags.get("waterflow.model_id", "") for entry in chosen for version in entry.versions]
 
@@ -144,7 +144,7 @@ def measure(chosen: Sequence[Audited], tools: Tools) -> Iterator[Access]:
     experiments = [entry.experiment_id for entry in chosen]
     yield from _timed("list the runs of a pipeline", lookup.list_runs, experiments, SAMPLES)
     yield from _timed("open a run with its artifacts", open_run, runs, SAMPLES)
-    yield from _timed("load a registered model", tools.models.load_model, models, LOADS)
+    yield from _timed("load a registered model", resources.models.load_model, models, LOADS)
 
 
 def rate(checked: Sequence[Checked]) -> Iterator[Rate]:
@@ -156,15 +156,15 @@ def rate(checked: Sequence[Checked]) -> Iterator[Rate]:
         yield Rate(check=check, good=sum(good), total=len(good))
 
 
-def _traced(version: Version, tools: Tools, proofs: Proofs) -> Checked:
-    broken = broken_links(trace(Chain(version, tools), proofs))
+def _traced(version: Version, resources: Resources, proofs: Proofs) -> Checked:
+    broken = broken_links(trace(Chain(version, resources), proofs))
     problem = "; ".join(f"{link.kind}: {link.reason}" for link in broken) or None
     return Checked(TRACED, f"{version.model}@{version.version}", problem)
 
 
-def _reproduced(version: Version, tools: Tools) -> Checked:
+def _reproduced(version: Version, resources: Resources) -> Checked:
     try:
-        outcome = reproduce(version, tools)
+        outcome = reproduce(version, resources)
         apart = [line.what for line in outcome.lines if not line.agrees]
         problem = f"not the same: {', '.join(apart)}; see MLflow run {outcome.run_id}" if apart else None
     except WaterflowError as error:

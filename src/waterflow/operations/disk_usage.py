@@ -10,7 +10,7 @@ from waterflow.caching.lookup import EVALUATED_FILE
 from waterflow.errors import StoreError
 from waterflow.lineage.run_provenance import read_provenance
 from waterflow.records import Blob, Evaluated, Prepared, Record
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.found import FoundRun
 from waterflow.tracking.lookup import Lookup
 from waterflow.tracking.model_store import Version
@@ -39,9 +39,9 @@ class Sizes(Record):
 class Holdings:
     """Counts bytes; an object that several runs refer to counts once in the total, and for each of them in its own."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, resources: Resources) -> None:
         """Begin at nothing."""
-        self._tools, self._lookup = tools, Lookup(tools.runs)
+        self._tools, self._lookup = resources, Lookup(resources.runs)
         self._kinds: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._seen: set[str] = set()
@@ -95,18 +95,18 @@ def kind_of(path: str) -> str:
     return "records" if file.parts[0] == "waterflow" else "reports"
 
 
-def objects_of(run: FoundRun, tools: Tools) -> Iterator[tuple[str, Blob]]:
+def objects_of(run: FoundRun, resources: Resources) -> Iterator[tuple[str, Blob]]:
     """Give the objects of the store that the records of a DAG run's own MLflow run name; other runs name none."""
     if "waterflow.candidate" in run.tags or "waterflow.kind" in run.tags:
         return
-    prepared = _read(Prepared, tools.runs.read_json(run.run_id, RECORD_FILE))
+    prepared = _read(Prepared, resources.runs.read_json(run.run_id, RECORD_FILE))
     if prepared is not None:
         yield from (("data sets", prepared.data), ("splits", prepared.split), ("configurations", prepared.config))
-    evaluated = _read(Evaluated, tools.runs.read_json(run.run_id, EVALUATED_FILE))
+    evaluated = _read(Evaluated, resources.runs.read_json(run.run_id, EVALUATED_FILE))
     if evaluated is not None and evaluated.verdict is not None and evaluated.verdict.predictions is not None:
         yield "predictions", evaluated.verdict.predictions
     try:
-        made = read_provenance(run.run_id, tools)
+        made = read_provenance(run.run_id, resources)
     except StoreError:
         return
     kept = (made.lock, made.diff, *made.extra_locks.values())

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from waterflow.caching.lookup import EVALUATED_FILE
 from waterflow.errors import StoreError, TrackingError, UnreachableError
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.stores.base import Entry
 from waterflow.tracking.errors import shown
 from waterflow.tracking.found import FoundRun
@@ -68,14 +68,14 @@ class Marks:
             self.digests.update(DIGEST.findall(text))
 
 
-def survey(tools: Tools, older_than: timedelta, now: datetime) -> Survey:
+def survey(resources: Resources, older_than: timedelta, now: datetime) -> Survey:
     """Find the objects that were stored `older_than` before `now` and that nothing reaches; nothing is changed.
 
     The listing comes first: what is stored after it is not in it, and so is safe.
     """
-    entries = sorted(tools.store.list_keys("blobs/"), key=lambda entry: entry.key)
-    marks = mark(tools)
-    limit, deleted = now - older_than, names_of_deleted(tools)
+    entries = sorted(resources.store.list_keys("blobs/"), key=lambda entry: entry.key)
+    marks = mark(resources)
+    limit, deleted = now - older_than, names_of_deleted(resources)
     unreached, reached, young, foreign = [], [], [], []
     for entry in entries:
         blob = BLOB.fullmatch(entry.key)
@@ -90,33 +90,33 @@ def survey(tools: Tools, older_than: timedelta, now: datetime) -> Survey:
             unreached.append(Unreached(entry, why if blob else "left by an upload that was cut short"))
     if not reached and any(BLOB.fullmatch(found.entry.key) for found in unreached):
         marks.doubts.append(
-            f"MLflow at {shown(tools.runs.uri)} names none of the objects in {tools.store.uri}; "
+            f"MLflow at {shown(resources.runs.uri)} names none of the objects in {resources.store.uri}; "
             "is it the one that this store belongs to?"
         )
     return Survey(tuple(unreached), tuple(reached), tuple(young), tuple(foreign), tuple(marks.doubts))
 
 
-def remove(found: Survey, tools: Tools) -> None:
+def remove(found: Survey, resources: Resources) -> None:
     """Remove what a survey found; raises StoreError, before anything is removed, where that could lose something."""
-    doubts = found.doubts or _begun_since(tools)
+    doubts = found.doubts or _begun_since(resources)
     if doubts:
         more = f" (and {len(doubts) - 1} more)" if len(doubts) > 1 else ""
         raise StoreError(f"gc: nothing was removed: {doubts[0]}{more}")
     for unreached in found.unreached:
-        tools.store.delete(unreached.entry.key)
+        resources.store.delete(unreached.entry.key)
         logger.info("removed %s: %s", unreached.entry.key, unreached.why)
 
 
-def mark(tools: Tools) -> Marks:
+def mark(resources: Resources) -> Marks:
     """Read all that is kept, and note which digests it names."""
     marks = Marks()
-    for model in tools.ledger.models():
-        marks.add(row.model_dump_json() for row in tools.ledger.entries(model))
-    waiting = {run.run_id: run for run in list_runs(tools.runs)}
-    for version in list_registered(tools.runs):
+    for model in resources.ledger.models():
+        marks.add(row.model_dump_json() for row in resources.ledger.entries(model))
+    waiting = {run.run_id: run for run in list_runs(resources.runs)}
+    for version in list_registered(resources.runs):
         marks.add(version.tags.values())
         for run_id in version.run_ids:
-            run = waiting.get(run_id) or find_run(tools.runs, run_id)
+            run = waiting.get(run_id) or find_run(resources.runs, run_id)
             if run is None:
                 marks.doubts.append(
                     f"run {run_id} of {version.name} version {version.version} is gone from MLflow, and with it what "
@@ -124,37 +124,37 @@ def mark(tools: Tools) -> Marks:
                 )
             else:
                 waiting[run_id] = run
-    for run in _with_parents(waiting, tools):
-        _mark_run(run, marks, tools)
+    for run in _with_parents(waiting, resources):
+        _mark_run(run, marks, resources)
     return marks
 
 
-def names_of_deleted(tools: Tools) -> dict[str, str]:
+def names_of_deleted(resources: Resources) -> dict[str, str]:
     """Say of the digests that deleted runs name which run that was, as far as their records can be read."""
     names: dict[str, str] = {}
-    for run in list_runs(tools.runs, deleted=True):
+    for run in list_runs(resources.runs, deleted=True):
         marks = Marks()
         marks.add(run.tags.values())
         with suppress(UnreadableError, TrackingError, UnreachableError, StoreError):
-            marks.add(read_records(tools.runs, run).values())
+            marks.add(read_records(resources.runs, run).values())
         names |= dict.fromkeys(marks.digests, f"the deleted run {run.name} ({run.run_id[:8]})")
     return names
 
 
-def _with_parents(found: Mapping[str, FoundRun], tools: Tools) -> Iterator[FoundRun]:
+def _with_parents(found: Mapping[str, FoundRun], resources: Resources) -> Iterator[FoundRun]:
     """Give runs, and the parents that were deleted without them: those hold the records of the data."""
     yield from found.values()
     parents = {run.parent for run in found.values() if run.is_ours and run.parent} - set(found)
     for run_id in sorted(parents):
-        parent = find_run(tools.runs, run_id)
+        parent = find_run(resources.runs, run_id)
         if parent is not None:
             yield parent
 
 
-def _mark_run(run: FoundRun, marks: Marks, tools: Tools) -> None:
+def _mark_run(run: FoundRun, marks: Marks, resources: Resources) -> None:
     marks.add(run.tags.values())
     try:
-        records = read_records(tools.runs, run)
+        records = read_records(resources.runs, run)
     except UnreadableError as error:
         marks.doubts.append(
             f"run {run.name} ({run.run_id}) cannot be read: {error}; restore its artifacts, or delete the run in MLflow"
@@ -168,8 +168,8 @@ def _mark_run(run: FoundRun, marks: Marks, tools: Tools) -> None:
         )
 
 
-def _begun_since(tools: Tools) -> tuple[str, ...]:
+def _begun_since(resources: Resources) -> tuple[str, ...]:
     """Name the runs that began while the survey was made: those it knew are under way, and forbid more, or are safe."""
-    running = [run for run in list_runs(tools.runs, running=True) if run.is_ours and run.parent is None]
-    fresh = [run for run in running if EVALUATED_FILE not in read_records(tools.runs, run)]
+    running = [run for run in list_runs(resources.runs, running=True) if run.is_ours and run.parent is None]
+    fresh = [run for run in running if EVALUATED_FILE not in read_records(resources.runs, run)]
     return tuple(f"run {run.name} ({run.run_id}) began meanwhile; run gc again when it has ended" for run in fresh)

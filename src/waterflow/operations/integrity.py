@@ -15,7 +15,7 @@ from waterflow.lineage.verification import Proofs
 from waterflow.lineage.version_history import Chain
 from waterflow.operations.disk_usage import objects_of
 from waterflow.records import Evaluated, Origin, Prepared, Trained
-from waterflow.resources import Tools, load_config
+from waterflow.resources import Resources, load_config
 from waterflow.tracking.found import FoundRun
 from waterflow.tracking.lookup import Lookup
 from waterflow.tracking.model_store import Version
@@ -46,7 +46,7 @@ class Inspection:
 
     runs: Sequence[FoundRun]
     versions: Sequence[Version]
-    tools: Tools
+    resources: Resources
     proofs: Proofs
 
     def all(self) -> Iterator[Checked]:
@@ -62,7 +62,7 @@ class Inspection:
 
     @cached_property
     def _lookup(self) -> Lookup:
-        return Lookup(self.tools.runs)
+        return Lookup(self.resources.runs)
 
     def _values(self, run: FoundRun) -> Iterator[Checked]:
         read = self._of_candidate if "waterflow.candidate" in run.tags else self._of_parent
@@ -97,13 +97,13 @@ class Inspection:
         return {f"test_{name}": value for name, value in evaluated.holdout_metrics.items()}, params
 
     def _config(self, parent_run_id: str) -> PipelineConfig:
-        content = self.tools.runs.read_json(parent_run_id, RECORD_FILE)
+        content = self.resources.runs.read_json(parent_run_id, RECORD_FILE)
         if content is None:
             raise StoreError(f"the record of its parent run {parent_run_id} is gone")
-        return load_config(Prepared.from_json(content), self.tools)
+        return load_config(Prepared.from_json(content), self.resources)
 
     def _json(self, run: FoundRun, path: str) -> dict[str, Any]:
-        content = self.tools.runs.read_json(run.run_id, path)
+        content = self.resources.runs.read_json(run.run_id, path)
         if content is None:
             raise StoreError(f"{path} is gone")
         return content
@@ -111,7 +111,7 @@ class Inspection:
     def _artifacts(self, run: FoundRun) -> Iterator[Checked]:
         for model_id in self._lookup.models_of(run.run_id):
             yield Checked(ARTIFACTS, f"model {model_id}", _problem(self.proofs.files(model_id)))
-        for kind, blob in objects_of(run, self.tools):
+        for kind, blob in objects_of(run, self.resources):
             yield Checked(ARTIFACTS, f"{kind} {blob.digest[:12]}", _problem(self.proofs.blob(blob)))
 
     def _stuck(self, run: FoundRun) -> str | None:
@@ -134,7 +134,7 @@ class Inspection:
         return f"RUNNING for {age.days} days" if age > STUCK_AFTER else None
 
     def _without_run(self, version: Version) -> str | None:
-        chain = Chain(version, self.tools)
+        chain = Chain(version, self.resources)
         try:
             fit = self._lookup.find_run(version.run_id) if version.run_id else None
             return None if fit is not None and chain.own_run else f"MLflow has no run {version.run_id} any more"
@@ -143,10 +143,10 @@ class Inspection:
 
     def _without_files(self, version: Version) -> str | None:
         try:
-            model_id = Chain(version, self.tools).model.model_id
+            model_id = Chain(version, self.resources).model.model_id
         except (StoreError, TrackingError) as error:
             return str(error)
-        return None if self.tools.models.has_files(model_id) else f"the files of model {model_id} are gone"
+        return None if self.resources.models.has_files(model_id) else f"the files of model {model_id} are gone"
 
 
 def _first_apart(computed: Mapping[str, Any], logged: Mapping[str, Any]) -> str | None:

@@ -7,7 +7,7 @@ killed scheduler leaves RUNNING is found here, from outside.
 import logging
 from collections.abc import Callable, Mapping
 
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.runs import RunningRun
 
 logger = logging.getLogger(__name__)
@@ -16,18 +16,18 @@ TaskStates = Mapping[str, str | None]
 OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
-def reconcile(tools: Tools, task_states: Callable[[str, str], TaskStates]) -> list[RunningRun]:
+def reconcile(resources: Resources, task_states: Callable[[str, str], TaskStates]) -> list[RunningRun]:
     """Close each RUNNING run of an Airflow task that is over; gives the runs that were closed.
 
     `task_states(dag_id, run_id)` tells the state of each task instance of a DAG run, a mapped one as
     `train_0`; it is empty when Airflow has no such DAG run any more.
     """
     closed = []
-    for run in tools.runs.list_running():
+    for run in resources.runs.list_running():
         status = true_status(run, task_states(run.dag_id, run.dag_run_id))
         if status is not None:
             logger.info("closing MLflow run %s (%s) as %s: its task is over", run.run_id, run.name, status)
-            tools.runs.close(run.run_id, status, f"closed as {status} by reconcile: its task was over")
+            resources.runs.close(run.run_id, status, f"closed as {status} by reconcile: its task was over")
             closed.append(run)
     return closed
 

@@ -7,13 +7,13 @@ import os
 from waterflow.errors import TrackingError
 from waterflow.ledger.replay import problems, reigning
 from waterflow.records import Decision, Origin
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.model_store import CHALLENGER, CHAMPION
 
 logger = logging.getLogger(__name__)
 
 
-def settle(model: str, tools: Tools) -> Decision | None:
+def settle(model: str, resources: Resources) -> Decision | None:
     """Bring ledger and alias together and give the ledger's newest row; None for a model without any.
 
     An alias that has not followed the ledger yet, because a server was lost, is moved now. One that was moved by
@@ -22,20 +22,20 @@ def settle(model: str, tools: Tools) -> Decision | None:
     Raises LedgerConflict when another decision came in between.
     """
     # In this order: an alias read first could be of a time before the row, and look as if it were moved by hand.
-    entries = tools.ledger.entries(model)
-    alias = tools.models.find_alias(model, CHAMPION)
+    entries = resources.ledger.entries(model)
+    alias = resources.models.find_alias(model, CHAMPION)
     found = alias.version if alias else None
     head, change = (entries[-1], reigning(entries)) if entries else (None, None)
     expected = head.to_version if head else None
-    if change is not None and not tools.ledger.is_projected(change):
+    if change is not None and not resources.ledger.is_projected(change):
         if found == change.from_version:
-            project(model, tools)
+            project(model, resources)
             return head
         if found == expected:
-            tools.ledger.mark_projected(change)
+            resources.ledger.mark_projected(change)
     if found == expected:
         return head
-    row = tools.ledger.append(
+    row = resources.ledger.append(
         head,
         model=model,
         kind="manual",
@@ -45,44 +45,44 @@ def settle(model: str, tools: Tools) -> Decision | None:
         actor="unknown",
     )
     logger.warning("%s: %s; noted as row %d", model, row.reason, row.sequence)
-    tools.ledger.mark_projected(row)
+    resources.ledger.mark_projected(row)
     return row
 
 
-def project(model: str, tools: Tools) -> None:
+def project(model: str, resources: Resources) -> None:
     """Move the alias to the ledger's champion, once for each row that changes it; a repetition finishes the job.
 
     The alias call knows no condition, so the ledger is read again afterwards: should two processes come here at once,
     whoever moves the alias last moves it to the newest champion.
     """
-    change = reigning(tools.ledger.entries(model))
-    while change is not None and not tools.ledger.is_projected(change):
+    change = reigning(resources.ledger.entries(model))
+    while change is not None and not resources.ledger.is_projected(change):
         if change.to_version is not None:
-            tools.models.set_alias(model, CHAMPION, change.to_version)
-        newest = reigning(tools.ledger.entries(model))
+            resources.models.set_alias(model, CHAMPION, change.to_version)
+        newest = reigning(resources.ledger.entries(model))
         if newest == change:
-            tools.ledger.mark_projected(change)
+            resources.ledger.mark_projected(change)
         change = newest
 
 
-def verify(model: str, tools: Tools) -> list[str]:
+def verify(model: str, resources: Resources) -> list[str]:
     """Replay the ledger and hold the registry against it; each thing that does not follow is one line."""
-    entries = tools.ledger.entries(model)
-    alias = tools.models.find_alias(model, CHAMPION)
+    entries = resources.ledger.entries(model)
+    alias = resources.models.find_alias(model, CHAMPION)
     try:
-        versions = {entry.version for entry in tools.models.list_versions(model)}
+        versions = {entry.version for entry in resources.models.list_versions(model)}
     except TrackingError:  # no version was ever registered
         versions = set()
     change = reigning(entries)
-    projected = change is not None and tools.ledger.is_projected(change)
+    projected = change is not None and resources.ledger.is_projected(change)
     return problems(entries, alias.version if alias else None, versions, projected=projected)
 
 
-def dethrone_challenger(model: str, version: int, tools: Tools) -> None:
+def dethrone_challenger(model: str, version: int, resources: Resources) -> None:
     """Take the alias challenger from a version that was rejected."""
-    challenger = tools.models.find_alias(model, CHALLENGER)
+    challenger = resources.models.find_alias(model, CHALLENGER)
     if challenger is not None and challenger.version == version:
-        tools.models.remove_alias(model, CHALLENGER)
+        resources.models.remove_alias(model, CHALLENGER)
 
 
 def actor_of(origin: Origin) -> str:

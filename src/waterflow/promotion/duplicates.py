@@ -7,21 +7,21 @@ from waterflow.caching.lookup import CACHED_FROM, EVALUATED_KEY
 from waterflow.config.schema import PipelineConfig
 from waterflow.links import dag_run_url
 from waterflow.records import Done, Evaluated, Prepared, Registered
-from waterflow.resources import Tools, scratch_folder
+from waterflow.resources import Resources, scratch_folder
 from waterflow.tracking.model_store import CHAMPION, Version
 
 logger = logging.getLogger(__name__)
 
 
-def find_known(prepared: Prepared, evaluated: Evaluated, model: str, tools: Tools) -> Version | None:
+def find_known(prepared: Prepared, evaluated: Evaluated, model: str, resources: Resources) -> Version | None:
     """Give the version that has the winner's model, unless this very run registered it."""
-    version = tools.models.find_by_model(model, evaluated.winner.model_id)
+    version = resources.models.find_by_model(model, evaluated.winner.model_id)
     if version is None or version.tags.get("waterflow.parent_run_id") == prepared.parent_run_id:
         return None
     return version
 
 
-def is_settled(known: Version, evaluated: Evaluated, obstacle: str | None, tools: Tools) -> bool:
+def is_settled(known: Version, evaluated: Evaluated, obstacle: str | None, resources: Resources) -> bool:
     """Say whether all has been said of a version that exists, so that nothing is left to decide.
 
     The champion's own model has nobody to win against. Of any other, a verdict that was reached anew is something new;
@@ -31,7 +31,7 @@ def is_settled(known: Version, evaluated: Evaluated, obstacle: str | None, tools
         return True
     if evaluated.cached_from is None:
         return False
-    rows = [row for row in tools.ledger.entries(known.model) if row.version == known.version]
+    rows = [row for row in resources.ledger.entries(known.model) if row.version == known.version]
     if not rows:
         return False
     waited = rows[-1].kind == "hold" and rows[-1].verdict is not None and rows[-1].verdict.outcome == "promote"
@@ -39,13 +39,13 @@ def is_settled(known: Version, evaluated: Evaluated, obstacle: str | None, tools
 
 
 def say_nothing_new(
-    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, known: Version, tools: Tools
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, known: Version, resources: Resources
 ) -> Registered:
     """Lead from this run to the one whose version has its model; registry and ledger stay as they are."""
     source = known.tags.get("waterflow.parent_run_id", known.run_id)
     reason = f"nothing new: version {known.version} of run {source[:8]} has this model"
     lines = [f"**{config.name}**: {reason}.", f"Window {prepared.window}, data `{prepared.data.digest[:12]}`."]
-    url = dag_run_url(prepared.origin, tools.profile)
+    url = dag_run_url(prepared.origin, resources.profile)
     if url:
         lines.append(f"[Open the Airflow run]({url})")
     tags = {
@@ -54,7 +54,7 @@ def say_nothing_new(
         CACHED_FROM: source,
         "mlflow.note.content": "\n\n".join(lines),
     }
-    tools.runs.log(prepared.parent_run_id, tags=tags)
+    resources.runs.log(prepared.parent_run_id, tags=tags)
     logger.info("%s: cached, %s", config.name, reason)
     return Registered(
         model=config.name,
@@ -69,10 +69,10 @@ def say_nothing_new(
     )
 
 
-def log_registration(prepared: Prepared, registered: Registered, config: PipelineConfig, tools: Tools) -> None:
+def log_registration(prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources) -> None:
     """Log what the step register looked at, for `waterflow why`."""
-    champion = tools.models.find_alias(config.name, CHAMPION)
-    tags = tools.runs.tags_of(prepared.parent_run_id)
+    champion = resources.models.find_alias(config.name, CHAMPION)
+    tags = resources.runs.tags_of(prepared.parent_run_id)
     shown = f"version {champion.version}" if champion else "nobody"
     model_id = registered.evaluated.winner.model_id
     action = registration(config, model_id, shown, tags.get(EVALUATED_KEY, ""))
@@ -85,4 +85,4 @@ def log_registration(prepared: Prepared, registered: Registered, config: Pipelin
     )
     with scratch_folder() as folder:
         write_done(folder, done)
-        tools.runs.log_folder(prepared.parent_run_id, folder)
+        resources.runs.log_folder(prepared.parent_run_id, folder)

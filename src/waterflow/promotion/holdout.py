@@ -17,7 +17,7 @@ from waterflow.evaluation.verdict import compare_slices, decide
 from waterflow.promotion.opponents import Holdout, Opponent, find_baseline, find_champion, load_holdout, predict_holdout
 from waterflow.records import Blob, MetricResult, Prepared, SliceResult, Trained, Verdict
 from waterflow.reporting.verdict_report import Report, to_html, to_markdown
-from waterflow.resources import Tools, scratch_folder, write_json
+from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.scoring.metrics import Predicted
 from waterflow.stores.base import put_file
 from waterflow.tracking.model_store import Version
@@ -35,11 +35,11 @@ class Judged:
     predicted: Predicted
     report: Report
 
-    def tags(self, tools: Tools) -> dict[str, str]:
+    def tags(self, resources: Resources) -> dict[str, str]:
         """Give the verdict in words, and where the predictions lie, as tags of a run."""
         tags = {"waterflow.verdict": self.verdict.outcome, "waterflow.verdict_reason": self.verdict.reason}
         if self.verdict.predictions is not None:
-            tags["waterflow.predictions"] = f"{tools.store.uri}/{self.verdict.predictions.key}"
+            tags["waterflow.predictions"] = f"{resources.store.uri}/{self.verdict.predictions.key}"
         return tags
 
     def write(self, folder: Path) -> None:
@@ -54,7 +54,7 @@ def judge(
     config: PipelineConfig,
     ranked: Sequence[Trained],
     champion: Version | None,
-    tools: Tools,
+    resources: Resources,
     place: str = "verdict",
 ) -> Verdict:
     """Judge the first of `ranked` against the champion, or the baseline where there is none, on the run's holdout.
@@ -62,26 +62,26 @@ def judge(
     The report is logged below `place` of the parent run. A champion that cannot be compared is no error but a verdict;
     what can be is a server that does not answer (UnreachableError) or the challenger's own files (StoreError).
     """
-    judged = judge_holdout(config, ranked, champion, load_holdout(prepared, tools), tools)
-    tools.runs.log(prepared.parent_run_id, metrics=judged.verdict.numbers(), tags=judged.tags(tools))
+    judged = judge_holdout(config, ranked, champion, load_holdout(prepared, resources), resources)
+    resources.runs.log(prepared.parent_run_id, metrics=judged.verdict.numbers(), tags=judged.tags(resources))
     with scratch_folder() as folder:
         judged.write(folder / place)
-        tools.runs.log_folder(prepared.parent_run_id, folder)
+        resources.runs.log_folder(prepared.parent_run_id, folder)
     return judged.verdict
 
 
 def judge_holdout(
-    config: PipelineConfig, ranked: Sequence[Trained], champion: Version | None, holdout: Holdout, tools: Tools
+    config: PipelineConfig, ranked: Sequence[Trained], champion: Version | None, holdout: Holdout, resources: Resources
 ) -> Judged:
     """Judge without logging; the predictions of both models are stored."""
-    challenger = predict_holdout(tools.models.load_model(ranked[0].model_id), holdout.rows, config)
+    challenger = predict_holdout(resources.models.load_model(ranked[0].model_id), holdout.rows, config)
     opponent = (
-        find_baseline(config, ranked, holdout, tools)
+        find_baseline(config, ranked, holdout, resources)
         if champion is None
-        else find_champion(champion, config, holdout, tools)
+        else find_champion(champion, config, holdout, resources)
     )
     verdict, pair = reach_verdict(config, challenger, opponent, holdout.rows)
-    stored = _put_predictions(config, challenger, opponent, holdout, tools)
+    stored = _put_predictions(config, challenger, opponent, holdout, resources)
     verdict = verdict.model_copy(update={"predictions": stored})
     logger.info("verdict against %s: %s, %s", opponent.name, verdict.outcome, verdict.reason)
     return Judged(verdict, challenger, Report(config.name, ranked[0].candidate, config.task, verdict, pair))
@@ -179,7 +179,7 @@ def _to_record(found: Comparison) -> MetricResult:
 
 
 def _put_predictions(
-    config: PipelineConfig, challenger: Predicted, opponent: Opponent, holdout: Holdout, tools: Tools
+    config: PipelineConfig, challenger: Predicted, opponent: Opponent, holdout: Holdout, resources: Resources
 ) -> Blob:
     """Store both models' predictions of every held-out row, with what names and dates the row."""
     rows = holdout.rows
@@ -191,7 +191,7 @@ def _put_predictions(
     columns |= {f"{name}_" if name in columns else name: rows[name] for name in kept if name is not None}
     with scratch_folder() as folder:
         write_parquet(pd.DataFrame(columns), folder / "predictions.parquet")
-        return put_file(tools.store, folder / "predictions.parquet")
+        return put_file(resources.store, folder / "predictions.parquet")
 
 
 def _columns_of(model: str, predicted: Predicted) -> Mapping[str, Any]:

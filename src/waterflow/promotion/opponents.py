@@ -15,7 +15,7 @@ from waterflow.data.overlap import unseen_rows
 from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError, first_line
 from waterflow.evaluation.baseline import predict_baseline
 from waterflow.records import Blob, Prepared, Trained
-from waterflow.resources import Tools, scratch_folder
+from waterflow.resources import Resources, scratch_folder
 from waterflow.scoring.metrics import Predicted, predict_rows
 from waterflow.stores.base import get_file, get_json
 from waterflow.tracking.model_store import Version
@@ -52,13 +52,15 @@ class Opponent:
     doubt: str = ""
 
 
-def load_holdout(prepared: Prepared, tools: Tools) -> Holdout:
+def load_holdout(prepared: Prepared, resources: Resources) -> Holdout:
     """Read the prepared rows and their parts by their digests."""
-    frame, part = _read_rows(prepared.data, prepared.split, tools)
+    frame, part = _read_rows(prepared.data, prepared.split, resources)
     return Holdout(frame, part, prepared.data)
 
 
-def find_baseline(config: PipelineConfig, ranked: Sequence[Trained], holdout: Holdout, tools: Tools) -> Opponent:
+def find_baseline(
+    config: PipelineConfig, ranked: Sequence[Trained], holdout: Holdout, resources: Resources
+) -> Opponent:
     """Give the pipeline's baseline, fitted on the training rows of this run."""
     rows, name = holdout.rows, config.baseline
     unseen = np.ones(len(rows), dtype=bool)
@@ -69,20 +71,20 @@ def find_baseline(config: PipelineConfig, ranked: Sequence[Trained], holdout: Ho
     found = [entry for entry in ranked if entry.candidate == name]
     if not found:
         return Opponent(f"baseline {name}", None, None, unseen, problem=f"candidate {name} could not be trained")
-    predicted = predict_holdout(tools.models.load_model(found[0].model_id), rows, config)
+    predicted = predict_holdout(resources.models.load_model(found[0].model_id), rows, config)
     return Opponent(f"baseline {name}", None, predicted, unseen)
 
 
-def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, tools: Tools) -> Opponent:
+def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, resources: Resources) -> Opponent:
     """Load the champion and let it predict the held-out rows; what hinders that becomes its `problem`."""
     rows, name = holdout.rows, f"champion version {champion.version}"
     unseen = np.ones(len(rows), dtype=bool)
     model_id = champion.tags.get("waterflow.model_id", "")
-    if not model_id or not tools.models.has_files(model_id):
+    if not model_id or not resources.models.has_files(model_id):
         problem = f"{name} has no files any more; point the alias to a version that can be loaded"
         return Opponent(name, champion.version, None, unseen, problem=problem)
     try:
-        predicted = predict_holdout(tools.models.load_model(model_id), rows, config)
+        predicted = predict_holdout(resources.models.load_model(model_id), rows, config)
     except UnreachableError:  # worth a retry, and says nothing about the champion
         raise
     except (StoreError, TrackingError) as error:
@@ -91,7 +93,7 @@ def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, t
         problem = f"{name} cannot predict these rows: {type(error).__name__}: {first_line(error)}"
         return Opponent(name, champion.version, None, unseen, problem=problem)
     try:
-        unseen = _unseen_by(champion, config, holdout, tools)
+        unseen = _unseen_by(champion, config, holdout, resources)
     except (StoreError, DataError) as error:
         doubt = f"it cannot be shown that {name} was fitted on other rows: {error}"
         return Opponent(name, champion.version, predicted, unseen, doubt=doubt)
@@ -107,19 +109,19 @@ def predict_holdout(model: Any, rows: pd.DataFrame, config: PipelineConfig) -> P
     return predict_rows(model, rows[names], rows[config.target], config.task)
 
 
-def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, tools: Tools) -> NDArray[np.bool_]:
+def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, resources: Resources) -> NDArray[np.bool_]:
     """Follow the champion's version to its run's record, and that to the rows that it was fitted or selected on.
 
     Raises StoreError where a link of that chain is gone or altered, DataError where the rows cannot be told apart.
     """
     parent = champion.tags.get("waterflow.parent_run_id")
-    record = tools.runs.read_json(parent, RECORD_FILE) if parent else None
+    record = resources.runs.read_json(parent, RECORD_FILE) if parent else None
     if record is None:
         raise StoreError("its run or the record of its data is gone")
     theirs = _blob(record, "data")
-    frame, part = _read_rows(theirs, _blob(record, "split"), tools)
+    frame, part = _read_rows(theirs, _blob(record, "split"), resources)
     with scratch_folder() as folder:
-        their_config = get_json(tools.store, _blob(record, "config"), folder)
+        their_config = get_json(resources.store, _blob(record, "config"), folder)
     if their_config.get("target") != config.target:
         raise DataError(f"it predicts {their_config.get('target')!r}, not {config.target!r}")
     # A strategy that selects on the holdout has looked at every row.
@@ -130,10 +132,10 @@ def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, tool
     return unseen_rows(holdout.rows, frame[seen], config)
 
 
-def _read_rows(data: Blob, split: Blob, tools: Tools) -> tuple[pd.DataFrame, NDArray[Any]]:
+def _read_rows(data: Blob, split: Blob, resources: Resources) -> tuple[pd.DataFrame, NDArray[Any]]:
     with scratch_folder() as folder:
-        frame = read_parquet(get_file(tools.store, data, folder / "data.parquet"))
-        part = read_parquet(get_file(tools.store, split, folder / "split.parquet"))["part"].to_numpy(dtype=object)
+        frame = read_parquet(get_file(resources.store, data, folder / "data.parquet"))
+        part = read_parquet(get_file(resources.store, split, folder / "split.parquet"))["part"].to_numpy(dtype=object)
     return frame, part
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from waterflow.config.schema import PipelineConfig
 from waterflow.promotion.staging import first_failure
 from waterflow.records import Approval, Check, Decision, DecisionKind, Evaluated, Prepared, Verdict
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.model_store import Version
 
 Outcome = tuple[DecisionKind, str]
@@ -22,27 +22,29 @@ def exclude(
     config: PipelineConfig,
     champion: Version | None,
     rolled_back: Mapping[int, Decision],
-    tools: Tools,
+    resources: Resources,
 ) -> Outcome | None:
     """Say what keeps a winner from the champion's place whatever the verdict; None when nothing does."""
     if not config.strategy.promotable:
         return "hold", f"exploratory: strategy {config.strategy.name!r} selects on the holdout, so it never promotes"
     if evaluated.gate is not None and not evaluated.gate.passed:
         return "reject", evaluated.gate.reason
-    older = find_older(prepared, config, champion, tools)
+    older = find_older(prepared, config, champion, resources)
     if older is not None:
         return "hold", older
-    return exclude_twin(evaluated, config, rolled_back, tools)
+    return exclude_twin(evaluated, config, rolled_back, resources)
 
 
-def find_older(prepared: Prepared, config: PipelineConfig, champion: Version | None, tools: Tools) -> str | None:
+def find_older(
+    prepared: Prepared, config: PipelineConfig, champion: Version | None, resources: Resources
+) -> str | None:
     """Say in words that the champion has seen later data: by its window, or by when undated rows were read."""
     if champion is None:
         return None
     if config.time_column is not None:
         end, tag, what = prepared.window.end if prepared.window else None, WINDOW_END, "its window ends"
     else:
-        end, tag, what = tools.runs.started_at(prepared.parent_run_id), READ_AT, "its rows were read"
+        end, tag, what = resources.runs.started_at(prepared.parent_run_id), READ_AT, "its rows were read"
     theirs = champion.tags.get(tag)
     if end is None or theirs is None or end >= datetime.fromisoformat(theirs).astimezone(UTC):
         return None
@@ -53,11 +55,11 @@ def find_older(prepared: Prepared, config: PipelineConfig, champion: Version | N
 
 
 def exclude_twin(
-    evaluated: Evaluated, config: PipelineConfig, rolled_back: Mapping[int, Decision], tools: Tools
+    evaluated: Evaluated, config: PipelineConfig, rolled_back: Mapping[int, Decision], resources: Resources
 ) -> Outcome | None:
     """Hold a model that is, by all that decides a fit, one that was rolled back: its evidence was good then, too."""
     for number, row in rolled_back.items():
-        version = tools.models.get_version(config.name, number)
+        version = resources.models.get_version(config.name, number)
         if version is not None and version.tags.get(ACTION_KEY) == evaluated.winner.action_key:
             return "hold", (
                 f"it has the rows, settings and code of version {number}, which {row.actor} rolled back on "

@@ -15,7 +15,7 @@ from waterflow.data.canonical import read_parquet
 from waterflow.errors import StoreError
 from waterflow.promotion.serving_process import Served, ServingProcess
 from waterflow.records import Blob, Check, Evaluated, Prepared
-from waterflow.resources import Tools, scratch_folder, write_json
+from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.snapshots import load_rows
 from waterflow.stores.base import get_file
 
@@ -38,7 +38,7 @@ def check_version(
     prepared: Prepared,
     evaluated: Evaluated,
     config: PipelineConfig,
-    tools: Tools,
+    resources: Resources,
 ) -> tuple[Check, ...]:
     """Serve a version from the registry's files in the fresh process, and hold what it does against the YAML.
 
@@ -47,8 +47,8 @@ def check_version(
     """
     with scratch_folder() as folder:
         try:
-            rows, expected = expected_predictions(prepared, evaluated, config, tools)
-            files = tools.models.fetch_version(config.name, version, folder)
+            rows, expected = expected_predictions(prepared, evaluated, config, resources)
+            files = resources.models.fetch_version(config.name, version, folder)
         except StoreError as error:
             gone = Check(name="files", passed=False, found=str(error), asked="all there, as they were logged")
             checks: tuple[Check, ...] = (gone,)
@@ -56,12 +56,12 @@ def check_version(
             checks = examine(process.serve(files, rows), expected, _size_mb(files), config)
     for check in checks:
         logger.info("%s: %s (%s), asked: %s", check.name, _word(check), check.found, check.asked)
-    _log_checks(version, prepared, config.name, checks, tools)
+    _log_checks(version, prepared, config.name, checks, resources)
     return checks
 
 
 def expected_predictions(
-    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Give raw columns of held-out rows, at most 500 spread over all, and what the model said of them when judged.
 
@@ -69,8 +69,8 @@ def expected_predictions(
     """
     if evaluated.verdict is None or evaluated.verdict.predictions is None:
         raise StoreError("the run kept no predictions of its holdout, so there is nothing to compare with")
-    rows = load_rows(prepared, config, tools, ("test",))["test"].features
-    said = _read_frame(evaluated.verdict.predictions, tools)
+    rows = load_rows(prepared, config, resources, ("test",))["test"].features
+    said = _read_frame(evaluated.verdict.predictions, resources)
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(MAX_ROWS, len(rows))).astype(int))
     return rows.iloc[chosen].reset_index(drop=True), said.iloc[chosen].reset_index(drop=True)
 
@@ -127,13 +127,13 @@ def first_failure(checks: Sequence[Check]) -> str | None:
     return None
 
 
-def _log_checks(version: int, prepared: Prepared, model: str, checks: Sequence[Check], tools: Tools) -> None:
+def _log_checks(version: int, prepared: Prepared, model: str, checks: Sequence[Check], resources: Resources) -> None:
     tags = {f"waterflow.staging.{check.name}": f"{_word(check)}: {check.found}; {check.asked}" for check in checks}
-    tools.runs.log(prepared.parent_run_id, tags=tags)
-    tools.models.tag_version(model, version, tags)
+    resources.runs.log(prepared.parent_run_id, tags=tags)
+    resources.models.tag_version(model, version, tags)
     with scratch_folder() as folder:
         write_json(folder / STAGING_FILE, {"version": version, "checks": [check.to_json() for check in checks]})
-        tools.runs.log_folder(prepared.parent_run_id, folder)
+        resources.runs.log_folder(prepared.parent_run_id, folder)
 
 
 def _distance(now: Sequence[Any], then: pd.DataFrame | pd.Series) -> float:
@@ -144,9 +144,9 @@ def _word(check: Check) -> str:
     return "passed" if check.passed else "failed"
 
 
-def _read_frame(blob: Blob, tools: Tools) -> pd.DataFrame:
+def _read_frame(blob: Blob, resources: Resources) -> pd.DataFrame:
     with scratch_folder() as folder:
-        return read_parquet(get_file(tools.store, blob, folder / "frame.parquet"))
+        return read_parquet(get_file(resources.store, blob, folder / "frame.parquet"))
 
 
 def _size_mb(folder: Path) -> float:

@@ -11,14 +11,14 @@ from waterflow.data.sources.reading import describe_source, read_source
 from waterflow.data.window import cut_to_window
 from waterflow.errors import Break, ContractError
 from waterflow.records import Window
-from waterflow.resources import Tools, scratch_folder, write_json
+from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.stores.open import copy_object
 
 logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def breaks_logged(run_id: str, tools: Tools) -> Iterator[None]:
+def breaks_logged(run_id: str, resources: Resources) -> Iterator[None]:
     """Log the offenders of a ContractError to the run, as `contract/breaks.md` and `.json`, and pass it on."""
     try:
         yield
@@ -29,8 +29,8 @@ def breaks_logged(run_id: str, tools: Tools) -> Iterator[None]:
             content = {"count": error.count, "worst": [entry._asdict() for entry in error.breaks]}
             write_json(folder / "contract" / "breaks.json", content)
             (folder / "contract" / "breaks.md").write_text(f"{error}\n\n{table}\n", "utf-8")
-            tools.runs.log_folder(run_id, folder)
-        tools.runs.log(run_id, tags={"waterflow.contract_breaks": str(error.count)})
+            resources.runs.log_folder(run_id, folder)
+        resources.runs.log(run_id, tags={"waterflow.contract_breaks": str(error.count)})
         raise
 
 

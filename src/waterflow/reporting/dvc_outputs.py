@@ -6,18 +6,18 @@ import pandas as pd
 
 from waterflow.data.canonical import read_parquet
 from waterflow.records import Evaluated, Prepared
-from waterflow.resources import Tools, load_config, scratch_folder, write_json
+from waterflow.resources import Resources, load_config, scratch_folder, write_json
 from waterflow.stores.base import get_file
 
 
-def write_metrics(path: Path, prepared: Prepared, evaluated: Evaluated, tools: Tools) -> None:
+def write_metrics(path: Path, prepared: Prepared, evaluated: Evaluated, resources: Resources) -> None:
     """Write the metrics of tables, as the winner has them on the holdout, and the counts of rows, as flat JSON."""
-    shown = load_config(prepared, tools).shown_metrics
+    shown = load_config(prepared, resources).shown_metrics
     found = {name: evaluated.holdout_metrics[name] for name in shown if name in evaluated.holdout_metrics}
     write_json(path, found | {"holdout_rows": evaluated.holdout_rows, "rows": prepared.rows})
 
 
-def write_plots(folder: Path, evaluated: Evaluated, tools: Tools) -> None:
+def write_plots(folder: Path, evaluated: Evaluated, resources: Resources) -> None:
     """Write `candidates.csv` (candidate, score) and `holdout.csv` (actual, predicted), a line for each."""
     folder.mkdir(parents=True, exist_ok=True)
     scores = [(entry.candidate, entry.metrics[evaluated.main_metric]) for entry in evaluated.ranked]
@@ -26,6 +26,6 @@ def write_plots(folder: Path, evaluated: Evaluated, tools: Tools) -> None:
     rows = pd.DataFrame({"truth": [], "challenger": []})
     if predictions is not None:
         with scratch_folder() as scratch:
-            rows = read_parquet(get_file(tools.store, predictions, scratch / "predictions.parquet"))
+            rows = read_parquet(get_file(resources.store, predictions, scratch / "predictions.parquet"))
     holdout = rows[["truth", "challenger"]].set_axis(["actual", "predicted"], axis=1)
     holdout.to_csv(folder / "holdout.csv", index=False)

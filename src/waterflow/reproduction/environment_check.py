@@ -13,7 +13,7 @@ from waterflow.lineage.version_history import Chain
 from waterflow.provenance.code import EXTRAS, SOURCE_ROOT, git_state, lock_digest, locked_versions
 from waterflow.provenance.worktree import check_out, find_top, has_commit, moved_paths
 from waterflow.records import Blob
-from waterflow.resources import Tools, load_config
+from waterflow.resources import Resources, load_config
 from waterflow.stores.base import get_file
 
 ENTRY = Path("waterflow", "steps", "refit.py")
@@ -29,7 +29,7 @@ class Code:
     folder: Path
 
 
-def check_conditions(chain: Chain, tools: Tools, scratch: Path) -> None:
+def check_conditions(chain: Chain, resources: Resources, scratch: Path) -> None:
     """Raise ReproduceError, in one line, where Python, platform, lock file or installed packages are not those of then.
 
     The recorded locks are fetched by their digests, which raises StoreError when one is gone or altered.
@@ -43,26 +43,27 @@ def check_conditions(chain: Chain, tools: Tools, scratch: Path) -> None:
         )
     if made.lock is None:
         raise ReproduceError(
-            f"{chain.name}: the project had no {tools.project.lock_file.name}, so its packages are not known; add one"
+            f"{chain.name}: the project had no {resources.project.lock_file.name}, so its packages are not known; "
+            "add one"
         )
-    for blob, path in [(made.lock, tools.project.lock_file), *_extras(chain, tools)]:
-        _check_lock(chain, blob, path, get_file(tools.store, blob, scratch / path.name))
+    for blob, path in [(made.lock, resources.project.lock_file), *_extras(chain, resources)]:
+        _check_lock(chain, blob, path, get_file(resources.store, blob, scratch / path.name))
 
 
-def find_code(chain: Chain, tools: Tools, scratch: Path) -> Code:
+def find_code(chain: Chain, resources: Resources, scratch: Path) -> Code:
     """Choose the code to train with: that at hand where it is the recorded commit's, else a work tree of that commit.
 
     Where no commit can be had, the code at hand will do if by its digest it is that of the fit. Raises ReproduceError
     when it is not, or when the commit is older than the program that trains again.
     """
-    made, root = chain.provenance, tools.project.root
+    made, root = chain.provenance, resources.project.root
     present, top = git_state(root), find_top(root)
     here = Code("the code at hand", tuple(filter(None, sys.path)), root)
     if made.commit and made.commit == present.commit and made.dirty is False and present.dirty is False:
         return here
     if made.commit and top is not None and has_commit(root, made.commit):
-        return _code_of(made.commit, _diff(chain, tools, scratch), root, top, scratch / "tree")
-    if Proofs(tools).is_present_code(chain):
+        return _code_of(made.commit, _diff(chain, resources, scratch), root, top, scratch / "tree")
+    if Proofs(resources).is_present_code(chain):
         return Code("the code at hand, which is that of then by its digest", here.paths, root)
     named = f"commit {made.commit[:12]} is not to be had here" if made.commit else "no commit names its code"
     raise ReproduceError(
@@ -100,19 +101,19 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:SHOWN_PACKAGES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _extras(chain: Chain, tools: Tools) -> list[tuple[Blob, Path]]:
+def _extras(chain: Chain, resources: Resources) -> list[tuple[Blob, Path]]:
     """Pair the extras' locks with the files here, where the fitted candidate needs them."""
-    candidate = load_config(chain.prepared, tools).candidates[chain.trained.candidate]
+    candidate = load_config(chain.prepared, resources).candidates[chain.trained.candidate]
     name, _ = EXTRAS.get(candidate.estimator.rpartition(".")[0], ("", ()))
     blob = chain.provenance.extra_locks.get(name)
-    return [(blob, tools.project.lock_file.with_name(name))] if blob else []
+    return [(blob, resources.project.lock_file.with_name(name))] if blob else []
 
 
-def _diff(chain: Chain, tools: Tools, scratch: Path) -> Path | None:
+def _diff(chain: Chain, resources: Resources, scratch: Path) -> Path | None:
     made = chain.provenance
     if made.dirty and made.diff is None:
         raise ReproduceError(f"{chain.name}: its tree was dirty, and what was not committed could not be kept")
-    return get_file(tools.store, made.diff, scratch / "uncommitted.diff") if made.diff else None
+    return get_file(resources.store, made.diff, scratch / "uncommitted.diff") if made.diff else None
 
 
 def _code_of(commit: str, diff: Path | None, root: Path, top: Path, tree: Path) -> Code:

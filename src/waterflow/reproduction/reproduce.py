@@ -29,7 +29,7 @@ from waterflow.reproduction.comparison import (
 )
 from waterflow.reproduction.environment_check import Code, check_conditions, environment_of, find_code
 from waterflow.reproduction.worker import frame_of
-from waterflow.resources import Tools, count_threads, scratch_folder, write_json
+from waterflow.resources import Resources, count_threads, scratch_folder, write_json
 from waterflow.stores.base import get_file
 from waterflow.tracking.lookup import log_aside
 from waterflow.tracking.model_store import Version
@@ -65,33 +65,33 @@ class Reproduction(Record):
     run_id: str = ""
 
 
-def reproduce(version: Version, tools: Tools, say: Say = logger.info) -> Reproduction:
+def reproduce(version: Version, resources: Resources, say: Say = logger.info) -> Reproduction:
     """Train a version again from the recorded rows, split, configuration, parameters and code, and compare.
 
     Nothing is tuned and no cache is asked. The outcome is logged as a run of its own. Raises StoreError when an object
     is gone or altered, ReproduceError when packages or code are not those of then, or the training fails.
     """
-    chain, started = Chain(version, tools), datetime.now(UTC)
+    chain, started = Chain(version, resources), datetime.now(UTC)
     with scratch_folder() as folder:
-        check_conditions(chain, tools, folder)
-        config, threads = fetch_inputs(chain, tools, folder)
+        check_conditions(chain, resources, folder)
+        config, threads = fetch_inputs(chain, resources, folder)
         say(f"rows {chain.prepared.data.digest[:12]}, split and configuration are what was recorded")
-        code = find_code(chain, tools, folder)
+        code = find_code(chain, resources, folder)
         say(f"training {chain.trained.candidate} again with {code.words}, {threads} threads")
         again = train_again(chain, code, threads, folder)
         now = read_parquet(folder / "predictions.parquet")
-        found, rows = compare(chain, config, again, now, tools)
+        found, rows = compare(chain, config, again, now, resources)
         outcome = _sum_up(chain, code, threads, found, rows, again["fit_seconds"], tolerance_for(chain, config))
-        run_id = _log(outcome, chain, rows.differing, started, tools)
+        run_id = _log(outcome, chain, rows.differing, started, resources)
     return outcome.model_copy(update={"run_id": run_id})
 
 
-def fetch_inputs(chain: Chain, tools: Tools, folder: Path) -> tuple[PipelineConfig, int]:
+def fetch_inputs(chain: Chain, resources: Resources, folder: Path) -> tuple[PipelineConfig, int]:
     """Fetch, by digest, all that a fit takes, and write what to do with it; gives the configuration and the threads."""
     prepared, trained = chain.prepared, chain.trained
-    get_file(tools.store, prepared.data, folder / "data.parquet")
-    get_file(tools.store, prepared.split, folder / "split.parquet")
-    get_file(tools.store, prepared.config, folder / "config.json")
+    get_file(resources.store, prepared.data, folder / "data.parquet")
+    get_file(resources.store, prepared.split, folder / "split.parquet")
+    get_file(resources.store, prepared.config, folder / "config.json")
     config = PipelineConfig.model_validate_json((folder / "config.json").read_text("utf-8"))
     if trained.trials and not trained.fit_params:
         raise ReproduceError(f"{chain.name} is older than `waterflow reproduce`: its record lacks the parameters")
@@ -118,7 +118,7 @@ def train_again(chain: Chain, code: Code, threads: int, folder: Path) -> dict[st
 
 
 def compare(
-    chain: Chain, config: PipelineConfig, again: dict[str, Any], now: pd.DataFrame, tools: Tools
+    chain: Chain, config: PipelineConfig, again: dict[str, Any], now: pd.DataFrame, resources: Resources
 ) -> tuple[list[Compared], Rows]:
     """Compare digests, parameters, metrics, and predictions, with the model as it loads and as it was judged."""
     prepared, tolerance = chain.prepared, tolerance_for(chain, config)
@@ -129,9 +129,9 @@ def compare(
     )
     recorded = _metrics(chain, config)
     lines += compare_numbers("metric", recorded, again["metrics"], tolerance)
-    loaded = compare_rows(_loaded(chain, config, tools), now, tolerance)
+    loaded = compare_rows(_loaded(chain, config, resources), now, tolerance)
     lines.append(loaded.line("predictions of the registered model"))
-    said = _said(chain, now, tools)
+    said = _said(chain, now, resources)
     if said is None:
         return lines, loaded
     judged = compare_rows(said, now, tolerance)
@@ -155,19 +155,19 @@ def _metrics(chain: Chain, config: PipelineConfig) -> dict[str, float]:
     return fitted | {name: value for name, value in judged.items() if name.startswith("test_")}
 
 
-def _loaded(chain: Chain, config: PipelineConfig, tools: Tools) -> pd.DataFrame:
-    holdout = load_holdout(chain.prepared, tools)
-    predicted = predict_holdout(tools.models.load_model(chain.model.model_id), holdout.rows, config)
+def _loaded(chain: Chain, config: PipelineConfig, resources: Resources) -> pd.DataFrame:
+    holdout = load_holdout(chain.prepared, resources)
+    predicted = predict_holdout(resources.models.load_model(chain.model.model_id), holdout.rows, config)
     return frame_of(predicted, np.flatnonzero(holdout.part == "test"))
 
 
-def _said(chain: Chain, now: pd.DataFrame, tools: Tools) -> pd.DataFrame | None:
+def _said(chain: Chain, now: pd.DataFrame, resources: Resources) -> pd.DataFrame | None:
     """Read the predictions that were stored with the verdict, in the shape of the new ones; None where none were."""
     verdict = chain.evaluated.verdict
     if verdict is None or verdict.predictions is None:
         return None
     with scratch_folder() as folder:
-        stored = read_parquet(get_file(tools.store, verdict.predictions, folder / "said.parquet"))
+        stored = read_parquet(get_file(resources.store, verdict.predictions, folder / "said.parquet"))
     names = {"challenger": "prediction"} | {
         f"challenger_{name}": name for name in now.columns if name.startswith("probability_")
     }
@@ -195,7 +195,7 @@ def _sum_up(
     )
 
 
-def _log(outcome: Reproduction, chain: Chain, differing: pd.DataFrame, started: datetime, tools: Tools) -> str:
+def _log(outcome: Reproduction, chain: Chain, differing: pd.DataFrame, started: datetime, resources: Resources) -> str:
     reference = f"{outcome.model}@{outcome.version}"
     tags = {
         KIND: "reproduction",
@@ -211,7 +211,7 @@ def _log(outcome: Reproduction, chain: Chain, differing: pd.DataFrame, started: 
         if len(differing):
             write_parquet(differing, folder / "differing_rows.parquet")
         return log_aside(
-            tools.runs,
+            resources.runs,
             chain.fit_run.experiment_id,
             name=f"reproduce {reference}",
             tags=tags,

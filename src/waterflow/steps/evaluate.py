@@ -17,7 +17,7 @@ from waterflow.config.metrics import METRICS
 from waterflow.config.schema import GateConfig, PipelineConfig
 from waterflow.errors import FitError
 from waterflow.records import Done, Evaluated, GateResult, Prepared, Rule, Trained
-from waterflow.resources import Tools, load_config, scratch_folder, write_json
+from waterflow.resources import Resources, load_config, scratch_folder, write_json
 from waterflow.tracking.model_store import CHAMPION, Version
 from waterflow.tracking.runs import write_record
 
@@ -36,16 +36,16 @@ COPIED = (
 )
 
 
-def evaluate(prepared: Prepared, trained: Sequence[Trained], tools: Tools) -> Evaluated:
+def evaluate(prepared: Prepared, trained: Sequence[Trained], resources: Resources) -> Evaluated:
     """Choose the winner among the candidates that were fitted and judge it on the holdout against the champion.
 
     All training tasks are over by now, so a nested run that is still RUNNING belongs to a dead one and is
     closed. What an earlier run has said of the same models, rows, opponent and rules is said again, unless this run is
     forced. Raises FitError when no candidate is left.
     """
-    with tools.runs.closing(prepared.parent_run_id, success=None):
-        tools.runs.close_unfinished_children(prepared.experiment_id, prepared.parent_run_id)
-        config = load_config(prepared, tools)
+    with resources.runs.closing(prepared.parent_run_id, success=None):
+        resources.runs.close_unfinished_children(prepared.experiment_id, prepared.parent_run_id)
+        config = load_config(prepared, resources)
         missing = tuple(name for name in prepared.candidates if name not in {entry.candidate for entry in trained})
         if not trained:
             raise FitError(
@@ -55,14 +55,14 @@ def evaluate(prepared: Prepared, trained: Sequence[Trained], tools: Tools) -> Ev
         if missing:
             logger.warning("not trained, and out of the comparison: %s", ", ".join(missing))
         ranked = rank(trained, prepared.candidates, config.metrics.main)
-        champion = find_opponent(config.name, ranked[0], tools)
-        action = judgement(prepared, config, ranked, champion, tools)
+        champion = find_opponent(config.name, ranked[0], resources)
+        action = judgement(prepared, config, ranked, champion, resources)
         key = key_of(action)
-        found = find_evaluated(prepared, key, tools, only_own=prepared.force)
+        found = find_evaluated(prepared, key, resources, only_own=prepared.force)
         done = Done(action=action, key=key, forced=prepared.force, misses=found.misses)
         if found.hit is not None:
-            return _take_over(prepared, found.hit, ranked, done, tools)
-        evaluated = _judge(prepared, config, ranked, missing, champion, done, tools)
+            return _take_over(prepared, found.hit, ranked, done, resources)
+        evaluated = _judge(prepared, config, ranked, missing, champion, done, resources)
         logger.info(
             "winner %s: %s %.4f on %d held-out rows",
             ranked[0].candidate,
@@ -80,13 +80,13 @@ def _judge(
     missing: tuple[str, ...],
     champion: Version | None,
     done: Done,
-    tools: Tools,
+    resources: Resources,
 ) -> Evaluated:
     from waterflow.promotion.holdout import judge_holdout
     from waterflow.promotion.opponents import load_holdout
     from waterflow.scoring.metrics import headline, score_rows
 
-    judged = judge_holdout(config, ranked, champion, load_holdout(prepared, tools), tools)
+    judged = judge_holdout(config, ranked, champion, load_holdout(prepared, resources), resources)
     scores = score_rows(judged.predicted, config.task, config.costs)
     evaluated = Evaluated(
         ranked=ranked,
@@ -98,12 +98,12 @@ def _judge(
         gate=check_gate(config.gate, scores) if config.gate else None,
         verdict=judged.verdict,
     )
-    _log_evaluated(prepared, evaluated, scores, judged, config, done, tools)
+    _log_evaluated(prepared, evaluated, scores, judged, config, done, resources)
     return evaluated
 
 
 def _take_over(
-    prepared: Prepared, hit: Hit[Evaluated], ranked: tuple[Trained, ...], done: Done, tools: Tools
+    prepared: Prepared, hit: Hit[Evaluated], ranked: tuple[Trained, ...], done: Done, resources: Resources
 ) -> Evaluated:
     """Say again what was said of the same models; the pictures stay with the run that drew them."""
     source = hit.run
@@ -122,8 +122,8 @@ def _take_over(
         digest = write_record(folder, evaluated.to_json(), EVALUATED_FILE)
         write_done(folder, done.model_copy(update={"cached_from": source.run_id, "cached_at": source.started_at}))
         own = {EVALUATED_KEY: done.key, EVALUATED_DIGEST: digest, EVALUATED_FROM: source.run_id}
-        tools.runs.log(prepared.parent_run_id, metrics=metrics, tags=tags | own)
-        tools.runs.log_folder(prepared.parent_run_id, folder)
+        resources.runs.log(prepared.parent_run_id, metrics=metrics, tags=tags | own)
+        resources.runs.log_folder(prepared.parent_run_id, folder)
     return evaluated
 
 
@@ -149,16 +149,16 @@ def check_gate(gate: GateConfig, scores: dict[str, float]) -> GateResult:
     return GateResult(metric=gate.metric, value=value, threshold=bound, rule=rule, passed=passed, reason=reason)
 
 
-def find_opponent(model: str, winner: Trained, tools: Tools) -> Version | None:
+def find_opponent(model: str, winner: Trained, resources: Resources) -> Version | None:
     """Give the champion; where that is the winner's own model, the one that it was judged against to get there."""
-    champion = tools.models.find_alias(model, CHAMPION)
+    champion = resources.models.find_alias(model, CHAMPION)
     if champion is None or champion.tags.get("waterflow.model_id") != winner.model_id:
         return champion
     parent = champion.tags.get("waterflow.parent_run_id")
-    logged = tools.runs.read_json(parent, EVALUATED_FILE) if parent else None
+    logged = resources.runs.read_json(parent, EVALUATED_FILE) if parent else None
     verdict = Evaluated.from_json(logged).verdict if logged else None
     before = verdict.champion_version if verdict else None
-    return next((entry for entry in tools.models.list_versions(model) if entry.version == before), None)
+    return next((entry for entry in resources.models.list_versions(model) if entry.version == before), None)
 
 
 def _log_evaluated(
@@ -168,7 +168,7 @@ def _log_evaluated(
     judged: "Judged",
     config: PipelineConfig,
     done: Done,
-    tools: Tools,
+    resources: Resources,
 ) -> None:
     from waterflow.reporting.plots import plot_candidates, plot_winner  # matplotlib, needed here alone
     from waterflow.scoring.metrics import confusion
@@ -195,10 +195,10 @@ def _log_evaluated(
         judged.write(folder / "verdict")
         write_done(folder, done)
         digest = write_record(folder, evaluated.to_json(), EVALUATED_FILE)
-        tools.runs.log(
+        resources.runs.log(
             prepared.parent_run_id,
             metrics={f"test_{name}": value for name, value in scores.items()} | judged.verdict.numbers(),
-            tags=tags | judged.tags(tools) | {EVALUATED_KEY: done.key, EVALUATED_DIGEST: digest},
+            tags=tags | judged.tags(resources) | {EVALUATED_KEY: done.key, EVALUATED_DIGEST: digest},
             model_id=winner.model_id,
         )
-        tools.runs.log_folder(prepared.parent_run_id, folder)
+        resources.runs.log_folder(prepared.parent_run_id, folder)

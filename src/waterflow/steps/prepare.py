@@ -23,7 +23,7 @@ from waterflow.lineage.run_provenance import keep_provenance
 from waterflow.provenance.code import GitState, git_state, sha256_of
 from waterflow.records import Blob, Done, Prepared, RunRequest, Share, Window
 from waterflow.reporting.contract_report import breaks_logged
-from waterflow.resources import Tools, lineage_tags, origin_tags, scratch_folder, window_tags
+from waterflow.resources import Resources, lineage_tags, origin_tags, scratch_folder, window_tags
 from waterflow.stores.base import put_file, put_json
 from waterflow.stores.open import copy_object
 from waterflow.tracking.runs import RECORD_DIGEST, RunIdentity, write_record
@@ -31,41 +31,41 @@ from waterflow.tracking.runs import RECORD_DIGEST, RunIdentity, write_record
 logger = logging.getLogger(__name__)
 
 
-def prepare(request: RunRequest, tools: Tools) -> Prepared:
+def prepare(request: RunRequest, resources: Resources) -> Prepared:
     """Read the source, cut it to the window, check and split the rows, and store them by content.
 
     A retry finds the run of its first try, and what that try stored: the source is not read a second time. Another run
     reads it anew, for a source may have moved on; only what follows from the same rows is taken from an earlier one.
     """
-    config = compose_request(request, tools)
+    config = compose_request(request, resources)
     window = window_for(request.window, config)
-    action, setting = preparation(config, window, tools), setting_key(config, tools)
+    action, setting = preparation(config, window, resources), setting_key(config, resources)
     key = key_of(action)
-    if request.force or not was_checked(config.name, setting, tools):
+    if request.force or not was_checked(config.name, setting, resources):
         check_estimators(config)
         check_ready(config.candidates)
-    experiment_id = tools.runs.ensure_experiment(config.name)
-    git = git_state(tools.project.root)
-    opened = tools.runs.open_run(
+    experiment_id = resources.runs.ensure_experiment(config.name)
+    git = git_state(resources.project.root)
+    opened = resources.runs.open_run(
         experiment_id,
         RunIdentity(config.name, request.origin.run_id),
         key,
         name=request.origin.run_id,
-        tags=origin_tags(request.origin, config.name, config, tools, git)
+        tags=origin_tags(request.origin, config.name, config, resources, git)
         | window_tags(window)
         | {SETTING_KEY: setting, "waterflow.force": str(request.force).lower()},
     )
     if opened.record is not None:
         logger.info("prepare was done by an earlier try: run %s", opened.run_id)
         return Prepared.from_json(opened.record)
-    with tools.runs.closing(opened.run_id, success=None), scratch_folder() as folder:
-        with breaks_logged(opened.run_id, tools):
-            frame = read_rows(config, window, tools)
+    with resources.runs.closing(opened.run_id, success=None), scratch_folder() as folder:
+        with breaks_logged(opened.run_id, resources):
+            frame = read_rows(config, window, resources)
         write_parquet(frame, folder / "data.parquet")
-        same = find_same_rows(sha256_of(folder / "data.parquet"), opened.run_id, experiment_id, tools)
-        data = put_file(tools.store, folder / "data.parquet")
-        twin, misses = (None, ()) if request.force else find_twin(same, setting, tools)
-        split, shares = (twin.split, twin.shares) if twin else _split(frame, config, folder, tools)
+        same = find_same_rows(sha256_of(folder / "data.parquet"), opened.run_id, experiment_id, resources)
+        data = put_file(resources.store, folder / "data.parquet")
+        twin, misses = (None, ()) if request.force else find_twin(same, setting, resources)
+        split, shares = (twin.split, twin.shares) if twin else _split(frame, config, folder, resources)
         note = f"the same rows as {same[0]}" if same else ""
         made = action.model_copy(update={"inputs": action.inputs | {"data": data.digest}})
         done = Done(action=made, key=key, forced=request.force, misses=misses, note=note)
@@ -75,7 +75,7 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
             action_key=key,
             experiment_id=experiment_id,
             parent_run_id=opened.run_id,
-            config=put_json(tools.store, config.model_dump(mode="json"), folder),
+            config=put_json(resources.store, config.model_dump(mode="json"), folder),
             data=data,
             split=split,
             window=window,
@@ -86,7 +86,7 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
         )
         leak = twin.leak if twin else _find_leak(frame, folder, config)
         # The record comes last: a retry that finds it does nothing more.
-        _log_prepared(prepared, config, git, leak, done, tools)
+        _log_prepared(prepared, config, git, leak, done, resources)
         if note:
             logger.info("%s", note)
         for share in prepared.shares:
@@ -94,20 +94,24 @@ def prepare(request: RunRequest, tools: Tools) -> Prepared:
     return prepared
 
 
-def compose_request(request: RunRequest, tools: Tools) -> PipelineConfig:
+def compose_request(request: RunRequest, resources: Resources) -> PipelineConfig:
     """Compose the configuration that a request asks for; raises ConfigError on an unknown name.
 
     Its estimators are not looked at yet.
     """
-    overrides = (*request.overrides, *choose_scenario(tools.project, request.pipeline, request.scenario))
-    config = compose_pipeline(tools.project, request.pipeline, overrides, checked=False)
-    choice = choose(config, tools.project, request.strategy, request.candidates)
-    return compose_pipeline(tools.project, request.pipeline, (*overrides, *choice), checked=False) if choice else config
+    overrides = (*request.overrides, *choose_scenario(resources.project, request.pipeline, request.scenario))
+    config = compose_pipeline(resources.project, request.pipeline, overrides, checked=False)
+    choice = choose(config, resources.project, request.strategy, request.candidates)
+    return (
+        compose_pipeline(resources.project, request.pipeline, (*overrides, *choice), checked=False)
+        if choice
+        else config
+    )
 
 
-def read_rows(config: PipelineConfig, window: Window | None, tools: Tools) -> pd.DataFrame:
+def read_rows(config: PipelineConfig, window: Window | None, resources: Resources) -> pd.DataFrame:
     """Read the source, cut it to the window before anything else sees it, check it and order it."""
-    frame = read_source(config.dataset, tools.project, copy_object)
+    frame = read_source(config.dataset, resources.project, copy_object)
     frame = cut_to_window(frame, config.time_column, window, config.label_delay)
     check_contract(frame, config)
     frame = sample_rows(frame, config)
@@ -136,11 +140,13 @@ def window_for(asked: Window | None, config: PipelineConfig) -> Window | None:
     return asked
 
 
-def _split(frame: pd.DataFrame, config: PipelineConfig, folder: Path, tools: Tools) -> tuple[Blob, tuple[Share, ...]]:
+def _split(
+    frame: pd.DataFrame, config: PipelineConfig, folder: Path, resources: Resources
+) -> tuple[Blob, tuple[Share, ...]]:
     split = split_rows(frame, config)
     write_parquet(split, folder / "split.parquet")
     classes = frame[config.target] if config.task == "classification" else None
-    return put_file(tools.store, folder / "split.parquet"), count_shares(split["part"], classes)
+    return put_file(resources.store, folder / "split.parquet"), count_shares(split["part"], classes)
 
 
 def _find_leak(frame: pd.DataFrame, folder: Path, config: PipelineConfig) -> str:
@@ -153,7 +159,7 @@ def _find_leak(frame: pd.DataFrame, folder: Path, config: PipelineConfig) -> str
 
 
 def _log_prepared(
-    prepared: Prepared, config: PipelineConfig, git: GitState, leak: str, done: Done, tools: Tools
+    prepared: Prepared, config: PipelineConfig, git: GitState, leak: str, done: Done, resources: Resources
 ) -> None:
     if leak:
         logger.warning(
@@ -171,21 +177,21 @@ def _log_prepared(
         "rows": prepared.rows,
         **{f"rows_{share.part}": share.rows for share in prepared.shares},
     }
-    tools.runs.log_dataset(
+    resources.runs.log_dataset(
         prepared.parent_run_id,
         name=config.name,
         digest=prepared.data.digest,
-        source=f"{tools.store.uri}/{prepared.data.key}",
+        source=f"{resources.store.uri}/{prepared.data.key}",
         rows=prepared.rows,
         context="all",
     )
     with scratch_folder() as folder:
-        keep_provenance(config, git.commit, git.dirty, tools, folder)
+        keep_provenance(config, git.commit, git.dirty, resources, folder)
         digest = write_record(folder, prepared.to_json())
         write_done(folder, done)
         warned = {LEAK_WARNING: leak} if leak else {}
         source = {f"waterflow.source_{name}": value for name, value in source_facts(config.dataset).items()}
         tags = lineage_tags(prepared) | source | warned | {RECORD_DIGEST: digest}
-        tools.runs.log(prepared.parent_run_id, params=params, tags=tags)
+        resources.runs.log(prepared.parent_run_id, params=params, tags=tags)
         (folder / "waterflow" / "config.json").write_text(config.model_dump_json(indent=2), "utf-8")
-        tools.runs.log_folder(prepared.parent_run_id, folder)
+        resources.runs.log_folder(prepared.parent_run_id, folder)

@@ -9,7 +9,7 @@ from waterflow.promotion.champion_alias import actor_of, dethrone_challenger, pr
 from waterflow.promotion.rules import exclude, weigh
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.records import Approval, Check, Decision, Prepared, Registered, Verdict
-from waterflow.resources import Tools, load_config
+from waterflow.resources import Resources, load_config
 from waterflow.tracking.model_store import CHALLENGER, Version
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,9 @@ ATTEMPTS = 5
 NOTE = "mlflow.note.content"
 
 
-def promote(prepared: Prepared, registered: Registered, tools: Tools, approval: Approval | None = None) -> Registered:
+def promote(
+    prepared: Prepared, registered: Registered, resources: Resources, approval: Approval | None = None
+) -> Registered:
     """Decide on the version that a run registered, write that down, and move the champion's alias if it won.
 
     The row comes first, the alias follows: a retry finds the row, and moves the alias unless that was done. When the
@@ -27,20 +29,20 @@ def promote(prepared: Prepared, registered: Registered, tools: Tools, approval: 
 
     Raises UnreachableError when a server does not answer; the same call finishes the job later.
     """
-    with tools.runs.closing(prepared.parent_run_id):
+    with resources.runs.closing(prepared.parent_run_id):
         if not registered.new:
             logger.info("%s: cached, %s", registered.model, registered.reason)
             return registered
-        config = load_config(prepared, tools)
-        decision = find_or_make(prepared, registered, config, tools, approval)
-        project(config.name, tools)
+        config = load_config(prepared, resources)
+        decision = find_or_make(prepared, registered, config, resources, approval)
+        project(config.name, resources)
         if decision.kind == "reject":
-            dethrone_challenger(config.name, registered.version, tools)
-        _tell(prepared, registered, decision, tools)
+            dethrone_challenger(config.name, registered.version, resources)
+        _tell(prepared, registered, decision, resources)
         logger.info("%s version %d: %s, %s", config.name, registered.version, decision.kind, decision.reason)
         return registered.model_copy(
             update={
-                "aliases": tools.models.aliases_of(config.name, registered.version),
+                "aliases": resources.models.aliases_of(config.name, registered.version),
                 "reason": decision.reason,
                 "decision": decision,
                 "awaits_approval": False,
@@ -49,18 +51,18 @@ def promote(prepared: Prepared, registered: Registered, tools: Tools, approval: 
 
 
 def find_or_make(
-    prepared: Prepared, registered: Registered, config: PipelineConfig, tools: Tools, approval: Approval | None
+    prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources, approval: Approval | None
 ) -> Decision:
     """Give the run's row of the ledger, written now unless an earlier try did.
 
     When another run's decision comes first, the ledger's sequence refuses this one, and all is looked at again.
     """
     for _ in range(ATTEMPTS):
-        earlier = tools.ledger.of_run(config.name, prepared.parent_run_id)
+        earlier = resources.ledger.of_run(config.name, prepared.parent_run_id)
         if earlier is not None:
             return earlier
         try:
-            return _decide(prepared, registered, config, tools, approval)
+            return _decide(prepared, registered, config, resources, approval)
         except LedgerConflict as conflict:
             logger.info("%s", conflict)
     raise LedgerError(
@@ -69,21 +71,21 @@ def find_or_make(
 
 
 def _decide(
-    prepared: Prepared, registered: Registered, config: PipelineConfig, tools: Tools, approval: Approval | None
+    prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources, approval: Approval | None
 ) -> Decision:
-    head = settle(config.name, tools)
-    champion = tools.models.get_version(config.name, head.to_version) if head and head.to_version else None
+    head = settle(config.name, resources)
+    champion = resources.models.get_version(config.name, head.to_version) if head and head.to_version else None
     evaluated, verdict = registered.evaluated, registered.evaluated.verdict
     shown_champion = verdict.champion_version if verdict else None
-    past = rolled_back(tools.ledger.entries(config.name))
-    outcome = exclude(prepared, evaluated, config, champion, past, tools)
+    past = rolled_back(resources.ledger.entries(config.name))
+    outcome = exclude(prepared, evaluated, config, champion, past, resources)
     if outcome is None:
-        verdict = fresh_verdict(prepared, registered, config, champion, tools)
-        checks = registered.checks or late_checks(prepared, registered, verdict, config, tools)
+        verdict = fresh_verdict(prepared, registered, config, champion, resources)
+        checks = registered.checks or late_checks(prepared, registered, verdict, config, resources)
         outcome = weigh(config, verdict, checks, shown_champion, approval)
     kind, reason = outcome
     before = head.to_version if head else None
-    return tools.ledger.append(
+    return resources.ledger.append(
         head,
         model=config.name,
         kind=kind,
@@ -99,7 +101,7 @@ def _decide(
 
 
 def fresh_verdict(
-    prepared: Prepared, registered: Registered, config: PipelineConfig, champion: Version | None, tools: Tools
+    prepared: Prepared, registered: Registered, config: PipelineConfig, champion: Version | None, resources: Resources
 ) -> Verdict:
     """Give the run's verdict, reached again if the champion is another one than it was about."""
     verdict, present = registered.evaluated.verdict, champion.version if champion else None
@@ -109,28 +111,28 @@ def fresh_verdict(
 
     place = "verdict_against_baseline" if present is None else f"verdict_against_{present}"
     logger.info("champion is %s by now: judging again", "nobody" if present is None else f"version {present}")
-    return judge(prepared, config, registered.evaluated.ranked, champion, tools, place=place)
+    return judge(prepared, config, registered.evaluated.ranked, champion, resources, place=place)
 
 
 def late_checks(
-    prepared: Prepared, registered: Registered, verdict: Verdict, config: PipelineConfig, tools: Tools
+    prepared: Prepared, registered: Registered, verdict: Verdict, config: PipelineConfig, resources: Resources
 ) -> tuple[Check, ...]:
     """Check a version that had no reason to be checked before its verdict was reached again."""
     if verdict.outcome != "promote":
         return ()
-    tools.models.set_alias(config.name, CHALLENGER, registered.version)
+    resources.models.set_alias(config.name, CHALLENGER, registered.version)
     evaluated = registered.evaluated.model_copy(update={"verdict": verdict})
     with serving_process() as process:
-        return check_version(process, registered.version, prepared, evaluated, config, tools)
+        return check_version(process, registered.version, prepared, evaluated, config, resources)
 
 
-def _tell(prepared: Prepared, registered: Registered, decision: Decision, tools: Tools) -> None:
+def _tell(prepared: Prepared, registered: Registered, decision: Decision, resources: Resources) -> None:
     """Say the decision where people look: tags of run and version, and the run's note."""
     words = f"{decision.kind}: {decision.reason}"
     tags = {"waterflow.decision": words, "waterflow.ledger_sequence": str(decision.sequence)}
     verdict = decision.verdict
     judged = {"waterflow.verdict": verdict.outcome, "waterflow.verdict_reason": verdict.reason} if verdict else {}
-    tools.models.tag_version(registered.model, registered.version, tags | judged)
-    note = tools.runs.tags_of(prepared.parent_run_id).get(NOTE, "").partition("\n\nDecision")[0]
+    resources.models.tag_version(registered.model, registered.version, tags | judged)
+    note = resources.runs.tags_of(prepared.parent_run_id).get(NOTE, "").partition("\n\nDecision")[0]
     told = f"{note}\n\nDecision {decision.sequence} of the ledger, by {decision.actor}: {words}."
-    tools.runs.log(prepared.parent_run_id, tags={**tags, NOTE: told})
+    resources.runs.log(prepared.parent_run_id, tags={**tags, NOTE: told})

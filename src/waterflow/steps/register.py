@@ -10,48 +10,48 @@ from waterflow.promotion.duplicates import find_known, is_settled, log_registrat
 from waterflow.promotion.rules import ACTION_KEY, READ_AT, exclude
 from waterflow.promotion.staging import STAGING_FILE, check_version, first_failure, serving_process
 from waterflow.records import Check, Evaluated, Prepared, Registered
-from waterflow.resources import Tools, lineage_tags, load_config
+from waterflow.resources import Resources, lineage_tags, load_config
 from waterflow.tracking.model_store import CHALLENGER, CHAMPION
 
 logger = logging.getLogger(__name__)
 
 
-def register(prepared: Prepared, evaluated: Evaluated, tools: Tools) -> Registered:
+def register(prepared: Prepared, evaluated: Evaluated, resources: Resources) -> Registered:
     """Make the winner a version of the pipeline's registered model.
 
     One whose verdict is `promote`, and that nothing else keeps from the champion's place, gets the alias challenger
     and is checked as it would be served. Repeating it changes nothing; the run stays open for `promote`. A model that
     is a version already gets no second one; where nothing is left to decide about it either, `new` is False.
     """
-    with tools.runs.closing(prepared.parent_run_id, success=None):
-        config = load_config(prepared, tools)
-        known = find_known(prepared, evaluated, config.name, tools)
+    with resources.runs.closing(prepared.parent_run_id, success=None):
+        config = load_config(prepared, resources)
+        known = find_known(prepared, evaluated, config.name, resources)
         # The champion's own model needs no look into the ledger, and most runs without news end here.
         reigns = known is not None and CHAMPION in known.aliases
-        reason = None if reigns else find_obstacle(prepared, evaluated, config, tools)
-        if known is not None and not prepared.force and is_settled(known, evaluated, reason, tools):
-            registered = say_nothing_new(prepared, evaluated, config, known, tools)
+        reason = None if reigns else find_obstacle(prepared, evaluated, config, resources)
+        if known is not None and not prepared.force and is_settled(known, evaluated, reason, resources):
+            registered = say_nothing_new(prepared, evaluated, config, known, resources)
         else:
-            registered = _register(prepared, evaluated, config, reason, tools)
-        log_registration(prepared, registered, config, tools)
+            registered = _register(prepared, evaluated, config, reason, resources)
+        log_registration(prepared, registered, config, resources)
         return registered
 
 
 def _register(
-    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, reason: str | None, tools: Tools
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, reason: str | None, resources: Resources
 ) -> Registered:
     if reason is None:
-        version, checks = register_and_stage(prepared, evaluated, config, tools)
+        version, checks = register_and_stage(prepared, evaluated, config, resources)
         reason = first_failure(checks) or (evaluated.verdict.reason if evaluated.verdict else "")
     else:
-        version, checks = make_version(prepared, evaluated, config, tools), ()
+        version, checks = make_version(prepared, evaluated, config, resources), ()
     logger.info("%s version %d: %s", config.name, version, reason)
-    _tell(prepared, evaluated, config, version, tools)
-    log_lineage(config.name, version, prepared.parent_run_id, tools)
+    _tell(prepared, evaluated, config, version, resources)
+    log_lineage(config.name, version, prepared.parent_run_id, resources)
     return Registered(
         model=config.name,
         version=version,
-        aliases=tools.models.aliases_of(config.name, version),
+        aliases=resources.models.aliases_of(config.name, version),
         reason=reason,
         evaluated=evaluated,
         shown_metrics=config.shown_metrics,
@@ -62,11 +62,11 @@ def _register(
     )
 
 
-def find_obstacle(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools) -> str | None:
+def find_obstacle(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources) -> str | None:
     """Say what keeps the winner from becoming a challenger, as things stand now; None when nothing does."""
-    champion = tools.models.find_alias(config.name, CHAMPION)
-    past = rolled_back(tools.ledger.entries(config.name))
-    outcome = exclude(prepared, evaluated, config, champion, past, tools)
+    champion = resources.models.find_alias(config.name, CHAMPION)
+    past = rolled_back(resources.ledger.entries(config.name))
+    outcome = exclude(prepared, evaluated, config, champion, past, resources)
     if outcome is not None:
         return outcome[1]
     verdict = evaluated.verdict
@@ -74,25 +74,25 @@ def find_obstacle(prepared: Prepared, evaluated: Evaluated, config: PipelineConf
 
 
 def register_and_stage(
-    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
 ) -> tuple[int, tuple[Check, ...]]:
     """Make the version, let it be challenger, and check it; a retry finds the checks of the first try."""
-    logged = tools.runs.read_json(prepared.parent_run_id, STAGING_FILE)
+    logged = resources.runs.read_json(prepared.parent_run_id, STAGING_FILE)
     if logged is not None:
-        version = make_version(prepared, evaluated, config, tools)
+        version = make_version(prepared, evaluated, config, resources)
         return version, tuple(Check.from_json(check) for check in logged["checks"])
     with serving_process() as process:  # it imports while the version is made
-        version = make_version(prepared, evaluated, config, tools)
-        tools.models.set_alias(config.name, CHALLENGER, version)
-        return version, check_version(process, version, prepared, evaluated, config, tools)
+        version = make_version(prepared, evaluated, config, resources)
+        resources.models.set_alias(config.name, CHALLENGER, version)
+        return version, check_version(process, version, prepared, evaluated, config, resources)
 
 
-def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, tools: Tools) -> int:
+def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources) -> int:
     """Register the winner with its card, and with the tags by which it can be traced; again, it finds the version."""
     from waterflow.reporting.model_card import model_card
 
     winner = evaluated.winner
-    existing = tools.models.find_by_model(config.name, winner.model_id)
+    existing = resources.models.find_by_model(config.name, winner.model_id)
     if existing is not None:
         return existing.version
     tags = lineage_tags(prepared) | {
@@ -102,27 +102,27 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
         "waterflow.strategy": config.strategy.name,
         "waterflow.model_id": winner.model_id,
         ACTION_KEY: winner.action_key,
-        READ_AT: tools.runs.started_at(prepared.parent_run_id).isoformat(),
+        READ_AT: resources.runs.started_at(prepared.parent_run_id).isoformat(),
         **{f"metric.{name}": f"{evaluated.holdout_metrics[name]:.6g}" for name in _shown(evaluated, config)},
     }
     if evaluated.verdict is not None:
         tags |= {"waterflow.verdict": evaluated.verdict.outcome, "waterflow.verdict_reason": evaluated.verdict.reason}
     links = {
-        "Airflow run": dag_run_url(prepared.origin, tools.profile) or prepared.origin.run_id,
+        "Airflow run": dag_run_url(prepared.origin, resources.profile) or prepared.origin.run_id,
         "MLflow run": prepared.parent_run_id,
         "Run of the candidate": winner.run_id,
         "Data": prepared.data.digest,
         "Configuration": prepared.config.digest,
     }
     card = model_card(config, prepared, evaluated, links)
-    return tools.models.register(config.name, winner.model_id, winner.run_id, description=card, tags=tags)
+    return resources.models.register(config.name, winner.model_id, winner.run_id, description=card, tags=tags)
 
 
 def _shown(evaluated: Evaluated, config: PipelineConfig) -> list[str]:
     return [name for name in config.shown_metrics if name in evaluated.holdout_metrics]
 
 
-def _tell(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, version: int, tools: Tools) -> None:
+def _tell(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, version: int, resources: Resources) -> None:
     """Tag the run with its version, and sum it up in its note."""
     shown = ", ".join(f"{name} {evaluated.holdout_metrics[name]:.4f}" for name in _shown(evaluated, config))
     lines = [
@@ -132,8 +132,8 @@ def _tell(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, vers
     ]
     if evaluated.missing:
         lines.append(f"Not trained: {', '.join(evaluated.missing)}.")
-    url = dag_run_url(prepared.origin, tools.profile)
+    url = dag_run_url(prepared.origin, resources.profile)
     if url:
         lines.append(f"[Open the Airflow run]({url})")
     tags = {"waterflow.registered": f"{config.name}/{version}", "mlflow.note.content": "\n\n".join(lines)}
-    tools.runs.log(prepared.parent_run_id, tags=tags)
+    resources.runs.log(prepared.parent_run_id, tags=tags)

@@ -10,7 +10,7 @@ from waterflow.errors import ConfigError
 from waterflow.provenance.code import model_requirements
 from waterflow.records import Done, Origin, Prepared, ScoredOn, Trained
 from waterflow.resources import (
-    Tools,
+    Resources,
     count_threads,
     lineage_tags,
     load_config,
@@ -37,55 +37,55 @@ COPIED = (
 )
 
 
-def train(prepared: Prepared, candidate: str, origin: Origin, tools: Tools) -> Trained:
+def train(prepared: Prepared, candidate: str, origin: Origin, resources: Resources) -> Trained:
     """Fit one candidate in its nested MLflow run; `origin` tells the try.
 
     What an earlier try of this run has finished is returned untouched. What another run has made of the same inputs is
     used again, once its record and its model's files were verified, unless the run is forced. Raises FitError when
     the fit fails or the main metric is undefined for it; the run is then FAILED and says why.
     """
-    config = load_config(prepared, tools)
+    config = load_config(prepared, resources)
     if candidate not in config.candidates:
         raise ConfigError(f"candidate: {candidate!r} was not prepared; valid: {', '.join(config.candidates)}")
-    action = fitting(prepared, config, candidate, tools)
+    action = fitting(prepared, config, candidate, resources)
     key = key_of(action)
-    opened = tools.runs.open_run(
+    opened = resources.runs.open_run(
         prepared.experiment_id,
         RunIdentity(prepared.pipeline, prepared.origin.run_id, candidate),
         key,
         name=candidate,
-        tags=origin_tags(origin, prepared.pipeline, config, tools)
+        tags=origin_tags(origin, prepared.pipeline, config, resources)
         | lineage_tags(prepared)
         | {"waterflow.candidate": candidate},
         parent_run_id=prepared.parent_run_id,
     )
-    with tools.runs.closing(opened.run_id):
+    with resources.runs.closing(opened.run_id):
         if opened.record is not None:
             logger.info("%s was trained by an earlier try: run %s", candidate, opened.run_id)
             return Trained.from_json(opened.record)
-        found = Lookup[Trained](None) if prepared.force else find_trained(prepared, key, config.metrics.main, tools)
+        found = Lookup[Trained](None) if prepared.force else find_trained(prepared, key, config.metrics.main, resources)
         done = Done(action=action, key=key, forced=prepared.force, misses=found.misses)
         if found.hit is not None:
             logger.info("%s: cached, nothing is fitted; %s has this model", candidate, found.hit.run)
-            return _log_cached(prepared, found.hit, opened.run_id, done, tools)
-        return _fit(prepared, config, opened.run_id, done, tools)
+            return _log_cached(prepared, found.hit, opened.run_id, done, resources)
+        return _fit(prepared, config, opened.run_id, done, resources)
 
 
-def _fit(prepared: Prepared, config: PipelineConfig, run_id: str, done: Done, tools: Tools) -> Trained:
+def _fit(prepared: Prepared, config: PipelineConfig, run_id: str, done: Done, resources: Resources) -> Trained:
     from waterflow.training.candidate import Setting, judge_candidate
 
     part: ScoredOn = config.strategy.select_on
     candidate = done.action.subject
-    rows = load_rows(prepared, config, tools, ("train",) if part == "folds" else ("train", part))
+    rows = load_rows(prepared, config, resources, ("train",) if part == "folds" else ("train", part))
     logger.info("fitting %s on %d rows", candidate, len(rows["train"].target))
-    setting = Setting(tools.profile.find_database, _study_of(prepared, done), count_threads())
+    setting = Setting(resources.profile.find_database, _study_of(prepared, done), count_threads())
     judged = judge_candidate(config, candidate, rows, setting)
-    trained = _log_judged(prepared, config, run_id, done, judged, rows["train"], tools)
+    trained = _log_judged(prepared, config, run_id, done, judged, rows["train"], resources)
     logger.info("%s: %s %.4f %s", candidate, config.metrics.main, judged.scores[config.metrics.main], trained.where)
     return trained
 
 
-def _log_cached(prepared: Prepared, hit: Hit[Trained], run_id: str, done: Done, tools: Tools) -> Trained:
+def _log_cached(prepared: Prepared, hit: Hit[Trained], run_id: str, done: Done, resources: Resources) -> Trained:
     """Copy what compares runs in MLflow; the model stays with the run that fitted it."""
     source = hit.run
     trained = hit.record.model_copy(
@@ -95,7 +95,7 @@ def _log_cached(prepared: Prepared, hit: Hit[Trained], run_id: str, done: Done, 
     with scratch_folder() as folder:
         digest = write_record(folder, trained.to_json())
         write_done(folder, done.model_copy(update={"cached_from": source.run_id, "cached_at": source.started_at}))
-        tools.runs.log(
+        resources.runs.log(
             run_id,
             params=source.params,
             metrics=source.metrics,
@@ -104,21 +104,21 @@ def _log_cached(prepared: Prepared, hit: Hit[Trained], run_id: str, done: Done, 
                 "waterflow.cached": "true",
                 CACHED_FROM: source.run_id,
                 RECORD_DIGEST: digest,
-                "mlflow.note.content": note_of(source, prepared.experiment_id, "it was fitted", tools),
+                "mlflow.note.content": note_of(source, prepared.experiment_id, "it was fitted", resources),
             },
         )
         rows = next(share.rows for share in prepared.shares if share.part == "train")
-        _log_dataset(prepared, run_id, rows, tools, trained.model_id)
-        tools.runs.log_folder(run_id, folder)
+        _log_dataset(prepared, run_id, rows, resources, trained.model_id)
+        resources.runs.log_folder(run_id, folder)
     return trained
 
 
-def _log_dataset(prepared: Prepared, run_id: str, rows: int, tools: Tools, model_id: str | None = None) -> None:
-    tools.runs.log_dataset(
+def _log_dataset(prepared: Prepared, run_id: str, rows: int, resources: Resources, model_id: str | None = None) -> None:
+    resources.runs.log_dataset(
         run_id,
         name=prepared.pipeline,
         digest=prepared.data.digest,
-        source=f"{tools.store.uri}/{prepared.data.key}",
+        source=f"{resources.store.uri}/{prepared.data.key}",
         rows=rows,
         context="train",
         model_id=model_id,
@@ -137,7 +137,7 @@ def _log_judged(
     done: Done,
     judged: "Judged",
     train_rows: "Rows",
-    tools: Tools,
+    resources: Resources,
 ) -> Trained:
     from waterflow.estimators.label_encoded import bare
     from waterflow.reporting.tuning_report import write_trials
@@ -145,13 +145,13 @@ def _log_judged(
 
     candidate = done.action.subject
     fitted, part, chosen = judged.fitted, config.strategy.select_on, config.candidates[candidate]
-    model = tools.models.log_model(
+    model = resources.models.log_model(
         fitted.pipeline,
         experiment_id=prepared.experiment_id,
         run_id=run_id,
         name=candidate,
         example=train_rows.features.head(EXAMPLE_ROWS),
-        requirements=model_requirements(tools.project.lock_file, chosen.estimator),
+        requirements=model_requirements(resources.project.lock_file, chosen.estimator),
         tags={"waterflow.pipeline": prepared.pipeline, "waterflow.data_digest": prepared.data.digest},
     )
     estimator = bare(fitted.pipeline.named_steps["model"])
@@ -179,15 +179,15 @@ def _log_judged(
             write_json(folder / f"confusion_matrix_{part}.json", confusion(judged.predicted))
         if judged.tuned is not None:
             write_trials(folder / "tuning", judged.tuned, config.metrics.main)
-        tools.runs.log(
+        resources.runs.log(
             run_id,
             params={"estimator": chosen.estimator, **estimator.get_params(deep=False)},
             metrics=metrics | {"fit_seconds": fitted.fit_seconds},
             tags=tags | {RECORD_DIGEST: digest} | _notes(judged, candidate),
             model_id=model.model_id,
         )
-        _log_dataset(prepared, run_id, len(train_rows.target), tools)
-        tools.runs.log_folder(run_id, folder)
+        _log_dataset(prepared, run_id, len(train_rows.target), resources)
+        resources.runs.log_folder(run_id, folder)
     return trained
 
 

@@ -14,7 +14,7 @@ from waterflow.caching.keys import fitting, judgement, key_of
 from waterflow.datasets.loaders import iris
 from waterflow.promotion import holdout as judging
 from waterflow.records import Blob, Evaluated, Prepared, Trained
-from waterflow.resources import Tools, load_config
+from waterflow.resources import Resources, load_config
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.train import train
@@ -86,54 +86,54 @@ class _Nothing:
         path.touch()
 
 
-def trained(name: str, tools: Tools, run_id: str, **request: Any) -> tuple[Prepared, list[Trained]]:
+def trained(name: str, resources: Resources, run_id: str, **request: Any) -> tuple[Prepared, list[Trained]]:
     """Run the first two steps."""
-    prepared = prepare(request_of(name, run_id, **request), tools)
-    return prepared, [train(prepared, candidate, prepared.origin, tools) for candidate in prepared.candidates]
+    prepared = prepare(request_of(name, run_id, **request), resources)
+    return prepared, [train(prepared, candidate, prepared.origin, resources) for candidate in prepared.candidates]
 
 
-def evaluated(name: str, tools: Tools, run_id: str, **request: Any) -> tuple[Prepared, Evaluated]:
+def evaluated(name: str, resources: Resources, run_id: str, **request: Any) -> tuple[Prepared, Evaluated]:
     """Run the first three steps."""
-    prepared, fitted = trained(name, tools, run_id, **request)
-    return prepared, evaluate(prepared, fitted, tools)
+    prepared, fitted = trained(name, resources, run_id, **request)
+    return prepared, evaluate(prepared, fitted, resources)
 
 
-def artifact(run_id: str, path: str, tools: Tools) -> Path:
+def artifact(run_id: str, path: str, resources: Resources) -> Path:
     """Find a run's artifact on the disk."""
-    return Path(urlsplit(tools.runs.client.get_run(run_id).info.artifact_uri).path) / path
+    return Path(urlsplit(resources.runs.client.get_run(run_id).info.artifact_uri).path) / path
 
 
-def model_file(model_id: str, name: str, tools: Tools) -> Path:
+def model_file(model_id: str, name: str, resources: Resources) -> Path:
     """Find a file of a logged model on the disk."""
-    return Path(urlsplit(tools.runs.client.get_logged_model(model_id).artifact_location).path) / name
+    return Path(urlsplit(resources.runs.client.get_logged_model(model_id).artifact_location).path) / name
 
 
-def stored(blob: Blob, tools: Tools) -> Path:
+def stored(blob: Blob, resources: Resources) -> Path:
     """Find a blob on the disk."""
-    return Path(urlsplit(tools.store.uri).path) / blob.key
+    return Path(urlsplit(resources.store.uri).path) / blob.key
 
 
 # Fitted or not
 
 
-def test_an_unchanged_pipeline_fits_nothing(tools: Tools, pipeline: Writer, fits: list[str]) -> None:
+def test_an_unchanged_pipeline_fits_nothing(resources: Resources, pipeline: Writer, fits: list[str]) -> None:
     """Another run has its own nested run, with the same scores and the first run's model."""
     name = pipeline()
-    _, (first,) = trained(name, tools, "one")
-    _, (second,) = trained(name, tools, "two")
+    _, (first,) = trained(name, resources, "one")
+    _, (second,) = trained(name, resources, "two")
     assert fits == ["GaussianNB"]
     assert second.run_id != first.run_id
     assert (second.model_id, second.metrics, second.cached_from) == (first.model_id, first.metrics, first.run_id)
-    _, (third,) = trained(name, tools, "three")
+    _, (third,) = trained(name, resources, "three")
     assert third.cached_from == first.run_id, "a copy is no source of copies"
 
 
-def test_a_cached_run_can_be_compared_in_mlflow(tools: Tools, pipeline: Writer) -> None:
+def test_a_cached_run_can_be_compared_in_mlflow(resources: Resources, pipeline: Writer) -> None:
     """It has the metrics and parameters of the fit, says whose they are, and is FINISHED."""
     name = pipeline()
-    _, (first,) = trained(name, tools, "one")
-    _, (second,) = trained(name, tools, "two")
-    before, after = (tools.runs.client.get_run(entry.run_id) for entry in (first, second))
+    _, (first,) = trained(name, resources, "one")
+    _, (second,) = trained(name, resources, "two")
+    before, after = (resources.runs.client.get_run(entry.run_id) for entry in (first, second))
     assert after.data.metrics == before.data.metrics
     assert after.data.params == before.data.params
     assert after.data.tags["waterflow.cached"] == "true"
@@ -144,22 +144,22 @@ def test_a_cached_run_can_be_compared_in_mlflow(tools: Tools, pipeline: Writer) 
     assert [entry.model_id for entry in after.inputs.model_inputs] == [first.model_id]
 
 
-def test_a_retry_of_a_cached_candidate_changes_nothing(tools: Tools, pipeline: Writer) -> None:
+def test_a_retry_of_a_cached_candidate_changes_nothing(resources: Resources, pipeline: Writer) -> None:
     """And never takes the model away from the run that fitted it."""
     name = pipeline()
-    trained(name, tools, "one")
-    _, (second,) = trained(name, tools, "two")
-    tools.runs.client.update_run(second.run_id, status="RUNNING")
-    gone(artifact(second.run_id, RECORD_FILE, tools))
-    _, (again,) = trained(name, tools, "two")
+    trained(name, resources, "one")
+    _, (second,) = trained(name, resources, "two")
+    resources.runs.client.update_run(second.run_id, status="RUNNING")
+    gone(artifact(second.run_id, RECORD_FILE, resources))
+    _, (again,) = trained(name, resources, "two")
     assert again == second
-    tools.models.verify(again.model_id)
+    resources.models.verify(again.model_id)
 
 
-def test_a_new_candidate_is_fitted_alone(tools: Tools, pipeline: Writer, fits: list[str]) -> None:
+def test_a_new_candidate_is_fitted_alone(resources: Resources, pipeline: Writer, fits: list[str]) -> None:
     """The one that was there is not fitted again."""
-    trained(pipeline(**candidates(nb=GAUSS)), tools, "one")
-    trained(pipeline(**candidates(nb=GAUSS, flags=BERNOULLI)), tools, "two")
+    trained(pipeline(**candidates(nb=GAUSS)), resources, "one")
+    trained(pipeline(**candidates(nb=GAUSS, flags=BERNOULLI)), resources, "two")
     assert fits == ["GaussianNB", "BernoulliNB"]
 
 
@@ -174,52 +174,52 @@ def test_a_new_candidate_is_fitted_alone(tools: Tools, pipeline: Writer, fits: l
     ids=["gate", "metric", "evidence", "words"],
 )
 def test_what_decides_no_fit_fits_nothing(
-    tools: Tools, pipeline: Writer, fits: list[str], changes: dict[str, Any]
+    resources: Resources, pipeline: Writer, fits: list[str], changes: dict[str, Any]
 ) -> None:
     """How models are judged and described is no part of a fit."""
-    trained(pipeline(), tools, "one")
-    trained(pipeline(**changes), tools, "two")
+    trained(pipeline(), resources, "one")
+    trained(pipeline(**changes), resources, "two")
     assert fits == ["GaussianNB"]
 
 
-def test_other_rows_are_fitted(tools: Tools, pipeline: Writer, fits: list[str]) -> None:
+def test_other_rows_are_fitted(resources: Resources, pipeline: Writer, fits: list[str]) -> None:
     """And back on the first rows nothing is."""
     name = pipeline(dataset={"kind": "csv", "path": f"data/{id(fits)}.csv"})
     for run_id, rows in (("one", iris()), ("two", iris().iloc[:-1]), ("three", iris())):
-        write_rows(tools.project, rows, f"{id(fits)}.csv")
-        trained(name, tools, run_id)
+        write_rows(resources.project, rows, f"{id(fits)}.csv")
+        trained(name, resources, run_id)
     assert fits == ["GaussianNB", "GaussianNB"]
 
 
-def test_a_forced_run_fits_everything(tools: Tools, pipeline: Writer, fits: list[str]) -> None:
+def test_a_forced_run_fits_everything(resources: Resources, pipeline: Writer, fits: list[str]) -> None:
     """A retry of it still finds what it has made itself, and later runs use the newest fit."""
     name = pipeline()
-    trained(name, tools, "one")
-    _, (second,) = trained(name, tools, "two", force=True)
-    assert trained(name, tools, "two", force=True)[1] == [second]
-    _, (third,) = trained(name, tools, "three")
+    trained(name, resources, "one")
+    _, (second,) = trained(name, resources, "two", force=True)
+    assert trained(name, resources, "two", force=True)[1] == [second]
+    _, (third,) = trained(name, resources, "three")
     assert len(fits) == 2
     assert third.cached_from == second.run_id
 
 
-def test_a_metric_that_a_cached_fit_lacks_is_found_out(tools: Tools, pipeline: Writer) -> None:
+def test_a_metric_that_a_cached_fit_lacks_is_found_out(resources: Resources, pipeline: Writer) -> None:
     """As main metric it makes the candidate fail, whether or not it was fitted before."""
     from support.projects import message_of
 
     from waterflow.errors import FitError
 
     svc = candidates(svc="sklearn.svm.SVC", nb=GAUSS)
-    trained(pipeline(**svc), tools, "one")
-    prepared = prepare(request_of(pipeline(**svc, metrics={"main": "log_loss"}), "two"), tools)
-    assert "log_loss" in message_of(lambda: train(prepared, "svc", prepared.origin, tools), FitError)
-    assert train(prepared, "nb", prepared.origin, tools).cached_from is not None
+    trained(pipeline(**svc), resources, "one")
+    prepared = prepare(request_of(pipeline(**svc, metrics={"main": "log_loss"}), "two"), resources)
+    assert "log_loss" in message_of(lambda: train(prepared, "svc", prepared.origin, resources), FitError)
+    assert train(prepared, "nb", prepared.origin, resources).cached_from is not None
 
 
 # The user's own code
 
 
 def test_an_edited_helper_of_an_own_estimator_refits(
-    tools: Tools, pipeline: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    resources: Resources, pipeline: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An edit of a module that its module imports is an edit of the estimator; one beside it is none."""
     import importlib
@@ -237,20 +237,20 @@ def test_an_edited_helper_of_an_own_estimator_refits(
     monkeypatch.syspath_prepend(tmp_path)
     counts = importlib.import_module("cache_helper").FITS
     name = pipeline(**candidates(own="cache_own.Counting"))
-    trained(name, tools, "one")
+    trained(name, resources, "one")
     stranger.write_text("VALUE = 1\n")
-    trained(name, tools, "two")
+    trained(name, resources, "two")
     assert len(counts) == 1
     helper.write_text("FITS = []\nVALUE = 2\n")
-    trained(name, tools, "three")
+    trained(name, resources, "three")
     assert len(counts) == 2
 
 
-def test_judging_is_no_part_of_a_fit(tools: Tools, pipeline: Writer) -> None:
+def test_judging_is_no_part_of_a_fit(resources: Resources, pipeline: Writer) -> None:
     """No module that only judges, draws or tracks enters the key of a fit; what loads the rows does."""
-    prepared = prepare(request_of(pipeline()), tools)
-    config = load_config(prepared, tools)
-    code = fitting(prepared, config, "gaussian_nb", tools).code
+    prepared = prepare(request_of(pipeline()), resources)
+    config = load_config(prepared, resources)
+    code = fitting(prepared, config, "gaussian_nb", resources).code
     for word in ("evaluate", "judge", "verdict", "report", "plots", "comparison", "tracking", "ledger"):
         assert not [name for name in code if word in name]
     assert {"waterflow.training.fitting", "waterflow.training.candidate", "waterflow.data.canonical"} <= set(code)
@@ -258,15 +258,15 @@ def test_judging_is_no_part_of_a_fit(tools: Tools, pipeline: Writer) -> None:
 
 @pytest.mark.parametrize("threads", ["1", "8"])
 def test_threads_count_where_they_decide(
-    tools: Tools, pipeline: Writer, monkeypatch: pytest.MonkeyPatch, threads: str
+    resources: Resources, pipeline: Writer, monkeypatch: pytest.MonkeyPatch, threads: str
 ) -> None:
     """For a search and for estimators that are not scikit-learn's."""
     monkeypatch.setenv("WATERFLOW_THREADS", threads)
-    prepared = prepare(request_of(pipeline()), tools).model_copy(update={"rows": 100_000})
+    prepared = prepare(request_of(pipeline()), resources).model_copy(update={"rows": 100_000})
     listed = {"nb": {"estimator": GAUSS}, "boosted": {"estimator": "xgboost.XGBClassifier"}}
     config = config_of(candidates=listed)
-    assert "threads" not in fitting(prepared, config, "nb", tools).inputs
-    assert fitting(prepared, config, "boosted", tools).inputs["threads"] == threads
+    assert "threads" not in fitting(prepared, config, "nb", resources).inputs
+    assert fitting(prepared, config, "boosted", resources).inputs["threads"] == threads
 
 
 # Objects that are not what they were
@@ -274,7 +274,7 @@ def test_threads_count_where_they_decide(
 
 @DAMAGES
 def test_a_damaged_record_is_a_miss(
-    tools: Tools,
+    resources: Resources,
     pipeline: Writer,
     fits: list[str],
     caplog: pytest.LogCaptureFixture,
@@ -282,9 +282,9 @@ def test_a_damaged_record_is_a_miss(
 ) -> None:
     """It is fitted again, with a warning that says why, to the same result."""
     name = pipeline()
-    _, (first,) = trained(name, tools, "one")
-    damage(artifact(first.run_id, RECORD_FILE, tools))
-    _, (second,) = trained(name, tools, "two")
+    _, (first,) = trained(name, resources, "one")
+    damage(artifact(first.run_id, RECORD_FILE, resources))
+    _, (second,) = trained(name, resources, "two")
     assert len(fits) == 2
     assert (second.metrics, second.cached_from) == (first.metrics, None)
     assert second.model_id != first.model_id
@@ -296,7 +296,7 @@ def test_a_damaged_record_is_a_miss(
     ("damage", "file"), [(gone, "model.pkl"), (truncated, "model.pkl"), (altered, "model.pkl"), (altered, "MLmodel")]
 )
 def test_a_damaged_model_is_a_miss(
-    tools: Tools,
+    resources: Resources,
     pipeline: Writer,
     fits: list[str],
     caplog: pytest.LogCaptureFixture,
@@ -305,24 +305,24 @@ def test_a_damaged_model_is_a_miss(
 ) -> None:
     """Whichever of its files it is."""
     name = pipeline()
-    _, (first,) = trained(name, tools, "one")
-    damage(model_file(first.model_id, file, tools))
-    _, (second,) = trained(name, tools, "two")
+    _, (first,) = trained(name, resources, "one")
+    damage(model_file(first.model_id, file, resources))
+    _, (second,) = trained(name, resources, "two")
     assert len(fits) == 2
     assert (second.metrics, second.cached_from) == (first.metrics, None)
     assert f"model {first.model_id}" in caplog.text
-    tools.models.verify(second.model_id)
+    resources.models.verify(second.model_id)
 
 
-def test_a_deleted_model_or_run_is_a_miss(tools: Tools, pipeline: Writer, fits: list[str]) -> None:
+def test_a_deleted_model_or_run_is_a_miss(resources: Resources, pipeline: Writer, fits: list[str]) -> None:
     """As somebody may do in MLflow's UI."""
     name = pipeline()
-    _, (first,) = trained(name, tools, "one")
-    tools.runs.client.delete_logged_model(first.model_id)
-    _, (second,) = trained(name, tools, "two")
+    _, (first,) = trained(name, resources, "one")
+    resources.runs.client.delete_logged_model(first.model_id)
+    _, (second,) = trained(name, resources, "two")
     assert second.cached_from is None
-    tools.runs.client.delete_run(second.run_id)
-    _, (third,) = trained(name, tools, "three")
+    resources.runs.client.delete_run(second.run_id)
+    _, (third,) = trained(name, resources, "three")
     assert third.cached_from is None
     assert len(fits) == 3
 
@@ -330,7 +330,7 @@ def test_a_deleted_model_or_run_is_a_miss(tools: Tools, pipeline: Writer, fits: 
 @DAMAGES
 @pytest.mark.parametrize("part", ["data", "split"])
 def test_damaged_rows_are_made_good(
-    tools: Tools,
+    resources: Resources,
     pipeline: Writer,
     fits: list[str],
     caplog: pytest.LogCaptureFixture,
@@ -339,12 +339,12 @@ def test_damaged_rows_are_made_good(
 ) -> None:
     """They are written anew, with a warning, and what was fitted on them still counts."""
     name = pipeline(split={"kind": "stratified", "seed": 11})
-    first, _ = trained(name, tools, "one")
+    first, _ = trained(name, resources, "one")
     blob = getattr(first, part)
-    damage(stored(blob, tools))
-    second, _ = trained(name, tools, "two")
+    damage(stored(blob, resources))
+    second, _ = trained(name, resources, "two")
     assert getattr(second, part) == blob
-    assert find_problem(tools.store, blob) is None
+    assert find_problem(resources.store, blob) is None
     assert fits == ["GaussianNB"]
     assert [entry for entry in caplog.records if entry.levelname == "WARNING"]
 
@@ -352,68 +352,70 @@ def test_damaged_rows_are_made_good(
 # Judged or not
 
 
-def test_an_unchanged_pipeline_is_not_judged_again(tools: Tools, pipeline: Writer, judged: list[str]) -> None:
+def test_an_unchanged_pipeline_is_not_judged_again(resources: Resources, pipeline: Writer, judged: list[str]) -> None:
     """The second run says what the first one said, numbers and all."""
     name = pipeline()
-    one, first = evaluated(name, tools, "one")
-    two, second = evaluated(name, tools, "two")
+    one, first = evaluated(name, resources, "one")
+    two, second = evaluated(name, resources, "two")
     assert judged == ["baseline most_frequent"]
     assert second.cached_from == one.parent_run_id
     assert (second.verdict, second.holdout_metrics, second.gate) == (first.verdict, first.holdout_metrics, first.gate)
     assert second.winner.cached_from == first.winner.run_id
-    before, after = (tools.runs.client.get_run(entry.parent_run_id).data for entry in (one, two))
+    before, after = (resources.runs.client.get_run(entry.parent_run_id).data for entry in (one, two))
     assert after.metrics == before.metrics
     assert after.tags["waterflow.verdict"] == before.tags["waterflow.verdict"]
     assert after.tags["waterflow.evaluated_from"] == one.parent_run_id
-    assert evaluate(two, list(second.ranked), tools) == second, "a retry finds its own"
+    assert evaluate(two, list(second.ranked), resources) == second, "a retry finds its own"
 
 
 def test_another_rule_is_judged_and_nothing_is_fitted(
-    tools: Tools, pipeline: Writer, fits: list[str], judged: list[str]
+    resources: Resources, pipeline: Writer, fits: list[str], judged: list[str]
 ) -> None:
     """A gate, an error rate, a metric."""
-    evaluated(pipeline(), tools, "one")
-    evaluated(pipeline(gate={"metric": "accuracy", "at_least": 0.1}), tools, "two")
-    evaluated(pipeline(promotion={"alpha": 0.01}), tools, "three")
+    evaluated(pipeline(), resources, "one")
+    evaluated(pipeline(gate={"metric": "accuracy", "at_least": 0.1}), resources, "two")
+    evaluated(pipeline(promotion={"alpha": 0.01}), resources, "three")
     assert (len(fits), len(judged)) == (1, 3)
 
 
 def test_another_champion_is_judged_against_and_nothing_is_fitted(
-    tools: Tools, pipeline: Writer, fits: list[str], judged: list[str]
+    resources: Resources, pipeline: Writer, fits: list[str], judged: list[str]
 ) -> None:
     """The same model has another opponent; back against the first one, the first verdict holds."""
     name = pipeline()
-    evaluated(name, tools, "one")
-    other, (flags,) = trained(pipeline(**candidates(flags=BERNOULLI)), tools, "other")
-    make_champion(flags, other, tools)
+    evaluated(name, resources, "one")
+    other, (flags,) = trained(pipeline(**candidates(flags=BERNOULLI)), resources, "other")
+    make_champion(flags, other, resources)
     pipeline()
-    _, against = evaluated(name, tools, "two")
-    _, again = evaluated(name, tools, "three")
+    _, against = evaluated(name, resources, "two")
+    _, again = evaluated(name, resources, "three")
     assert judged == ["baseline most_frequent", "champion version 1"]
     assert (again.verdict, fits) == (against.verdict, ["GaussianNB", "BernoulliNB"])
 
 
-def test_the_champions_own_model_meets_whom_it_met_before(tools: Tools, pipeline: Writer, judged: list[str]) -> None:
+def test_the_champions_own_model_meets_whom_it_met_before(
+    resources: Resources, pipeline: Writer, judged: list[str]
+) -> None:
     """An unchanged pipeline whose model became champion is not judged against itself."""
     name = pipeline()
-    prepared, first = evaluated(name, tools, "one")
-    make_champion(first.winner, prepared, tools)
-    assert evaluated(name, tools, "two")[1].verdict == first.verdict
+    prepared, first = evaluated(name, resources, "one")
+    make_champion(first.winner, prepared, resources)
+    assert evaluated(name, resources, "two")[1].verdict == first.verdict
     assert judged == ["baseline most_frequent"]
 
 
-def test_a_forced_run_is_judged(tools: Tools, pipeline: Writer, judged: list[str]) -> None:
+def test_a_forced_run_is_judged(resources: Resources, pipeline: Writer, judged: list[str]) -> None:
     """Its models are new ones."""
     name = pipeline()
-    evaluated(name, tools, "one")
-    assert evaluated(name, tools, "two", force=True)[1].cached_from is None
+    evaluated(name, resources, "one")
+    assert evaluated(name, resources, "two", force=True)[1].cached_from is None
     assert len(judged) == 2
 
 
 @DAMAGES
 @pytest.mark.parametrize("what", ["record", "predictions"])
 def test_a_damaged_verdict_is_a_miss(
-    tools: Tools,
+    resources: Resources,
     pipeline: Writer,
     judged: list[str],
     caplog: pytest.LogCaptureFixture,
@@ -422,26 +424,26 @@ def test_a_damaged_verdict_is_a_miss(
 ) -> None:
     """It is reached again, with a warning, and is the same."""
     name = pipeline(promotion={"resamples": 200 + len(damage.__name__)})  # predictions of its own digest decide nothing
-    prepared, first = evaluated(name, tools, "one")
+    prepared, first = evaluated(name, resources, "one")
     assert first.verdict is not None
     assert first.verdict.predictions is not None
     if what == "record":
-        damage(artifact(prepared.parent_run_id, "waterflow/evaluated.json", tools))
+        damage(artifact(prepared.parent_run_id, "waterflow/evaluated.json", resources))
     else:
-        damage(stored(first.verdict.predictions, tools))
-    _, second = evaluated(name, tools, "two")
+        damage(stored(first.verdict.predictions, resources))
+    _, second = evaluated(name, resources, "two")
     assert len(judged) == 2
     assert (second.verdict, second.cached_from) == (first.verdict, None)
     assert "cannot be used again" in caplog.text
-    assert find_problem(tools.store, first.verdict.predictions) is None
+    assert find_problem(resources.store, first.verdict.predictions) is None
 
 
-def test_the_key_of_a_judgement_counts_models_opponent_and_rules(tools: Tools, pipeline: Writer) -> None:
+def test_the_key_of_a_judgement_counts_models_opponent_and_rules(resources: Resources, pipeline: Writer) -> None:
     """Each of them is another judgement."""
-    prepared, (fitted,) = trained(pipeline(), tools, "one")
-    config = load_config(prepared, tools)
+    prepared, (fitted,) = trained(pipeline(), resources, "one")
+    config = load_config(prepared, resources)
     other = fitted.model_copy(update={"model_id": "m-other"})
     gated = config.model_copy(update={"gate": None})
     given = [(config, fitted), (config, other), (gated, fitted)]
-    keys = {key_of(judgement(prepared, rules, (entry,), None, tools)) for rules, entry in given}
+    keys = {key_of(judgement(prepared, rules, (entry,), None, resources)) for rules, entry in given}
     assert len(keys) == 3

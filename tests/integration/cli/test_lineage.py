@@ -10,31 +10,31 @@ from support.tracing import alter, commit_all, path_of, version_of
 from waterflow import workflow
 from waterflow.cli.lineage import differing
 from waterflow.lineage.version_history import Chain
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 
 
 @pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Tools:
+def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Resources:
     """Give a project under git with one registered version, which is champion."""
     project = make_project(tmp_path_factory.mktemp("trace"))
     give_database(project, tracking_template)
     write_pipeline(project, "flowers", {**FLOWERS, "defaults": ONE}, promotion={"resamples": 200})
     commit_all(project.root)
-    opened = workflow.open_tools(project)
+    opened = workflow.open_resources(project)
     version_of("flowers", opened, full=True)
     opened.models.set_alias("flowers", "champion", 1)
     return opened
 
 
 @pytest.fixture
-def waterflow(tools: Tools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def waterflow(resources: Resources, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Give the command as a shell in the project's folder would run it, in this process."""
-    return command_in(tools.project, monkeypatch, capsys)
+    return command_in(resources.project, monkeypatch, capsys)
 
 
-def test_lineage_is_a_tree_in_the_shell(tools: Tools, waterflow: Command) -> None:
+def test_lineage_is_a_tree_in_the_shell(resources: Resources, waterflow: Command) -> None:
     """From the version down to the lock, and how many links resolve."""
     answer = waterflow("lineage", "flowers@champion")
     assert answer.code == 0
@@ -52,7 +52,7 @@ def test_lineage_is_a_tree_in_the_shell(tools: Tools, waterflow: Command) -> Non
     assert "9 links resolve, 0 do not" in answer.out
 
 
-def test_lineage_as_json_can_be_read(tools: Tools, waterflow: Command) -> None:
+def test_lineage_as_json_can_be_read(resources: Resources, waterflow: Command) -> None:
     """Digests are whole there."""
     answer = waterflow("lineage", "flowers@1", "--json")
     tree = json.loads(answer.out)
@@ -60,7 +60,7 @@ def test_lineage_as_json_can_be_read(tools: Tools, waterflow: Command) -> None:
     assert len(tree["links"][0]["facts"]["sha256"]) == 64
 
 
-def test_reproduce_prints_the_comparison_and_tags_a_run(tools: Tools, waterflow: Command) -> None:
+def test_reproduce_prints_the_comparison_and_tags_a_run(resources: Resources, waterflow: Command) -> None:
     """`show` lists the same versions as before."""
     before = waterflow("show", "flowers").out
     answer = waterflow("reproduce", "flowers@champion")
@@ -71,7 +71,7 @@ def test_reproduce_prints_the_comparison_and_tags_a_run(tools: Tools, waterflow:
     assert waterflow("show", "flowers").out == before
 
 
-def test_an_audit_is_a_table_and_a_report(tools: Tools, waterflow: Command, tmp_path: Path) -> None:
+def test_an_audit_is_a_table_and_a_report(resources: Resources, waterflow: Command, tmp_path: Path) -> None:
     """Every share is whole, that of reproduced versions too."""
     answer = waterflow("audit", "flowers", "--report", str(tmp_path / "audit.md"))
     assert answer.code == 0, answer.err
@@ -84,7 +84,7 @@ def test_an_audit_is_a_table_and_a_report(tools: Tools, waterflow: Command, tmp_
 
 
 @pytest.mark.parametrize("command", [("lineage", "flowers"), ("reproduce", "flowers@2"), ("audit", "tulips")])
-def test_what_does_not_exist_is_one_line(tools: Tools, waterflow: Command, command: tuple[str, str]) -> None:
+def test_what_does_not_exist_is_one_line(resources: Resources, waterflow: Command, command: tuple[str, str]) -> None:
     """And the exit code is 1."""
     answer = waterflow(*command)
     assert answer.code == 1
@@ -93,17 +93,17 @@ def test_what_does_not_exist_is_one_line(tools: Tools, waterflow: Command, comma
 
 
 @pytest.fixture
-def _altered(tools: Tools) -> Iterator[None]:
+def _altered(resources: Resources) -> Iterator[None]:
     """Change a byte of the data for one test."""
-    blob = Chain(tools.models.list_versions("flowers")[0], tools).prepared.data
-    content = path_of(blob, tools).read_bytes()
-    alter(blob, tools)
+    blob = Chain(resources.models.list_versions("flowers")[0], resources).prepared.data
+    content = path_of(blob, resources).read_bytes()
+    alter(blob, resources)
     yield
-    path_of(blob, tools).write_bytes(content)
+    path_of(blob, resources).write_bytes(content)
 
 
 @pytest.mark.usefixtures("_altered")
-def test_a_broken_link_is_an_error_and_a_finding(tools: Tools, waterflow: Command) -> None:
+def test_a_broken_link_is_an_error_and_a_finding(resources: Resources, waterflow: Command) -> None:
     """Each command says which, and why."""
     traced = waterflow("lineage", "flowers@1")
     assert traced.code == 1

@@ -18,10 +18,10 @@ def stray(tracked: Project) -> Path:
     path.write_bytes(b"0123456789" * 200)
     os.utime(path, (0, 0))
     (tracked.home / "named").write_text("I am somebody's")
-    tools = workflow.open_tools(tracked)
-    tags = {"uses": put_file(tools.store, tracked.home / "named").digest}
-    run = tools.runs.client.create_run(tools.runs.ensure_experiment("flowers"), tags=tags)
-    tools.runs.client.set_terminated(run.info.run_id)
+    resources = workflow.open_resources(tracked)
+    tags = {"uses": put_file(resources.store, tracked.home / "named").digest}
+    run = resources.runs.client.create_run(resources.runs.ensure_experiment("flowers"), tags=tags)
+    resources.runs.client.set_terminated(run.info.run_id)
     return path
 
 

@@ -8,30 +8,30 @@ from support.promotion import VERDICT, entered
 
 from waterflow import workflow
 from waterflow.config.project import Project
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.promote import promote
 
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 
 
 @pytest.fixture
-def tools(tracked: Project) -> Tools:
+def resources(tracked: Project) -> Resources:
     """Open a project whose pipeline has one fast candidate."""
     write_pipeline(tracked, "flowers", {**FLOWERS, "defaults": ONE})
-    return workflow.open_tools(tracked)
+    return workflow.open_resources(tracked)
 
 
 @pytest.fixture
-def waterflow(tools: Tools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def waterflow(resources: Resources, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Give the command as a shell in the project's folder would run it, in this process."""
-    return command_in(tools.project, monkeypatch, capsys)
+    return command_in(resources.project, monkeypatch, capsys)
 
 
-def promoted(tools: Tools, count: int) -> None:
+def promoted(resources: Resources, count: int) -> None:
     """Make versions 1 to `count` champion."""
     for number in range(1, count + 1):
         verdict = VERDICT.model_copy(update={"champion_version": number - 1 or None})
-        promote(*entered("flowers", tools, f"run_{number}", verdict, full=True), tools)
+        promote(*entered("flowers", resources, f"run_{number}", verdict, full=True), resources)
 
 
 def test_a_ledger_without_rows_is_told(waterflow: Command) -> None:
@@ -44,10 +44,10 @@ def test_a_ledger_without_rows_is_told(waterflow: Command) -> None:
     assert answer.err.startswith("error: ledger of flowers: it names no champion")
 
 
-def test_ledger_champion_and_rollback(waterflow: Command, tools: Tools) -> None:
+def test_ledger_champion_and_rollback(waterflow: Command, resources: Resources) -> None:
     """Rows as text and as JSON, the champion of now and of a moment, and the way back, twice."""
-    promoted(tools, 2)
-    between = tools.ledger.entries("flowers")[0].decided_at.isoformat()
+    promoted(resources, 2)
+    between = resources.ledger.entries("flowers")[0].decided_at.isoformat()
     text = waterflow("ledger", "flowers").out.splitlines()
     assert [line.split()[:4:3] for line in text[::2]] == [["1", "promote"], ["2", "promote"]]
     assert "champion 1 → 2" in text[2]
@@ -71,10 +71,10 @@ def test_ledger_champion_and_rollback(waterflow: Command, tools: Tools) -> None:
     )
 
 
-def test_an_alias_moved_by_hand_is_reported(waterflow: Command, tools: Tools) -> None:
+def test_an_alias_moved_by_hand_is_reported(waterflow: Command, resources: Resources) -> None:
     """One line on each thing, and exit code 1."""
-    promoted(tools, 2)
-    tools.models.set_alias("flowers", "champion", 1)
+    promoted(resources, 2)
+    resources.models.set_alias("flowers", "champion", 1)
     answer = waterflow("ledger", "flowers", "--verify")
     assert answer.code == 1
     assert answer.err.startswith("error: the alias champion is on version 1, but the ledger's champion is version 2")
@@ -99,9 +99,9 @@ def test_an_error_is_one_line(waterflow: Command, arguments: tuple[str, ...], re
     assert reason in answer.err
 
 
-def test_without_a_terminal_nobody_is_asked(waterflow: Command, tools: Tools) -> None:
+def test_without_a_terminal_nobody_is_asked(waterflow: Command, resources: Resources) -> None:
     """A clear line, no promotion, and the run ends well; with --yes it is approved, by whom the ledger says."""
-    write_pipeline(tools.project, "flowers", {**FLOWERS, "defaults": ONE}, promotion={"approval": "human"})
+    write_pipeline(resources.project, "flowers", {**FLOWERS, "defaults": ONE}, promotion={"approval": "human"})
     answer = waterflow("run", "flowers")
     assert answer.code == 0
     assert (
@@ -111,14 +111,14 @@ def test_without_a_terminal_nobody_is_asked(waterflow: Command, tools: Tools) ->
     answer = waterflow("run", "flowers", "--yes")
     assert answer.code == 0
     assert "decision    promote: version 1 is champion" in answer.out
-    row = tools.ledger.head("flowers")
+    row = resources.ledger.head("flowers")
     assert row is not None
     assert row.actor.endswith("(--yes)")
 
 
 @pytest.mark.parametrize(("typed", "kind"), [("y\n", "promote"), ("\n", "reject")], ids=["yes", "enter alone"])
 def test_a_terminal_is_asked(
-    waterflow: Command, tools: Tools, monkeypatch: pytest.MonkeyPatch, typed: str, kind: str
+    waterflow: Command, resources: Resources, monkeypatch: pytest.MonkeyPatch, typed: str, kind: str
 ) -> None:
     """The table is shown first; no is the default."""
     import io
@@ -127,7 +127,7 @@ def test_a_terminal_is_asked(
         def isatty(self) -> bool:
             return True
 
-    write_pipeline(tools.project, "flowers", {**FLOWERS, "defaults": ONE}, promotion={"approval": "human"})
+    write_pipeline(resources.project, "flowers", {**FLOWERS, "defaults": ONE}, promotion={"approval": "human"})
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
     answer = waterflow("run", "flowers")
     assert answer.code == 0

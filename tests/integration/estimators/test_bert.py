@@ -23,17 +23,17 @@ def _without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pipeline_that_asks_for_bert_says_what_installs_it(tracked: Project) -> None:
     """The run ends before a row is read, with one line."""
     write_pipeline(tracked, "flowers", **candidates(bert="waterflow.estimators.bert.BertClassifier"))
-    tools = workflow.open_tools(tracked)
-    message = message_of(lambda: workflow.run_all(request_of(), tools), ConfigError)
+    resources = workflow.open_resources(tracked)
+    message = message_of(lambda: workflow.run_all(request_of(), resources), ConfigError)
     assert message.startswith("candidates.bert: torch and transformers not installed; run `make install-bert`")
-    assert left_behind(tools) == []
+    assert left_behind(resources) == []
 
 
 def test_the_other_candidates_of_such_a_pipeline_can_be_chosen(tracked: Project) -> None:
     """What is not asked for need not be installed."""
     listed = candidates(bert="waterflow.estimators.bert.BertClassifier", nb="sklearn.naive_bayes.GaussianNB")
     write_pipeline(tracked, "flowers", **listed)
-    registered = workflow.run_all(request_of(candidates=("nb",)), workflow.open_tools(tracked))
+    registered = workflow.run_all(request_of(candidates=("nb",)), workflow.open_resources(tracked))
     assert registered.evaluated.winner.candidate == "nb"
 
 

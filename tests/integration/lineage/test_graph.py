@@ -14,7 +14,7 @@ from waterflow.lineage.graph import LINEAGE_FILE, Link, all_links, broken_links,
 from waterflow.lineage.verification import Proofs
 from waterflow.lineage.version_history import Chain, find_version
 from waterflow.records import Origin
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 from waterflow.steps.register import register
 from waterflow.steps.train import train
@@ -24,17 +24,17 @@ ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 
 
 @pytest.fixture(scope="module")
-def iris(tools: Tools) -> str:
+def iris(resources: Resources) -> str:
     """Give a pipeline with one version that nothing is done to."""
-    write_pipeline(tools.project, "iris", {**FLOWERS, "defaults": ONE})
-    version = version_of("iris", tools)
-    tools.models.set_alias("iris", "champion", version.version)
+    write_pipeline(resources.project, "iris", {**FLOWERS, "defaults": ONE})
+    version = version_of("iris", resources)
+    resources.models.set_alias("iris", "champion", version.version)
     return "iris"
 
 
-def lineage(reference: str, tools: Tools) -> Link:
+def lineage(reference: str, resources: Resources) -> Link:
     """Trace a version, asking everybody."""
-    return trace(Chain(find_version(reference, tools), tools), Proofs(tools))
+    return trace(Chain(find_version(reference, resources), resources), Proofs(resources))
 
 
 def by_kind(link: Link) -> dict[str, Link]:
@@ -42,9 +42,9 @@ def by_kind(link: Link) -> dict[str, Link]:
     return {entry.kind: entry for entry in all_links(link)}
 
 
-def test_every_link_of_a_version_resolves(tools: Tools, iris: str) -> None:
+def test_every_link_of_a_version_resolves(resources: Resources, iris: str) -> None:
     """The command and the source cannot be asked, and say so."""
-    found = lineage(f"{iris}@1", tools)
+    found = lineage(f"{iris}@1", resources)
     assert broken_links(found) == []
     kinds = [link.kind for link in all_links(found)]
     assert kinds[:4] == ["version", "model", "MLflow run", "MLflow run"]
@@ -57,9 +57,9 @@ def test_every_link_of_a_version_resolves(tools: Tools, iris: str) -> None:
     assert by_kind(found)["source"].name == "data/flowers.csv"
 
 
-def test_a_tree_survives_json(tools: Tools, iris: str) -> None:
+def test_a_tree_survives_json(resources: Resources, iris: str) -> None:
     """What `--json` prints and the artifact holds can be read back."""
-    found = lineage(f"{iris}@champion", tools)
+    found = lineage(f"{iris}@champion", resources)
     assert Link.from_json(found.to_json()) == found
     assert "champion" in found.facts["aliases"]
 
@@ -79,102 +79,102 @@ def test_a_tree_survives_json(tools: Tools, iris: str) -> None:
         ("iris@staging", "alias: 'staging' points to no version of iris; valid: champion"),
     ],
 )
-def test_a_reference_that_names_nothing_is_refused(tools: Tools, iris: str, reference: str, said: str) -> None:
+def test_a_reference_that_names_nothing_is_refused(resources: Resources, iris: str, reference: str, said: str) -> None:
     """With what would be valid."""
-    assert said in message_of(lambda: find_version(reference, tools), ConfigError)
+    assert said in message_of(lambda: find_version(reference, resources), ConfigError)
 
 
-def test_an_object_that_was_altered_is_the_one_broken_link(tools: Tools, pipeline: Writer) -> None:
+def test_an_object_that_was_altered_is_the_one_broken_link(resources: Resources, pipeline: Writer) -> None:
     """Its digest is held against its bytes."""
-    version = version_of(pipeline(seed=41), tools)
-    chain = Chain(version, tools)
-    alter(chain.prepared.config, tools)
-    broken = broken_links(trace(chain, Proofs(tools)))
+    version = version_of(pipeline(seed=41), resources)
+    chain = Chain(version, resources)
+    alter(chain.prepared.config, resources)
+    broken = broken_links(trace(chain, Proofs(resources)))
     assert [link.kind for link in broken] == ["configuration"]
     assert "altered or cut short" in broken[0].reason
 
 
-def test_an_object_that_is_gone_is_named(tools: Tools, pipeline: Writer) -> None:
+def test_an_object_that_is_gone_is_named(resources: Resources, pipeline: Writer) -> None:
     """With its place."""
-    chain = Chain(version_of(pipeline(split={"kind": "stratified", "seed": 42}), tools), tools)
-    path_of(chain.prepared.split, tools).unlink()
-    broken = broken_links(trace(chain, Proofs(tools)))
+    chain = Chain(version_of(pipeline(split={"kind": "stratified", "seed": 42}), resources), resources)
+    path_of(chain.prepared.split, resources).unlink()
+    broken = broken_links(trace(chain, Proofs(resources)))
     assert [link.kind for link in broken] == ["split"]
     assert "no such object" in broken[0].reason
 
 
-def test_a_model_without_files_is_named(tools: Tools, pipeline: Writer) -> None:
+def test_a_model_without_files_is_named(resources: Resources, pipeline: Writer) -> None:
     """The rest of the chain is shown all the same."""
-    version = version_of(pipeline(), tools)
-    remove_model(version.tags["waterflow.model_id"], tools)
-    found = trace(Chain(version, tools), Proofs(tools))
+    version = version_of(pipeline(), resources)
+    remove_model(version.tags["waterflow.model_id"], resources)
+    found = trace(Chain(version, resources), Proofs(resources))
     assert [link.kind for link in broken_links(found)] == ["model"]
     assert by_kind(found)["data set"].resolves is True
 
 
-def test_a_model_that_was_deleted_is_named(tools: Tools, pipeline: Writer) -> None:
+def test_a_model_that_was_deleted_is_named(resources: Resources, pipeline: Writer) -> None:
     """With it goes the way to the run that fitted it; the one that registered the version is still shown."""
-    version = version_of(pipeline(), tools)
-    tools.runs.client.delete_logged_model(version.tags["waterflow.model_id"])
-    found = trace(Chain(version, tools), Proofs(tools))
+    version = version_of(pipeline(), resources)
+    resources.runs.client.delete_logged_model(version.tags["waterflow.model_id"])
+    found = trace(Chain(version, resources), Proofs(resources))
     assert [link.kind for link in broken_links(found)] == ["model"]
     assert found.links[1].name == version.tags["waterflow.parent_run_id"]
 
 
-def test_a_run_that_was_deleted_is_named(tools: Tools, pipeline: Writer) -> None:
+def test_a_run_that_was_deleted_is_named(resources: Resources, pipeline: Writer) -> None:
     """What only it knew is not made up."""
-    version = version_of(pipeline(), tools)
-    tools.runs.client.delete_run(version.tags["waterflow.parent_run_id"])
-    broken = broken_links(trace(Chain(version, tools), Proofs(tools)))
+    version = version_of(pipeline(), resources)
+    resources.runs.client.delete_run(version.tags["waterflow.parent_run_id"])
+    broken = broken_links(trace(Chain(version, resources), Proofs(resources)))
     assert [link.kind for link in broken] == ["MLflow run"]
     assert "MLflow has no such run any more" in broken[0].reason
 
 
-def test_a_version_that_waterflow_did_not_register_says_so(tools: Tools, pipeline: Writer) -> None:
+def test_a_version_that_waterflow_did_not_register_says_so(resources: Resources, pipeline: Writer) -> None:
     """One made by hand has no tags."""
-    version = replace(version_of(pipeline(), tools), tags={})
-    broken = broken_links(trace(Chain(version, tools), Proofs(tools)))
+    version = replace(version_of(pipeline(), resources), tags={})
+    broken = broken_links(trace(Chain(version, resources), Proofs(resources)))
     assert "Waterflow did not register it" in broken[0].reason
 
 
-def test_a_fit_of_another_run_leads_to_that_run(tools: Tools, pipeline: Writer) -> None:
+def test_a_fit_of_another_run_leads_to_that_run(resources: Resources, pipeline: Writer) -> None:
     """A version whose model came from the cache has two runs: the one that fitted it, and its own."""
     name = pipeline()
-    first, evaluated = fitted(name, tools, "run_1")
-    second = prepare(request_of(name, "run_2"), tools)
-    again = train(second, "gaussian_nb", second.origin, tools)
+    first, evaluated = fitted(name, resources, "run_1")
+    second = prepare(request_of(name, "run_2"), resources)
+    again = train(second, "gaussian_nb", second.origin, resources)
     taken = evaluated.winner.model_copy(update={"run_id": again.run_id})
-    registered = enter(second, evaluated.model_copy(update={"ranked": (taken,)}), tools)
-    version = tools.models.get_version(name, registered.version)
+    registered = enter(second, evaluated.model_copy(update={"ranked": (taken,)}), resources)
+    version = resources.models.get_version(name, registered.version)
     assert version is not None
-    found = trace(Chain(version, tools), Proofs(tools))
+    found = trace(Chain(version, resources), Proofs(resources))
     assert broken_links(found) == []
     runs = [link.name for link in all_links(found) if link.kind == "MLflow run"]
     assert runs == [evaluated.winner.run_id, first.parent_run_id, second.parent_run_id]
     assert found.links[1].facts["of"] == "evaluation and registration, not of the fit"
 
 
-def test_a_dag_run_that_nobody_can_be_asked_for_says_why(tools: Tools, pipeline: Writer) -> None:
+def test_a_dag_run_that_nobody_can_be_asked_for_says_why(resources: Resources, pipeline: Writer) -> None:
     """The embedded profile names no API of Airflow; dag, run and try are known from the tags."""
     origin = Origin(runner="airflow", run_id="manual__1", dag_id="train_flowers", try_number=2)
     name = pipeline()
-    prepared = prepare(request_of(name).model_copy(update={"origin": origin}), tools)
-    ranked = (train(prepared, "gaussian_nb", origin, tools),)
-    evaluated = fitted(name, tools, "run_2")[1].model_copy(update={"ranked": ranked})
-    version = tools.models.get_version(name, enter(prepared, evaluated, tools).version)
+    prepared = prepare(request_of(name).model_copy(update={"origin": origin}), resources)
+    ranked = (train(prepared, "gaussian_nb", origin, resources),)
+    evaluated = fitted(name, resources, "run_2")[1].model_copy(update={"ranked": ranked})
+    version = resources.models.get_version(name, enter(prepared, evaluated, resources).version)
     assert version is not None
-    link = by_kind(trace(Chain(version, tools), Proofs(tools)))["DAG run"]
+    link = by_kind(trace(Chain(version, resources), Proofs(resources)))["DAG run"]
     assert (link.resolves, link.name) == (None, "manual__1")
     assert link.reason == "not asked: profile embedded names no API of Airflow"
     assert link.facts["dag"] == "train_flowers"
     assert link.facts["train"] == "try 2"
 
 
-def test_the_run_that_registers_keeps_the_tree(tools: Tools, pipeline: Writer) -> None:
+def test_the_run_that_registers_keeps_the_tree(resources: Resources, pipeline: Writer) -> None:
     """As an artifact, made without fetching a byte."""
-    prepared, evaluated = judged(pipeline(gate={"metric": "accuracy", "at_least": 1.1}), tools)
-    registered = register(prepared, evaluated, tools)
-    logged = tools.runs.read_json(prepared.parent_run_id, LINEAGE_FILE)
+    prepared, evaluated = judged(pipeline(gate={"metric": "accuracy", "at_least": 1.1}), resources)
+    registered = register(prepared, evaluated, resources)
+    logged = resources.runs.read_json(prepared.parent_run_id, LINEAGE_FILE)
     assert logged is not None
     tree = Link.from_json(logged)
     assert tree.name == f"{registered.model}@{registered.version}"
@@ -188,27 +188,27 @@ def test_a_commit_resolves_in_the_checkout_that_has_it(tracked: Project) -> None
     write_pipeline(tracked, "flowers", {**FLOWERS, "defaults": ONE})
     commit = commit_all(tracked.root)
     write_pipeline(tracked, "flowers", {**FLOWERS, "defaults": ONE}, seed=5)
-    tools = workflow.open_tools(tracked)
-    chain = Chain(version_of("flowers", tools), tools)
-    found = by_kind(trace(chain, Proofs(tools)))
+    resources = workflow.open_resources(tracked)
+    chain = Chain(version_of("flowers", resources), resources)
+    found = by_kind(trace(chain, Proofs(resources)))
     assert (found["git commit"].name, found["git commit"].resolves) == (commit, True)
     assert found["uncommitted changes"].resolves is True
     assert chain.provenance.diff is not None
-    path_of(chain.provenance.diff, tools).unlink()
-    assert by_kind(trace(chain, Proofs(tools)))["uncommitted changes"].resolves is False
+    path_of(chain.provenance.diff, resources).unlink()
+    assert by_kind(trace(chain, Proofs(resources)))["uncommitted changes"].resolves is False
 
 
 def test_a_commit_that_is_gone_is_missed_once_the_code_changes(tracked: Project) -> None:
     """As long as the code at hand is that of the fit, by its digest, nothing is lost."""
     write_pipeline(tracked, "flowers", {**FLOWERS, "defaults": ONE})
     commit = commit_all(tracked.root)
-    tools = workflow.open_tools(tracked)
-    chain = Chain(version_of("flowers", tools), tools)
+    resources = workflow.open_resources(tracked)
+    chain = Chain(version_of("flowers", resources), resources)
     forget_history(tracked.root)
-    link = by_kind(trace(chain, Proofs(tools)))["git commit"]
+    link = by_kind(trace(chain, Proofs(resources)))["git commit"]
     assert (link.resolves, link.reason) == (True, "the code at hand is that of the fit, by its digest")
     tracked.lock_file.write_text(tracked.lock_file.read_text() + "# changed\n")
-    link = by_kind(trace(chain, Proofs(tools)))["git commit"]
+    link = by_kind(trace(chain, Proofs(resources)))["git commit"]
     assert link.resolves is False
     assert f"has no commit {commit[:12]}" in link.reason
 

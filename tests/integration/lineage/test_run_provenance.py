@@ -7,28 +7,28 @@ from support.tracing import commit_all, path_of
 from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.lineage.run_provenance import DIFF_FILE, image_name, read_provenance
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 
 Writer = Callable[..., str]
 
 
-def test_a_project_without_git_is_described_all_the_same(tools: Tools, pipeline: Writer) -> None:
+def test_a_project_without_git_is_described_all_the_same(resources: Resources, pipeline: Writer) -> None:
     """Lock, interpreter and source are known; no commit is."""
-    prepared = prepare(request_of(pipeline()), tools)
-    made = read_provenance(prepared.parent_run_id, tools)
+    prepared = prepare(request_of(pipeline()), resources)
+    made = read_provenance(prepared.parent_run_id, resources)
     assert (made.commit, made.dirty, made.diff) == (None, None, None)
     assert made.source == {"kind": "csv", "where": "data/flowers.csv"}
     assert made.lock is not None
-    assert path_of(made.lock, tools).read_bytes() == tools.project.lock_file.read_bytes()
+    assert path_of(made.lock, resources).read_bytes() == resources.project.lock_file.read_bytes()
     assert made.lock.digest == made.lock_digest
 
 
 def test_a_clean_tree_needs_no_diff(tracked: Project) -> None:
     """The commit says it all."""
     commit = commit_all(tracked.root)
-    tools = workflow.open_tools(tracked)
-    made = read_provenance(prepare(request_of(), tools).parent_run_id, tools)
+    resources = workflow.open_resources(tracked)
+    made = read_provenance(prepare(request_of(), resources).parent_run_id, resources)
     assert (made.commit, made.dirty, made.diff) == (commit, False, None)
 
 
@@ -37,13 +37,13 @@ def test_what_was_not_committed_is_kept(tracked: Project) -> None:
     commit_all(tracked.root)
     path = tracked.conf / "pipeline" / "flowers.yaml"
     path.write_text(path.read_text() + "# an edit\n")
-    tools = workflow.open_tools(tracked)
-    prepared = prepare(request_of(), tools)
-    made = read_provenance(prepared.parent_run_id, tools)
+    resources = workflow.open_resources(tracked)
+    prepared = prepare(request_of(), resources)
+    made = read_provenance(prepared.parent_run_id, resources)
     assert made.dirty is True
     assert made.diff is not None
-    assert b"+# an edit" in path_of(made.diff, tools).read_bytes()
-    files = {entry.path for entry in tools.runs.client.list_artifacts(prepared.parent_run_id, "waterflow")}
+    assert b"+# an edit" in path_of(made.diff, resources).read_bytes()
+    files = {entry.path for entry in resources.runs.client.list_artifacts(prepared.parent_run_id, "waterflow")}
     assert DIFF_FILE in files
 
 

@@ -19,24 +19,24 @@ from waterflow.lineage.version_history import Chain
 from waterflow.operations import audit as checks
 from waterflow.operations import integrity
 from waterflow.operations.audit import Audit, audit
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.found import FoundRun
 from waterflow.tracking.model_store import Version
 
-Fault = Callable[[Chain, Tools], AbstractContextManager[None]]
+Fault = Callable[[Chain, Resources], AbstractContextManager[None]]
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 
 
 @pytest.fixture(scope="module")
-def version(tools: Tools) -> Version:
+def version(resources: Resources) -> Version:
     """Give the one version of the pipeline `audited`; every fault is mended after its test."""
-    write_pipeline(tools.project, "audited", {**FLOWERS, "defaults": ONE}, promotion={"resamples": 200})
-    return version_of("audited", tools, full=True)
+    write_pipeline(resources.project, "audited", {**FLOWERS, "defaults": ONE}, promotion={"resamples": 200})
+    return version_of("audited", resources, full=True)
 
 
-def found_by(tools: Tools) -> set[str]:
+def found_by(resources: Resources) -> set[str]:
     """Give the checks that find something."""
-    return {finding.check for finding in audit("audited", tools, reproduced=0).findings}
+    return {finding.check for finding in audit("audited", resources, reproduced=0).findings}
 
 
 @contextmanager
@@ -59,26 +59,26 @@ def removed(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def logged(run: FoundRun, name: str, value: float, tools: Tools) -> Iterator[None]:
-    tools.runs.log(run.run_id, metrics={name: value})
+def logged(run: FoundRun, name: str, value: float, resources: Resources) -> Iterator[None]:
+    resources.runs.log(run.run_id, metrics={name: value})
     try:
         yield
     finally:
-        tools.runs.client.log_metric(run.run_id, name, run.metrics[name], timestamp=2**41)
+        resources.runs.client.log_metric(run.run_id, name, run.metrics[name], timestamp=2**41)
 
 
-def another_metric(chain: Chain, tools: Tools) -> AbstractContextManager[None]:
+def another_metric(chain: Chain, resources: Resources) -> AbstractContextManager[None]:
     name = "validation_f1_macro"
-    return logged(chain.fit_run, name, chain.fit_run.metrics[name] + 1e-12, tools)
+    return logged(chain.fit_run, name, chain.fit_run.metrics[name] + 1e-12, resources)
 
 
-def another_score_of_the_holdout(chain: Chain, tools: Tools) -> AbstractContextManager[None]:
-    return logged(chain.own_run, "test_accuracy", 1.5, tools)
+def another_score_of_the_holdout(chain: Chain, resources: Resources) -> AbstractContextManager[None]:
+    return logged(chain.own_run, "test_accuracy", 1.5, resources)
 
 
 @contextmanager
-def another_parameter(chain: Chain, tools: Tools) -> Iterator[None]:
-    with closing(sqlite3.connect(tools.runs.uri.removeprefix("sqlite:///"))) as database:
+def another_parameter(chain: Chain, resources: Resources) -> Iterator[None]:
+    with closing(sqlite3.connect(resources.runs.uri.removeprefix("sqlite:///"))) as database:
         statement = "UPDATE params SET value = ? WHERE key = 'rows' AND run_uuid = ?"
         database.execute(statement, ("151", chain.own_run.run_id))
         database.commit()
@@ -90,76 +90,76 @@ def another_parameter(chain: Chain, tools: Tools) -> Iterator[None]:
 
 
 @contextmanager
-def altered_data(chain: Chain, tools: Tools) -> Iterator[None]:
-    with edited(path_of(chain.prepared.data, tools), lambda content: content[:-1] + b"x"):
+def altered_data(chain: Chain, resources: Resources) -> Iterator[None]:
+    with edited(path_of(chain.prepared.data, resources), lambda content: content[:-1] + b"x"):
         yield
 
 
 @contextmanager
-def cut_predictions(chain: Chain, tools: Tools) -> Iterator[None]:
+def cut_predictions(chain: Chain, resources: Resources) -> Iterator[None]:
     verdict = chain.evaluated.verdict
     assert verdict is not None
     assert verdict.predictions is not None
-    with edited(path_of(verdict.predictions, tools), lambda content: content[:100]):
+    with edited(path_of(verdict.predictions, resources), lambda content: content[:100]):
         yield
 
 
 @contextmanager
-def altered_model(chain: Chain, tools: Tools) -> Iterator[None]:
-    with edited(folder_of(chain, tools) / "model.pkl", lambda content: content + b"x"):
+def altered_model(chain: Chain, resources: Resources) -> Iterator[None]:
+    with edited(folder_of(chain, resources) / "model.pkl", lambda content: content + b"x"):
         yield
 
 
 @contextmanager
-def model_without_files(chain: Chain, tools: Tools) -> Iterator[None]:
-    with removed(folder_of(chain, tools)):
+def model_without_files(chain: Chain, resources: Resources) -> Iterator[None]:
+    with removed(folder_of(chain, resources)):
         yield
 
 
 @contextmanager
-def record_that_is_gone(chain: Chain, tools: Tools) -> Iterator[None]:
-    location = tools.runs.client.get_run(chain.fit_run.run_id).info.artifact_uri.removeprefix("file://")
+def record_that_is_gone(chain: Chain, resources: Resources) -> Iterator[None]:
+    location = resources.runs.client.get_run(chain.fit_run.run_id).info.artifact_uri.removeprefix("file://")
     with removed(Path(location) / "waterflow"):
         yield
 
 
 @contextmanager
-def deleted(run_id: str, tools: Tools) -> Iterator[None]:
-    tools.runs.client.delete_run(run_id)
+def deleted(run_id: str, resources: Resources) -> Iterator[None]:
+    resources.runs.client.delete_run(run_id)
     try:
         yield
     finally:
-        tools.runs.client.restore_run(run_id)
+        resources.runs.client.restore_run(run_id)
 
 
-def deleted_run(chain: Chain, tools: Tools) -> AbstractContextManager[None]:
-    return deleted(chain.fit_run.run_id, tools)
+def deleted_run(chain: Chain, resources: Resources) -> AbstractContextManager[None]:
+    return deleted(chain.fit_run.run_id, resources)
 
 
-def deleted_parent(chain: Chain, tools: Tools) -> AbstractContextManager[None]:
-    return deleted(chain.own_run.run_id, tools)
+def deleted_parent(chain: Chain, resources: Resources) -> AbstractContextManager[None]:
+    return deleted(chain.own_run.run_id, resources)
 
 
 @contextmanager
-def running(chain: Chain, tools: Tools, age: timedelta, **tags: str) -> Iterator[None]:
+def running(chain: Chain, resources: Resources, age: timedelta, **tags: str) -> Iterator[None]:
     start = int((datetime.now(UTC) - age).timestamp() * 1000)
     named = {f"waterflow.{name}": value for name, value in tags.items()}
-    run = tools.runs.client.create_run(chain.own_run.experiment_id, start_time=start, tags=named)
+    run = resources.runs.client.create_run(chain.own_run.experiment_id, start_time=start, tags=named)
     try:
         yield
     finally:
-        tools.runs.client.delete_run(run.info.run_id)
+        resources.runs.client.delete_run(run.info.run_id)
 
 
-def folder_of(chain: Chain, tools: Tools) -> Path:
+def folder_of(chain: Chain, resources: Resources) -> Path:
     """Find the folder of the version's model."""
-    location = tools.runs.client.get_logged_model(chain.model.model_id).artifact_location
+    location = resources.runs.client.get_logged_model(chain.model.model_id).artifact_location
     return Path(location.removeprefix("file://"))
 
 
-def test_nothing_is_found_where_nothing_is_wrong(tools: Tools, version: Version) -> None:
+def test_nothing_is_found_where_nothing_is_wrong(resources: Resources, version: Version) -> None:
     """Every check looked at something, and every share is whole."""
-    found = audit("audited", tools, reproduced=0)
+    found = audit("audited", resources, reproduced=0)
     assert found.findings == ()
     assert {entry.check for entry in found.rates} == {
         integrity.METRICS,
@@ -189,40 +189,40 @@ def test_nothing_is_found_where_nothing_is_wrong(tools: Tools, version: Version)
         (deleted_parent, {integrity.WITH_RUN, checks.TRACED}),
     ],
 )
-def test_a_planted_fault_is_found(tools: Tools, version: Version, fault: Fault, finds: set[str]) -> None:
+def test_a_planted_fault_is_found(resources: Resources, version: Version, fault: Fault, finds: set[str]) -> None:
     """By the checks that it concerns and no other."""
-    with fault(Chain(version, tools), tools):
-        assert found_by(tools) == finds
+    with fault(Chain(version, resources), resources):
+        assert found_by(resources) == finds
 
 
-def test_a_run_whose_process_is_gone_is_stuck(tools: Tools, version: Version) -> None:
+def test_a_run_whose_process_is_gone_is_stuck(resources: Resources, version: Version) -> None:
     """It was started from a shell of this machine; one that is alive may go on."""
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     tags = {"runner": "cli", "host": platform.node()}
-    chain, now = Chain(version, tools), timedelta()
-    with running(chain, tools, now, dag_run_id=f"cli__2026_{gone.stdout.strip()}", **tags):
-        assert found_by(tools) == {integrity.ENDED}
-    with running(chain, tools, now, dag_run_id=f"cli__2026_{os.getpid()}", **tags):
-        assert found_by(tools) == set()
+    chain, now = Chain(version, resources), timedelta()
+    with running(chain, resources, now, dag_run_id=f"cli__2026_{gone.stdout.strip()}", **tags):
+        assert found_by(resources) == {integrity.ENDED}
+    with running(chain, resources, now, dag_run_id=f"cli__2026_{os.getpid()}", **tags):
+        assert found_by(resources) == set()
 
 
 @pytest.mark.parametrize(("days", "finds"), [(0, set()), (2, {integrity.ENDED})])
 def test_a_run_that_nobody_can_be_asked_for_is_stuck_after_a_day(
-    tools: Tools, version: Version, days: int, finds: set[str]
+    resources: Resources, version: Version, days: int, finds: set[str]
 ) -> None:
     """The embedded profile has no Airflow to ask."""
     tags = {"runner": "airflow", "dag_id": "train_flowers", "dag_run_id": "manual__1"}
-    with running(Chain(version, tools), tools, timedelta(days=days), **tags):
-        assert found_by(tools) == finds
+    with running(Chain(version, resources), resources, timedelta(days=days), **tags):
+        assert found_by(resources) == finds
 
 
-def test_bytes_are_counted_by_what_holds_them(tools: Tools, version: Version) -> None:
+def test_bytes_are_counted_by_what_holds_them(resources: Resources, version: Version) -> None:
     """Of the objects each once; a version has what its two runs have."""
-    found = audit("audited", tools, reproduced=0)
+    found = audit("audited", resources, reproduced=0)
     held = {entry.kind: entry for entry in found.held}
-    chain = Chain(version, tools)
+    chain = Chain(version, resources)
     assert held["data sets"].size_bytes == chain.prepared.data.size_bytes
-    assert held["models"].size_bytes == size_of(folder_of(chain, tools))
+    assert held["models"].size_bytes == size_of(folder_of(chain, resources))
     assert {"plots", "reports", "records", "predictions", "tracking database"} <= set(held)
     assert (found.per_run.count, found.per_version.count) == (2, 1)
     assert found.per_version.total_bytes == found.per_run.total_bytes
@@ -231,27 +231,27 @@ def test_bytes_are_counted_by_what_holds_them(tools: Tools, version: Version) ->
     )
 
 
-def test_access_is_timed(tools: Tools, version: Version) -> None:
+def test_access_is_timed(resources: Resources, version: Version) -> None:
     """Listing, opening, loading: a median and a 95th percentile each."""
-    access = audit("audited", tools, reproduced=0).access
+    access = audit("audited", resources, reproduced=0).access
     assert [entry.samples for entry in access] == [10, 10, 5]
     assert all(0 < entry.median_ms <= entry.p95_ms for entry in access)
 
 
-def test_a_version_that_cannot_be_trained_again_is_found(tools: Tools, version: Version) -> None:
+def test_a_version_that_cannot_be_trained_again_is_found(resources: Resources, version: Version) -> None:
     """A refusal counts as not reproduced, with its reason."""
-    lock = Chain(version, tools).provenance.lock
+    lock = Chain(version, resources).provenance.lock
     assert lock is not None
-    with removed(path_of(lock, tools)):
-        found = audit("audited", tools, reproduced=1)
+    with removed(path_of(lock, resources)):
+        found = audit("audited", resources, reproduced=1)
     findings = {finding.check: finding.problem for finding in found.findings}
     assert "no such object" in findings[checks.REPRODUCED]
     assert next(entry.share for entry in found.rates if entry.check == checks.REPRODUCED) == 0
 
 
-def test_a_pipeline_that_never_ran_is_refused(tools: Tools, version: Version) -> None:
+def test_a_pipeline_that_never_ran_is_refused(resources: Resources, version: Version) -> None:
     """With those that did."""
-    message = message_of(lambda: audit("tulips", tools), ConfigError)
+    message = message_of(lambda: audit("tulips", resources), ConfigError)
     assert message == "pipeline: MLflow has no run of 'tulips'; valid: audited"
 
 

@@ -17,7 +17,7 @@ from waterflow.errors import StoreError
 from waterflow.lineage.run_provenance import read_provenance
 from waterflow.operations.garbage_collection import Survey, remove, survey
 from waterflow.records import Blob, Prepared
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 from waterflow.steps.promote import promote
 from waterflow.stores.base import get_file, put_file
@@ -28,34 +28,34 @@ LATER = datetime.now(UTC) + timedelta(days=60)
 
 
 @pytest.fixture
-def tools(tmp_path: Path, tracking_template: Path) -> Tools:
+def resources(tmp_path: Path, tracking_template: Path) -> Resources:
     """Open the stores of a project of this test alone: a survey looks at all that is kept."""
     project = make_project(tmp_path)
     give_database(project, tracking_template)
     one = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
     write_pipeline(project, "flowers", {**FLOWERS, "defaults": one})
-    return workflow.open_tools(project)
+    return workflow.open_resources(project)
 
 
 @pytest.fixture
-def stray(tools: Tools, tmp_path: Path) -> Blob:
+def stray(resources: Resources, tmp_path: Path) -> Blob:
     """Store an object that nothing names."""
-    name_one(tools, tmp_path)
+    name_one(resources, tmp_path)
     (tmp_path / "stray").write_bytes(b"who am I?")
-    return put_file(tools.store, tmp_path / "stray")
+    return put_file(resources.store, tmp_path / "stray")
 
 
-def name_one(tools: Tools, folder: Path) -> None:
+def name_one(resources: Resources, folder: Path) -> None:
     """Store an object that a run of somebody's names in a tag."""
     (folder / "named").write_bytes(b"I am somebody's")
-    blob = put_file(tools.store, folder / "named")
-    run = tools.runs.client.create_run(tools.runs.ensure_experiment("named"), tags={"uses": blob.digest})
-    tools.runs.client.set_terminated(run.info.run_id)
+    blob = put_file(resources.store, folder / "named")
+    run = resources.runs.client.create_run(resources.runs.ensure_experiment("named"), tags={"uses": blob.digest})
+    resources.runs.client.set_terminated(run.info.run_id)
 
 
-def look(tools: Tools, now: datetime = LATER) -> Survey:
+def look(resources: Resources, now: datetime = LATER) -> Survey:
     """Survey what is older than a month, two months from now."""
-    return survey(tools, MONTH, now)
+    return survey(resources, MONTH, now)
 
 
 def keys(found: Survey) -> set[str]:
@@ -63,95 +63,95 @@ def keys(found: Survey) -> set[str]:
     return {unreached.entry.key for unreached in found.unreached}
 
 
-def stored_by(prepared: Prepared, tools: Tools) -> set[str]:
+def stored_by(prepared: Prepared, resources: Resources) -> set[str]:
     """Name what `prepare` stored: rows, split, configuration, and the lock file."""
-    lock = read_provenance(prepared.parent_run_id, tools).lock
+    lock = read_provenance(prepared.parent_run_id, resources).lock
     assert lock is not None
     return {blob.key for blob in (prepared.data, prepared.split, prepared.config, lock)}
 
 
-def promoted(tools: Tools) -> Prepared:
+def promoted(resources: Resources) -> Prepared:
     """Run all five steps, without the seconds that staging takes."""
-    prepared, registered = entered("flowers", tools, full=True)
-    promote(prepared, registered, tools)
+    prepared, registered = entered("flowers", resources, full=True)
+    promote(prepared, registered, resources)
     return prepared
 
 
-def test_what_nothing_names_goes_and_all_else_stays(tools: Tools, stray: Blob) -> None:
+def test_what_nothing_names_goes_and_all_else_stays(resources: Resources, stray: Blob) -> None:
     """After a whole run with a champion: rows, split, configuration and predictions can still be fetched."""
-    prepared = promoted(tools)
-    found = look(tools)
+    prepared = promoted(resources)
+    found = look(resources)
     assert keys(found) == {stray.key}
     assert found.unreached[0].why == "named by nothing"
-    remove(found, tools)
-    assert not tools.store.exists(stray.key)
-    (row,) = tools.ledger.entries("flowers")
-    evaluated = tools.runs.read_json(prepared.parent_run_id, "waterflow/evaluated.json") or {}
+    remove(found, resources)
+    assert not resources.store.exists(stray.key)
+    (row,) = resources.ledger.entries("flowers")
+    evaluated = resources.runs.read_json(prepared.parent_run_id, "waterflow/evaluated.json") or {}
     predictions = Blob.from_json(evaluated["verdict"]["predictions"])
     needed = [prepared.data, prepared.split, prepared.config, predictions]
     assert row.run_id == prepared.parent_run_id
     for blob in needed:
-        get_file(tools.store, blob, tools.project.home / "back")
+        get_file(resources.store, blob, resources.project.home / "back")
     assert {entry.key for entry in found.reached} > {blob.key for blob in needed}
 
 
-def test_looking_removes_nothing(tools: Tools, stray: Blob) -> None:
+def test_looking_removes_nothing(resources: Resources, stray: Blob) -> None:
     """The survey alone is the dry run."""
-    look(tools)
-    assert tools.store.exists(stray.key)
+    look(resources)
+    assert resources.store.exists(stray.key)
 
 
-def test_what_is_young_stays(tools: Tools, stray: Blob) -> None:
+def test_what_is_young_stays(resources: Resources, stray: Blob) -> None:
     """A run under way stores before it names."""
-    found = look(tools, now=datetime.now(UTC))
+    found = look(resources, now=datetime.now(UTC))
     assert not found.unreached
     assert [entry.key for entry in found.young] == [stray.key]
 
 
-def test_what_a_deleted_run_alone_names_goes(tools: Tools) -> None:
+def test_what_a_deleted_run_alone_names_goes(resources: Resources) -> None:
     """Deleting a run in MLflow gives its objects free, and the reason says which run it was."""
-    prepared = prepare(request_of(), tools)
-    tools.runs.client.set_terminated(prepared.parent_run_id, "FAILED")
-    assert not look(tools).unreached
-    stored = stored_by(prepared, tools)
-    tools.runs.client.delete_run(prepared.parent_run_id)
-    found = look(tools)
+    prepared = prepare(request_of(), resources)
+    resources.runs.client.set_terminated(prepared.parent_run_id, "FAILED")
+    assert not look(resources).unreached
+    stored = stored_by(prepared, resources)
+    resources.runs.client.delete_run(prepared.parent_run_id)
+    found = look(resources)
     assert keys(found) == stored
     why = f"named only by the deleted run run_1 ({prepared.parent_run_id[:8]})"
     assert {unreached.why for unreached in found.unreached} == {why}
 
 
-def test_what_two_runs_share_stays_with_one_of_them(tools: Tools) -> None:
+def test_what_two_runs_share_stays_with_one_of_them(resources: Resources) -> None:
     """The same rows are one object."""
-    first, second = (prepare(request_of(run_id=name), tools) for name in ("run_1", "run_2"))
+    first, second = (prepare(request_of(run_id=name), resources) for name in ("run_1", "run_2"))
     assert first.data == second.data
     for prepared in (first, second):
-        tools.runs.client.set_terminated(prepared.parent_run_id, "FAILED")
-    tools.runs.client.delete_run(first.parent_run_id)
-    assert not look(tools).unreached
+        resources.runs.client.set_terminated(prepared.parent_run_id, "FAILED")
+    resources.runs.client.delete_run(first.parent_run_id)
+    assert not look(resources).unreached
 
 
-def test_a_version_keeps_what_its_deleted_runs_name(tools: Tools) -> None:
+def test_a_version_keeps_what_its_deleted_runs_name(resources: Resources) -> None:
     """A version can be traced and trained again, though somebody tidied up in MLflow."""
-    prepared = promoted(tools)
-    for run in tools.runs.client.search_runs([prepared.experiment_id]):
-        tools.runs.client.delete_run(run.info.run_id)
-    found = look(tools)
+    prepared = promoted(resources)
+    for run in resources.runs.client.search_runs([prepared.experiment_id]):
+        resources.runs.client.delete_run(run.info.run_id)
+    found = look(resources)
     assert not found.unreached
     assert not found.doubts
     assert prepared.split.key in {entry.key for entry in found.reached}
 
 
-def test_the_ledger_keeps_the_predictions_of_its_verdicts(tools: Tools) -> None:
+def test_the_ledger_keeps_the_predictions_of_its_verdicts(resources: Resources) -> None:
     """Runs and version are gone; the evidence of a decision is not."""
-    prepared = promoted(tools)
-    (row,) = tools.ledger.entries("flowers")
-    kept = tools.store.exists
-    evaluated = tools.runs.read_json(prepared.parent_run_id, "waterflow/evaluated.json") or {}
+    prepared = promoted(resources)
+    (row,) = resources.ledger.entries("flowers")
+    kept = resources.store.exists
+    evaluated = resources.runs.read_json(prepared.parent_run_id, "waterflow/evaluated.json") or {}
     predictions = Blob.from_json(evaluated["verdict"]["predictions"])
     verdict = row.verdict
     assert verdict is not None
-    tools.ledger.append(
+    resources.ledger.append(
         row,
         model="flowers",
         kind="hold",
@@ -161,30 +161,30 @@ def test_the_ledger_keeps_the_predictions_of_its_verdicts(tools: Tools) -> None:
         actor="test",
         verdict=verdict.model_copy(update={"predictions": predictions}),
     )
-    stored = stored_by(prepared, tools)
-    tools.runs.client.delete_registered_model("flowers")
-    for run in tools.runs.client.search_runs([prepared.experiment_id]):
-        tools.runs.client.delete_run(run.info.run_id)
-    found = look(tools)
+    stored = stored_by(prepared, resources)
+    resources.runs.client.delete_registered_model("flowers")
+    for run in resources.runs.client.search_runs([prepared.experiment_id]):
+        resources.runs.client.delete_run(run.info.run_id)
+    found = look(resources)
     assert keys(found) == stored
-    remove(found, tools)
+    remove(found, resources)
     assert kept(predictions.key)
 
 
-def test_a_record_of_a_new_kind_keeps_its_objects(tools: Tools, stray: Blob) -> None:
+def test_a_record_of_a_new_kind_keeps_its_objects(resources: Resources, stray: Blob) -> None:
     """Any JSON beside the records that names a digest counts."""
-    prepared = prepare(request_of(), tools)
-    tools.runs.client.log_text(prepared.parent_run_id, json.dumps({"diff": stray.to_json()}), "waterflow/new.json")
-    assert not look(tools).unreached
+    prepared = prepare(request_of(), resources)
+    resources.runs.client.log_text(prepared.parent_run_id, json.dumps({"diff": stray.to_json()}), "waterflow/new.json")
+    assert not look(resources).unreached
 
 
-def _break_json(tools: Tools, prepared: Prepared) -> None:
-    tools.runs.client.log_text(prepared.parent_run_id, '{"data": ', "waterflow/record.json")
+def _break_json(resources: Resources, prepared: Prepared) -> None:
+    resources.runs.client.log_text(prepared.parent_run_id, '{"data": ', "waterflow/record.json")
 
 
-def _lose_record(tools: Tools, prepared: Prepared) -> None:
-    tools.runs.client.set_terminated(prepared.parent_run_id, "FINISHED")
-    root = tools.runs.client.get_run(prepared.parent_run_id).info.artifact_uri
+def _lose_record(resources: Resources, prepared: Prepared) -> None:
+    resources.runs.client.set_terminated(prepared.parent_run_id, "FINISHED")
+    root = resources.runs.client.get_run(prepared.parent_run_id).info.artifact_uri
     (Path(root.removeprefix("file://")) / "waterflow" / "record.json").unlink()
 
 
@@ -193,71 +193,75 @@ def _lose_record(tools: Tools, prepared: Prepared) -> None:
     [
         (_break_json, "waterflow/record.json cannot be read (JSONDecodeError)"),
         (_lose_record, "it is FINISHED and has no waterflow/record.json"),
-        (lambda tools, prepared: None, "is under way"),
+        (lambda resources, prepared: None, "is under way"),
     ],
 )
 def test_nothing_is_removed_while_a_run_is_not_known_whole(
-    tools: Tools, stray: Blob, harm: Callable[[Tools, Prepared], None], says: str
+    resources: Resources, stray: Blob, harm: Callable[[Resources, Prepared], None], says: str
 ) -> None:
     """What it names cannot be known, so all that is unreached may be its."""
-    prepared = prepare(request_of(), tools)
-    harm(tools, prepared)
-    found = look(tools)
-    message = message_of(lambda: remove(found, tools), StoreError)
+    prepared = prepare(request_of(), resources)
+    harm(resources, prepared)
+    found = look(resources)
+    message = message_of(lambda: remove(found, resources), StoreError)
     assert message.startswith("gc: nothing was removed: run run_1")
     assert says in message
-    assert tools.store.exists(stray.key)
+    assert resources.store.exists(stray.key)
 
 
-def test_nothing_is_removed_when_a_run_began_meanwhile(tools: Tools, stray: Blob) -> None:
+def test_nothing_is_removed_when_a_run_began_meanwhile(resources: Resources, stray: Blob) -> None:
     """It may store again, and so rely on, what was found unreached."""
-    found = look(tools)
+    found = look(resources)
     assert not found.doubts
-    prepare(request_of(), tools)
-    assert "began meanwhile" in message_of(lambda: remove(found, tools), StoreError)
-    assert tools.store.exists(stray.key)
+    prepare(request_of(), resources)
+    assert "began meanwhile" in message_of(lambda: remove(found, resources), StoreError)
+    assert resources.store.exists(stray.key)
 
 
-def test_a_store_of_another_mlflow_is_left_alone(tools: Tools, tmp_path: Path) -> None:
+def test_a_store_of_another_mlflow_is_left_alone(resources: Resources, tmp_path: Path) -> None:
     """A fresh MLflow beside an old store names nothing there, which is no reason to empty it."""
     (tmp_path / "other").write_bytes(b"needed elsewhere")
-    blob = put_file(tools.store, tmp_path / "other")
-    message = message_of(lambda: remove(look(tools), tools), StoreError)
+    blob = put_file(resources.store, tmp_path / "other")
+    message = message_of(lambda: remove(look(resources), resources), StoreError)
     assert "names none of the objects in file://" in message
-    assert tools.store.exists(blob.key)
+    assert resources.store.exists(blob.key)
 
 
-def test_a_version_whose_run_mlflow_forgot_forbids(tools: Tools) -> None:
+def test_a_version_whose_run_mlflow_forgot_forbids(resources: Resources) -> None:
     """Its record is lost, and with it the names of what it needs."""
-    prepared = promoted(tools)
-    tools.runs.client.set_model_version_tag("flowers", "1", "waterflow.parent_run_id", "0" * 32)
-    (doubt,) = look(tools).doubts
+    prepared = promoted(resources)
+    resources.runs.client.set_model_version_tag("flowers", "1", "waterflow.parent_run_id", "0" * 32)
+    (doubt,) = look(resources).doubts
     assert f"run {'0' * 32} of flowers version 1 is gone from MLflow" in doubt
-    assert prepared.data.key not in keys(look(tools))
+    assert prepared.data.key not in keys(look(resources))
 
 
-def test_a_cut_off_upload_goes_and_a_persons_file_stays(tools: Tools) -> None:
+def test_a_cut_off_upload_goes_and_a_persons_file_stays(resources: Resources) -> None:
     """Only blobs and their leftovers are Waterflow's to remove."""
-    root = tools.project.home / "store"
+    root = resources.project.home / "store"
     for name in ("blobs/ab/.partial-x1y2", "blobs/notes.txt", "raw/rows.csv"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("x")
         os.utime(root / name, (0, 0))
-    found = look(tools)
+    found = look(resources)
     assert keys(found) == {"blobs/ab/.partial-x1y2"}
     assert found.unreached[0].why == "left by an upload that was cut short"
-    remove(found, tools)
-    assert [entry.key for entry in look(tools).foreign] == ["blobs/notes.txt"]
+    remove(found, resources)
+    assert [entry.key for entry in look(resources).foreign] == ["blobs/notes.txt"]
     assert (root / "raw" / "rows.csv").exists()
 
 
-def test_a_bucket_is_collected_as_a_folder_is(tools: Tools, tmp_path: Path) -> None:
+def test_a_bucket_is_collected_as_a_folder_is(resources: Resources, tmp_path: Path) -> None:
     """The same on a real S3 server."""
     (tmp_path / "s3").mkdir()
     (tmp_path / "stray").write_bytes(b"who am I?")
     with s3_server(tmp_path / "s3") as port:
-        there = Tools(
-            tools.project, tools.profile, S3Store(f"s3://{BUCKET}", s3_client(port)), tools.runs, tools.models
+        there = Resources(
+            resources.project,
+            resources.profile,
+            S3Store(f"s3://{BUCKET}", s3_client(port)),
+            resources.runs,
+            resources.models,
         )
         write_rows(there.project, iris())
         prepared = prepare(request_of(), there)

@@ -5,7 +5,7 @@ from support.projects import request_of
 
 from waterflow.operations.reconcile import reconcile, true_status
 from waterflow.records import Origin
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 from waterflow.tracking.runs import RunningRun
 
@@ -35,13 +35,13 @@ def test_a_run_ends_as_its_task_did(run: RunningRun, states: dict[str, str | Non
     assert true_status(run, states) == status
 
 
-def test_a_dead_run_is_closed_with_its_reason(tools: Tools, pipeline: Callable[..., str]) -> None:
+def test_a_dead_run_is_closed_with_its_reason(resources: Resources, pipeline: Callable[..., str]) -> None:
     """The parent of a DAG run that failed is FAILED and says who closed it."""
     origin = Origin(runner="airflow", run_id="manual__1", dag_id="train_flowers")
-    prepared = prepare(request_of(pipeline()).model_copy(update={"origin": origin}), tools)
-    alive = reconcile(tools, lambda dag_id, run_id: {"train_0": "running"})
-    closed = reconcile(tools, lambda dag_id, run_id: {"prepare": "success", "register": "upstream_failed"})
-    run = tools.runs.client.get_run(prepared.parent_run_id)
+    prepared = prepare(request_of(pipeline()).model_copy(update={"origin": origin}), resources)
+    alive = reconcile(resources, lambda dag_id, run_id: {"train_0": "running"})
+    closed = reconcile(resources, lambda dag_id, run_id: {"prepare": "success", "register": "upstream_failed"})
+    run = resources.runs.client.get_run(prepared.parent_run_id)
     assert alive == []
     assert [entry.run_id for entry in closed] == [prepared.parent_run_id]
     assert run.info.status == "FAILED"

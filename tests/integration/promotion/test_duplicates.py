@@ -10,7 +10,7 @@ from support.promotion import PASSED, champion_of, kinds
 
 from waterflow import workflow
 from waterflow.records import Approval, Registered
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 
 Writer = Callable[..., str]
 
@@ -25,64 +25,66 @@ def _staged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"waterflow.steps.{step}.check_version", lambda *given: (PASSED,))
 
 
-def finished(name: str, tools: Tools, run_id: str, answer: Approval | None = None, **request: Any) -> Registered:
+def finished(
+    name: str, resources: Resources, run_id: str, answer: Approval | None = None, **request: Any
+) -> Registered:
     """Run all steps; a question gets this answer."""
-    return workflow.run_all(request_of(name, run_id, **request), tools, ask=lambda registered: answer)
+    return workflow.run_all(request_of(name, run_id, **request), resources, ask=lambda registered: answer)
 
 
-def versions(name: str, tools: Tools) -> list[int]:
+def versions(name: str, resources: Resources) -> list[int]:
     """List the registered versions."""
-    return [entry.version for entry in tools.models.list_versions(name)]
+    return [entry.version for entry in resources.models.list_versions(name)]
 
 
-def test_an_unchanged_run_registers_and_decides_nothing(tools: Tools, pipeline: Writer) -> None:
+def test_an_unchanged_run_registers_and_decides_nothing(resources: Resources, pipeline: Writer) -> None:
     """It is FINISHED, says so, and leads to the run whose version has its model; a forced one makes a version."""
     name = pipeline()
-    first = finished(name, tools, "one")
-    second = finished(name, tools, "two")
+    first = finished(name, resources, "one")
+    second = finished(name, resources, "two")
     assert (second.version, second.new, second.decision, second.aliases) == (1, False, None, first.aliases)
     assert second.reason == f"nothing new: version 1 of run {first.parent_run_id[:8]} has this model"
-    assert (versions(name, tools), kinds(name, tools)) == ([1], ["promote"])
-    run = tools.runs.client.get_run(second.parent_run_id)
+    assert (versions(name, resources), kinds(name, resources)) == ([1], ["promote"])
+    run = resources.runs.client.get_run(second.parent_run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags["waterflow.cached_from"] == first.parent_run_id
     assert run.data.tags["waterflow.registered"] == f"{name}/1"
-    forced = finished(name, tools, "three", force=True)
-    assert (forced.version, forced.new, kinds(name, tools)) == (2, True, ["promote", "hold"])
+    forced = finished(name, resources, "three", force=True)
+    assert (forced.version, forced.new, kinds(name, resources)) == (2, True, ["promote", "hold"])
 
 
-def test_a_repetition_of_a_run_is_no_rerun(tools: Tools, pipeline: Writer) -> None:
+def test_a_repetition_of_a_run_is_no_rerun(resources: Resources, pipeline: Writer) -> None:
     """The run that registered a version finds it as its own, decision and all."""
     name = pipeline(gate={"metric": "accuracy", "at_least": 0.999})
-    assert finished(name, tools, "one") == finished(name, tools, "one")
-    assert finished(name, tools, "one").new
+    assert finished(name, resources, "one") == finished(name, resources, "one")
+    assert finished(name, resources, "one").new
 
 
-def test_nobody_is_asked_twice(tools: Tools, pipeline: Writer) -> None:
+def test_nobody_is_asked_twice(resources: Resources, pipeline: Writer) -> None:
     """A no holds until something is new or the run is forced; where nobody was asked, the question stays open."""
     name = pipeline(promotion={"approval": "human"})
-    unasked = finished(name, tools, "one")
+    unasked = finished(name, resources, "one")
     assert unasked.decision is not None
     assert unasked.decision.kind == "hold"
-    rejected = finished(name, tools, "two", Approval(approved=False, actor="ada"))
-    assert (rejected.new, rejected.version, kinds(name, tools)) == (True, 1, ["hold", "reject"])
+    rejected = finished(name, resources, "two", Approval(approved=False, actor="ada"))
+    assert (rejected.new, rejected.version, kinds(name, resources)) == (True, 1, ["hold", "reject"])
     yes = Approval(approved=True, actor="ada")
-    again = finished(name, tools, "three", yes)
-    assert (again.new, again.awaits_approval, kinds(name, tools)) == (False, False, ["hold", "reject"])
-    forced = finished(name, tools, "four", yes, force=True)
-    assert (forced.version, kinds(name, tools)[-1], champion_of(name, tools)) == (2, "promote", 2)
+    again = finished(name, resources, "three", yes)
+    assert (again.new, again.awaits_approval, kinds(name, resources)) == (False, False, ["hold", "reject"])
+    forced = finished(name, resources, "four", yes, force=True)
+    assert (forced.version, kinds(name, resources)[-1], champion_of(name, resources)) == (2, "promote", 2)
 
 
-def test_an_old_model_against_another_champion_is_decided_upon_anew(tools: Tools, pipeline: Writer) -> None:
+def test_an_old_model_against_another_champion_is_decided_upon_anew(resources: Resources, pipeline: Writer) -> None:
     """Its version is there already; the verdict is new, and a row of the ledger says what followed."""
     name = pipeline(**candidates(nb=GAUSS))
-    finished(name, tools, "one")
+    finished(name, resources, "one")
     pipeline(**candidates(nb=BERNOULLI), gate=None)
-    finished(name, tools, "two", force=True)
-    tools.models.set_alias(name, "champion", 2)  # whatever the verdict was
+    finished(name, resources, "two", force=True)
+    resources.models.set_alias(name, "champion", 2)  # whatever the verdict was
     pipeline(**candidates(nb=GAUSS))
-    third = finished(name, tools, "three")
-    assert (third.version, third.new, versions(name, tools)) == (1, True, [2, 1])
+    third = finished(name, resources, "three")
+    assert (third.version, third.new, versions(name, resources)) == (1, True, [2, 1])
     assert third.decision is not None
     assert third.decision.run_id == third.parent_run_id
     assert third.evaluated.winner.cached_from is not None
@@ -90,26 +92,28 @@ def test_an_old_model_against_another_champion_is_decided_upon_anew(tools: Tools
 
 
 @pytest.mark.parametrize("changes", [{"gate": {"metric": "accuracy", "at_least": 0.1}}])
-def test_the_champion_has_nobody_to_win_against(tools: Tools, pipeline: Writer, changes: dict[str, Any]) -> None:
+def test_the_champion_has_nobody_to_win_against(
+    resources: Resources, pipeline: Writer, changes: dict[str, Any]
+) -> None:
     """Its model judged by other rules stays the version that it is."""
     name = pipeline()
-    finished(name, tools, "one")
+    finished(name, resources, "one")
     pipeline(**changes)
-    second = finished(name, tools, "two")
+    second = finished(name, resources, "two")
     assert (second.new, second.evaluated.cached_from) == (False, None)
-    assert (versions(name, tools), kinds(name, tools)) == ([1], ["promote"])
+    assert (versions(name, resources), kinds(name, resources)) == ([1], ["promote"])
 
 
-def test_a_winner_that_was_second_before_gets_a_version(tools: Tools, pipeline: Writer) -> None:
+def test_a_winner_that_was_second_before_gets_a_version(resources: Resources, pipeline: Writer) -> None:
     """Nothing is fitted: the version has the model that another run has fitted."""
     both = candidates(nb=GAUSS, flags=BERNOULLI)
     name = pipeline(**both)
-    first = finished(name, tools, "one")
+    first = finished(name, resources, "one")
     loser = first.evaluated.ranked[1]
-    second = finished(pipeline(**both), tools, "two", candidates=(loser.candidate,))
+    second = finished(pipeline(**both), resources, "two", candidates=(loser.candidate,))
     assert (second.version, second.new) == (2, True)
     assert second.evaluated.winner.model_id == loser.model_id
     assert second.evaluated.winner.cached_from == loser.run_id
-    version = tools.models.get_version(name, 2)
+    version = resources.models.get_version(name, 2)
     assert version is not None
     assert version.run_id == second.evaluated.winner.run_id

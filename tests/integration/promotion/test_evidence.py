@@ -7,18 +7,18 @@ import pytest
 from support import simulated
 from support.simulated import Kind, make_bench, most_by_chance, promotions
 
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 
 PAIRS = 10
 
 
 @pytest.mark.parametrize("make", [simulated.balanced, simulated.imbalanced, simulated.grouped])
 def test_equal_models_are_seldom_promoted_and_better_ones_are(
-    make: Callable[[], Kind], tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[], Kind], resources: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten pairs without a difference stay within chance; a model without most of the errors is always found."""
     simulated.leave_out_pictures(monkeypatch)
-    bench = make_bench(make(), tools, tmp_path)
+    bench = make_bench(make(), resources, tmp_path)
     assert promotions(bench, PAIRS)[0] <= most_by_chance(PAIRS)
     promoted, verdicts = promotions(bench, 3, gain=0.95)
     assert promoted == 3

@@ -17,7 +17,7 @@ from waterflow.caching.lookup import EVALUATED_FILE
 from waterflow.errors import ConfigError
 from waterflow.promotion.holdout import judge
 from waterflow.records import Prepared, Trained, Verdict, Window
-from waterflow.resources import Tools, load_config
+from waterflow.resources import Resources, load_config
 from waterflow.steps.evaluate import evaluate
 from waterflow.stores.base import get_file
 from waterflow.tracking.model_store import CHAMPION
@@ -31,16 +31,16 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def scene(tools: Tools, tmp_path: Path, request: pytest.FixtureRequest) -> "Scene":
+def scene(resources: Resources, tmp_path: Path, request: pytest.FixtureRequest) -> "Scene":
     """Write a pipeline named after the test, on rows of its own."""
-    return Scene(tools, tmp_path, f"j{abs(hash(request.node.name)):x}")
+    return Scene(resources, tmp_path, f"j{abs(hash(request.node.name)):x}")
 
 
 class Scene:
     """A pipeline on simulated rows, its runs and planted models."""
 
-    def __init__(self, tools: Tools, folder: Path, name: str) -> None:
-        self.tools, self.folder, self.name = tools, folder, name
+    def __init__(self, resources: Resources, folder: Path, name: str) -> None:
+        self.resources, self.folder, self.name = resources, folder, name
         generator = np.random.default_rng(3)
         self.rows = pd.DataFrame(
             {
@@ -53,7 +53,7 @@ class Scene:
 
     def write(self, rows: pd.DataFrame | None = None, **changes: Any) -> None:
         """Write the rows and the YAML."""
-        write_rows(self.tools.project, self.rows if rows is None else rows, f"{self.name}.csv")
+        write_rows(self.resources.project, self.rows if rows is None else rows, f"{self.name}.csv")
         settings = {
             "dataset": {"kind": "csv", "path": f"data/{self.name}.csv"},
             "target": "target",
@@ -64,11 +64,11 @@ class Scene:
             "gate": None,
             **candidates(nb="sklearn.naive_bayes.GaussianNB"),
         }
-        write_pipeline(self.tools.project, self.name, **{**settings, **changes})
+        write_pipeline(self.resources.project, self.name, **{**settings, **changes})
 
     def prepare(self, run_id: str, **changes: Any) -> Prepared:
         """Prepare a run."""
-        return workflow.prepare(request_of(self.name, run_id, **changes), self.tools)
+        return workflow.prepare(request_of(self.name, run_id, **changes), self.resources)
 
     def plant(self, prepared: Prepared, wrong: float, seed: int = 0, name: str = "nb") -> Trained:
         """Log a model that is wrong on this share of the rows."""
@@ -76,18 +76,18 @@ class Scene:
         truth = self.rows["target"].to_numpy()
         calls = np.where(generator.random(len(truth)) < wrong, 1 - truth, truth)
         path = plant(self.folder / f"{prepared.origin.run_id}_{name}_{seed}.npy", calls)
-        return log_model(Replay(path, (0, 1)), prepared, self.tools, self.rows[["row"]].head(2), name)
+        return log_model(Replay(path, (0, 1)), prepared, self.resources, self.rows[["row"]].head(2), name)
 
     def crown(self, run_id: str, wrong: float, **tags: str) -> tuple[Prepared, Trained]:
         """Prepare a run and make a model of it the champion."""
         prepared = self.prepare(run_id)
         model = self.plant(prepared, wrong, seed=1)
-        make_champion(model, prepared, self.tools, **tags)
+        make_champion(model, prepared, self.resources, **tags)
         return prepared, model
 
     def judge(self, prepared: Prepared, wrong: float, seed: int = 2) -> Verdict:
         """Send a planted winner through `evaluate`."""
-        verdict = evaluate(prepared, [self.plant(prepared, wrong, seed)], self.tools).verdict
+        verdict = evaluate(prepared, [self.plant(prepared, wrong, seed)], self.resources).verdict
         assert verdict is not None
         return verdict
 
@@ -140,7 +140,7 @@ def test_a_candidate_can_be_the_baseline(scene: Scene) -> None:
     prepared = scene.prepare("first")
     simple, winner = scene.plant(prepared, 0.3, 5, "simple"), scene.plant(prepared, 0.02)
     winner = winner.model_copy(update={"metrics": {"accuracy": 0.9}})
-    verdict = evaluate(prepared, [simple, winner], scene.tools).verdict
+    verdict = evaluate(prepared, [simple, winner], scene.resources).verdict
     assert verdict is not None
     assert (verdict.outcome, verdict.against) == ("promote", "baseline simple")
 
@@ -169,8 +169,8 @@ def test_a_mean_is_the_baseline_of_numbers(scene: Scene) -> None:
     scene.write(task="regression", metrics={"main": "rmse"}, **candidates(nb="sklearn.linear_model.Ridge"))
     prepared = scene.prepare("first")
     path = plant(scene.folder / "near.npy", scene.rows["target"] + 0.01)
-    model = log_model(Replay(path), prepared, scene.tools, scene.rows[["row"]].head(2))
-    verdict = evaluate(prepared, [model], scene.tools).verdict
+    model = log_model(Replay(path), prepared, scene.resources, scene.rows[["row"]].head(2))
+    verdict = evaluate(prepared, [model], scene.resources).verdict
     assert verdict is not None
     assert (verdict.outcome, verdict.against, verdict.mcnemar_p_value) == ("promote", "baseline mean", None)
 
@@ -182,12 +182,12 @@ def test_predictions_of_both_models_are_kept(scene: Scene) -> None:
     prepared = scene.prepare("second")
     verdict = scene.judge(prepared, wrong=0.1)
     assert verdict.predictions is not None
-    kept = pd.read_parquet(get_file(scene.tools.store, verdict.predictions, scene.folder / "predictions.parquet"))
+    kept = pd.read_parquet(get_file(scene.resources.store, verdict.predictions, scene.folder / "predictions.parquet"))
     assert list(kept.columns) == ["row", "compared", "truth", "challenger", "champion", "row_", "region"]
     assert kept["compared"].all()
     gained = (kept["challenger"] == kept["truth"]).mean() - (kept["champion"] == kept["truth"]).mean()
     assert gained == pytest.approx(verdict.difference)
-    tags = scene.tools.runs.client.get_run(prepared.parent_run_id).data.tags
+    tags = scene.resources.runs.client.get_run(prepared.parent_run_id).data.tags
     assert tags["waterflow.predictions"].endswith(verdict.predictions.key)
     assert tags["waterflow.verdict"] == verdict.outcome
 
@@ -197,9 +197,9 @@ def test_the_report_lies_beside_the_run(scene: Scene) -> None:
     scene.crown("first", wrong=0.3)
     prepared = scene.prepare("second")
     verdict = scene.judge(prepared, wrong=0.1)
-    files = {entry.path for entry in scene.tools.runs.client.list_artifacts(prepared.parent_run_id, "verdict")}
+    files = {entry.path for entry in scene.resources.runs.client.list_artifacts(prepared.parent_run_id, "verdict")}
     assert files == {"verdict/report.html", "verdict/report.md", "verdict/verdict.json"}
-    assert scene.tools.runs.read_json(prepared.parent_run_id, "verdict/verdict.json") == verdict.to_json()
+    assert scene.resources.runs.read_json(prepared.parent_run_id, "verdict/verdict.json") == verdict.to_json()
 
 
 def test_a_second_judgement_has_a_place_of_its_own(scene: Scene) -> None:
@@ -207,14 +207,14 @@ def test_a_second_judgement_has_a_place_of_its_own(scene: Scene) -> None:
     scene.crown("first", wrong=0.3)
     prepared = scene.prepare("second")
     winner = scene.plant(prepared, 0.1)
-    evaluate(prepared, [winner], scene.tools)
+    evaluate(prepared, [winner], scene.resources)
     scene.crown("third", wrong=0.01)
-    champion = scene.tools.models.find_alias(scene.name, CHAMPION)
-    config = load_config(prepared, scene.tools)
-    verdict = judge(prepared, config, [winner], champion, scene.tools, place="verdict_against_2")
+    champion = scene.resources.models.find_alias(scene.name, CHAMPION)
+    config = load_config(prepared, scene.resources)
+    verdict = judge(prepared, config, [winner], champion, scene.resources, place="verdict_against_2")
     assert (verdict.outcome, verdict.champion_version) == ("hold", 2)
-    assert scene.tools.runs.read_json(prepared.parent_run_id, "verdict_against_2/verdict.json") == verdict.to_json()
-    first = scene.tools.runs.read_json(prepared.parent_run_id, "verdict/verdict.json")
+    assert scene.resources.runs.read_json(prepared.parent_run_id, "verdict_against_2/verdict.json") == verdict.to_json()
+    first = scene.resources.runs.read_json(prepared.parent_run_id, "verdict/verdict.json")
     assert first is not None
     assert first["champion_version"] == 1
 
@@ -224,10 +224,10 @@ def test_a_retry_after_the_promotion_gives_the_same_verdict(scene: Scene) -> Non
     scene.crown("first", wrong=0.3)
     prepared = scene.prepare("second")
     winner = scene.plant(prepared, 0.02)
-    before = evaluate(prepared, [winner], scene.tools)
-    make_champion(winner, prepared, scene.tools)
-    assert evaluate(prepared, [winner], scene.tools) == before
-    assert scene.tools.runs.read_json(prepared.parent_run_id, EVALUATED_FILE) == before.to_json()
+    before = evaluate(prepared, [winner], scene.resources)
+    make_champion(winner, prepared, scene.resources)
+    assert evaluate(prepared, [winner], scene.resources) == before
+    assert scene.resources.runs.read_json(prepared.parent_run_id, EVALUATED_FILE) == before.to_json()
 
 
 def test_rows_that_the_champion_was_fitted_on_are_left_out(scene: Scene) -> None:
@@ -269,7 +269,7 @@ def test_a_later_champion_leaves_only_later_rows(scene: Scene) -> None:
 def test_a_champion_that_selected_on_its_holdout_has_seen_all(scene: Scene) -> None:
     """A version of strategy quick, made champion by hand, was chosen by the very rows it would be judged on."""
     quick = scene.prepare("first", strategy="quick")
-    make_champion(scene.plant(quick, 0.3, 1), quick, scene.tools)
+    make_champion(scene.plant(quick, 0.3, 1), quick, scene.resources)
     verdict = scene.judge(scene.prepare("second"), wrong=0.02)
     assert verdict.rows == 0
     assert verdict.outcome == "insufficient evidence"
@@ -288,7 +288,7 @@ def test_a_champion_whose_data_is_gone_is_not_beaten(scene: Scene) -> None:
     second_rows = scene.rows.assign(extra=1)
     scene.write(second_rows)
     prepared = scene.prepare("second")
-    (scene.tools.project.home / "store" / first.data.key).unlink()
+    (scene.resources.project.home / "store" / first.data.key).unlink()
     verdict = scene.judge(prepared, wrong=0.02)
     assert (verdict.outcome, verdict.disjoint) == ("insufficient evidence", False)
     assert "it cannot be shown that champion version 1 was fitted on other rows" in verdict.reason
@@ -300,7 +300,7 @@ def test_a_champion_without_lineage_is_not_beaten(scene: Scene) -> None:
     """A version that somebody registered by hand does not say which rows it saw."""
     first = scene.prepare("first")
     model = scene.plant(first, 0.3, 1)
-    make_champion(model, first, scene.tools, **{"waterflow.parent_run_id": ""})
+    make_champion(model, first, scene.resources, **{"waterflow.parent_run_id": ""})
     verdict = scene.judge(scene.prepare("second"), wrong=0.02)
     assert (verdict.outcome, verdict.disjoint) == ("insufficient evidence", False)
     assert "its run or the record of its data is gone" in verdict.reason
@@ -320,7 +320,7 @@ def test_a_champion_of_another_target_is_not_beaten(scene: Scene) -> None:
 def test_a_deleted_champion_leaves_the_baseline(scene: Scene) -> None:
     """MLflow takes the alias away with the version."""
     scene.crown("first", wrong=0.1)
-    scene.tools.runs.client.delete_model_version(scene.name, "1")
+    scene.resources.runs.client.delete_model_version(scene.name, "1")
     verdict = scene.judge(scene.prepare("second"), wrong=0.02)
     assert (verdict.against, verdict.outcome) == ("baseline most_frequent", "promote")
 
@@ -328,7 +328,7 @@ def test_a_deleted_champion_leaves_the_baseline(scene: Scene) -> None:
 def test_a_champion_whose_files_are_gone_is_named(scene: Scene) -> None:
     """No crash, no promotion, and a line that says what to do."""
     _, model = scene.crown("first", wrong=0.1)
-    location = scene.tools.runs.client.get_logged_model(model.model_id).artifact_location
+    location = scene.resources.runs.client.get_logged_model(model.model_id).artifact_location
     shutil.rmtree(location.removeprefix("file://"))
     verdict = scene.judge(scene.prepare("second"), wrong=0.02)
     assert (verdict.outcome, verdict.disjoint, verdict.challenger) == ("insufficient evidence", False, None)
@@ -339,12 +339,12 @@ def test_a_champion_of_another_signature_is_named(scene: Scene) -> None:
     """It wants a column that these rows do not have."""
     first = scene.prepare("first")
     model = scene.plant(first, 0.1, 1)
-    make_champion(model, first, scene.tools)
+    make_champion(model, first, scene.resources)
     renamed = scene.rows.rename(columns={"row": "number"})
     scene.write(renamed, features=["number"], key=["number"])
     prepared = scene.prepare("second")
-    winner = log_model(Constant(), prepared, scene.tools, renamed[["number"]].head(2))
-    verdict = evaluate(prepared, [winner], scene.tools).verdict
+    winner = log_model(Constant(), prepared, scene.resources, renamed[["number"]].head(2))
+    verdict = evaluate(prepared, [winner], scene.resources).verdict
     assert verdict is not None
     assert verdict.outcome == "insufficient evidence"
     assert "champion version 1 cannot predict these rows" in verdict.reason
@@ -391,8 +391,8 @@ def test_a_slice_on_which_it_is_worse_holds_a_model_back(scene: Scene) -> None:
     prepared = scene.prepare("second")
     truth, north = scene.rows["target"].to_numpy(), (scene.rows["region"] == "north").to_numpy()
     path = plant(scene.folder / "southern.npy", np.where(north, 1 - truth, truth))
-    winner = log_model(Replay(path, (0, 1)), prepared, scene.tools, scene.rows[["row"]].head(2))
-    verdict = evaluate(prepared, [winner], scene.tools).verdict
+    winner = log_model(Replay(path, (0, 1)), prepared, scene.resources, scene.rows[["row"]].head(2))
+    verdict = evaluate(prepared, [winner], scene.resources).verdict
     assert verdict is not None
     assert verdict.outcome == "hold"
     assert "worse on region = north" in verdict.reason
@@ -406,7 +406,7 @@ def test_a_metric_that_a_slice_lacks_is_noted(scene: Scene) -> None:
     scene.write(metrics={"main": "roc_auc"}, promotion={"not_worse_on": [{"column": "kind", "min_rows": 2}]})
     prepared = scene.prepare("first")
     winner = replace_by_probabilities(scene, prepared)
-    verdict = evaluate(prepared, [winner], scene.tools).verdict
+    verdict = evaluate(prepared, [winner], scene.resources).verdict
     assert verdict is not None
     assert verdict.outcome == "promote"
     notes = {entry.value: entry.note for entry in verdict.slices}
@@ -417,7 +417,7 @@ def test_a_metric_that_a_slice_lacks_is_noted(scene: Scene) -> None:
 def replace_by_probabilities(scene: Scene, prepared: Prepared) -> Trained:
     """Log a model that gives probabilities."""
     path = plant(scene.folder / "sure.npy", scene.rows["target"])
-    return log_model(Sure(path, (0, 1)), prepared, scene.tools, scene.rows[["row"]].head(2))
+    return log_model(Sure(path, (0, 1)), prepared, scene.resources, scene.rows[["row"]].head(2))
 
 
 class Sure(Replay):
@@ -435,13 +435,13 @@ def test_a_slice_by_an_unknown_column_is_refused_early(scene: Scene) -> None:
     assert "promotion.not_worse_on: 'planet' is no column; the data has" in message
 
 
-def test_the_same_data_is_compared_by_position(tools: Tools, pipeline: Callable[..., str]) -> None:
+def test_the_same_data_is_compared_by_position(resources: Resources, pipeline: Callable[..., str]) -> None:
     """Iris has two equal flowers: under the same stratified split neither is taken for the other."""
     name = pipeline(gate=None)
-    first, second = (workflow.prepare(request_of(name, run_id, force=True), tools) for run_id in ("one", "two"))
-    trained = workflow.train(first, "gaussian_nb", first.origin, tools)
-    make_champion(trained, first, tools)
-    again = workflow.train(second, "gaussian_nb", second.origin, tools)
-    verdict = evaluate(second, [again], tools).verdict
+    first, second = (workflow.prepare(request_of(name, run_id, force=True), resources) for run_id in ("one", "two"))
+    trained = workflow.train(first, "gaussian_nb", first.origin, resources)
+    make_champion(trained, first, resources)
+    again = workflow.train(second, "gaussian_nb", second.origin, resources)
+    verdict = evaluate(second, [again], resources).verdict
     assert verdict is not None
     assert (verdict.rows, verdict.excluded_rows, verdict.disjoint, verdict.outcome) == (30, 0, True, "hold")

@@ -16,7 +16,7 @@ from waterflow.errors import ReproduceError, StoreError
 from waterflow.lineage.version_history import Chain
 from waterflow.reproduction.environment_check import check_conditions, environment_of, find_code
 from waterflow.reproduction.reproduce import fetch_inputs, reproduce
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.tracking.model_store import Version
 
 Writer = Callable[..., str]
@@ -49,47 +49,47 @@ def quiet(text: str) -> None:
 
 @pytest.mark.parametrize(("strategy", "model"), [("rigorous", BOOSTED), ("balanced", TREE)])
 def test_a_tuned_version_is_had_again_to_the_last_bit(
-    tools: Tools, pipeline: Writer, strategy: str, model: dict[str, Any]
+    resources: Resources, pipeline: Writer, strategy: str, model: dict[str, Any]
 ) -> None:
     """With the parameters and the rounds that tuning and folds came to; no trial is made, no fold fitted."""
-    version = version_of(pipeline(**listed(strategy, tuned=model)), tools, full=True)
-    studies = Path(tools.profile.find_database().removeprefix("sqlite:///"))
-    before, listing = studies.stat().st_mtime_ns, tools.models.list_versions(version.model)
-    outcome = reproduce(version, tools, say=quiet)
+    version = version_of(pipeline(**listed(strategy, tuned=model)), resources, full=True)
+    studies = Path(resources.profile.find_database().removeprefix("sqlite:///"))
+    before, listing = studies.stat().st_mtime_ns, resources.models.list_versions(version.model)
+    outcome = reproduce(version, resources, say=quiet)
     assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]
     assert (outcome.tolerance, outcome.rows, outcome.rows_differing, outcome.largest_difference) == (0, 30, 0, 0.0)
     compared = {line.what for line in outcome.lines}
     assert {"digest of data", "parameter max_depth", "metric test_f1_macro"} <= compared
     assert {"predictions of the registered model", "predictions when it was judged"} <= compared
     assert studies.stat().st_mtime_ns == before
-    assert tools.models.list_versions(version.model) == listing
+    assert resources.models.list_versions(version.model) == listing
 
 
-def test_the_outcome_is_a_run_of_its_own(tools: Tools, pipeline: Writer) -> None:
+def test_the_outcome_is_a_run_of_its_own(resources: Resources, pipeline: Writer) -> None:
     """Tagged, with the comparison, and no part of any other run."""
-    version = version_of(pipeline(**listed("balanced", nb="sklearn.naive_bayes.GaussianNB")), tools, full=True)
-    outcome = reproduce(version, tools, say=quiet)
-    run = tools.runs.client.get_run(outcome.run_id)
+    version = version_of(pipeline(**listed("balanced", nb="sklearn.naive_bayes.GaussianNB")), resources, full=True)
+    outcome = reproduce(version, resources, say=quiet)
+    run = resources.runs.client.get_run(outcome.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags["waterflow.kind"] == "reproduction"
     assert run.data.tags["waterflow.reproduces"] == f"{version.model}@{version.version}"
     assert run.data.tags["waterflow.reproduced"] == "true"
     for tag in ("mlflow.parentRunId", "waterflow.run_identity", "waterflow.action_key", "waterflow.runner"):
         assert tag not in run.data.tags
-    logged = tools.runs.read_json(outcome.run_id, "comparison.json")
+    logged = resources.runs.read_json(outcome.run_id, "comparison.json")
     assert logged is not None
     assert logged["rows_differing"] == 0
-    assert tools.runs.list_running() == []
+    assert resources.runs.list_running() == []
 
 
 def test_randomness_without_a_seed_is_shown_where_it_is(
-    tools: Tools, pipeline: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    resources: Resources, pipeline: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not reproduced; the rows that differ are an artifact."""
     (tmp_path / "ours_random.py").write_text(RANDOM)
     monkeypatch.syspath_prepend(tmp_path)
-    version = version_of(pipeline(**listed("balanced", ours="ours_random.Ours")), tools, full=True)
-    outcome = reproduce(version, tools, say=quiet)
+    version = version_of(pipeline(**listed("balanced", ours="ours_random.Ours")), resources, full=True)
+    outcome = reproduce(version, resources, say=quiet)
     assert not outcome.reproduced
     assert outcome.rows_differing > 20
     assert outcome.largest_difference is not None
@@ -98,7 +98,7 @@ def test_randomness_without_a_seed_is_shown_where_it_is(
     apart = {line.what for line in outcome.lines if not line.agrees}
     assert {"metric test_log_loss", "predictions when it was judged"} <= apart
     assert "digest of data" not in apart
-    client = tools.runs.client
+    client = resources.runs.client
     assert client.get_run(outcome.run_id).data.tags["waterflow.reproduced"] == "false"
     rows = pd.read_parquet(client.download_artifacts(outcome.run_id, "differing_rows.parquet", str(tmp_path)))
     assert len(rows) == outcome.rows_differing
@@ -112,11 +112,11 @@ def test_code_that_changed_since_is_taken_from_its_commit(tracked: Project, monk
     module.write_text(MODULE)
     commit = commit_all(root)
     module.write_text(MODULE.replace("FACTOR = 1.0", "FACTOR = 1.1"))
-    tools = workflow.open_tools(tracked)
-    version = version_of("flowers", tools, full=True)
+    resources = workflow.open_resources(tracked)
+    version = version_of("flowers", resources, full=True)
     module.write_text(MODULE.replace("FACTOR = 1.0", "FACTOR = 3.0"))
     commit_all(root, "two")
-    outcome = reproduce(version, tools, say=quiet)
+    outcome = reproduce(version, resources, say=quiet)
     assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]
     assert outcome.code == f"commit {commit[:12]} with its uncommitted changes, in a work tree of its own"
     assert "FACTOR = 3.0" in module.read_text()
@@ -124,79 +124,83 @@ def test_code_that_changed_since_is_taken_from_its_commit(tracked: Project, monk
 
 
 @pytest.fixture(scope="module")
-def plain(tools: Tools) -> Version:
+def plain(resources: Resources) -> Version:
     """Give a version that is not trained again."""
-    write_pipeline(tools.project, "plain", FLOWERS, **listed("balanced", nb="sklearn.naive_bayes.GaussianNB"), seed=77)
-    return version_of("plain", tools)
+    write_pipeline(
+        resources.project, "plain", FLOWERS, **listed("balanced", nb="sklearn.naive_bayes.GaussianNB"), seed=77
+    )
+    return version_of("plain", resources)
 
 
 @pytest.mark.parametrize("name", ["data", "split", "config"])
 def test_an_input_that_was_altered_or_is_gone_is_refused(
-    tools: Tools, plain: Version, tmp_path: Path, name: str
+    resources: Resources, plain: Version, tmp_path: Path, name: str
 ) -> None:
     """Nothing is trained on it."""
-    chain = Chain(plain, tools)
+    chain = Chain(plain, resources)
     blob = getattr(chain.prepared, name)
-    kept = path_of(blob, tools).read_bytes()
-    alter(blob, tools)
-    message = message_of(lambda: fetch_inputs(chain, tools, tmp_path), StoreError)
+    kept = path_of(blob, resources).read_bytes()
+    alter(blob, resources)
+    message = message_of(lambda: fetch_inputs(chain, resources, tmp_path), StoreError)
     assert "altered or cut short" in message
-    path_of(blob, tools).unlink()
-    assert "no such object" in message_of(lambda: fetch_inputs(chain, tools, tmp_path), StoreError)
-    path_of(blob, tools).write_bytes(kept)
+    path_of(blob, resources).unlink()
+    assert "no such object" in message_of(lambda: fetch_inputs(chain, resources, tmp_path), StoreError)
+    path_of(blob, resources).write_bytes(kept)
 
 
-def test_another_lock_is_refused_with_the_packages_that_differ(tools: Tools, plain: Version, tmp_path: Path) -> None:
+def test_another_lock_is_refused_with_the_packages_that_differ(
+    resources: Resources, plain: Version, tmp_path: Path
+) -> None:
     """By the bytes of the lock that were kept then."""
-    lock = tools.project.lock_file
+    lock = resources.project.lock_file
     before = lock.read_text()
     lock.write_text(before.replace("\nscikit-learn==", "\nscikit-learn==0."))
-    message = message_of(lambda: reproduce(plain, tools), ReproduceError)
+    message = message_of(lambda: reproduce(plain, resources), ReproduceError)
     lock.write_text(before)
     assert "was fitted under another requirements.lock (scikit-learn " in message
     assert " → 0." in message
 
 
-def test_a_lock_that_is_gone_from_the_store_is_refused(tools: Tools, plain: Version, tmp_path: Path) -> None:
+def test_a_lock_that_is_gone_from_the_store_is_refused(resources: Resources, plain: Version, tmp_path: Path) -> None:
     """What packages there were is not known."""
-    blob = Chain(plain, tools).provenance.lock
+    blob = Chain(plain, resources).provenance.lock
     assert blob is not None
-    kept = path_of(blob, tools).read_bytes()
-    path_of(blob, tools).unlink()
-    message = message_of(lambda: check_conditions(Chain(plain, tools), tools, tmp_path), StoreError)
-    path_of(blob, tools).write_bytes(kept)
+    kept = path_of(blob, resources).read_bytes()
+    path_of(blob, resources).unlink()
+    message = message_of(lambda: check_conditions(Chain(plain, resources), resources, tmp_path), StoreError)
+    path_of(blob, resources).write_bytes(kept)
     assert "no such object" in message
 
 
 def test_another_package_than_the_lock_says_is_refused(
-    tools: Tools, plain: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    resources: Resources, plain: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock file is the same; what is installed is not."""
     monkeypatch.setattr(
         "waterflow.reproduction.environment_check._installed", lambda name: "0.0" if name == "numpy" else "–"
     )
-    message = message_of(lambda: check_conditions(Chain(plain, tools), tools, tmp_path), ReproduceError)
+    message = message_of(lambda: check_conditions(Chain(plain, resources), resources, tmp_path), ReproduceError)
     assert "what is installed is not what requirements.lock says (" in message
 
 
 def test_another_python_or_platform_is_refused(
-    tools: Tools, plain: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    resources: Resources, plain: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Floats may differ there."""
     monkeypatch.setattr("waterflow.reproduction.environment_check.platform_name", lambda: "plan9-vax")
-    message = message_of(lambda: check_conditions(Chain(plain, tools), tools, tmp_path), ReproduceError)
+    message = message_of(lambda: check_conditions(Chain(plain, resources), resources, tmp_path), ReproduceError)
     assert "and this is Python" in message
     assert "plan9-vax" in message
 
 
 def test_without_git_unchanged_code_will_do_and_changed_code_will_not(
-    tools: Tools, plain: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    resources: Resources, plain: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An image has no checkout; the digest of the code decides."""
-    chain = Chain(plain, tools)
-    assert find_code(chain, tools, tmp_path).words == "the code at hand, which is that of then by its digest"
+    chain = Chain(plain, resources)
+    assert find_code(chain, resources, tmp_path).words == "the code at hand, which is that of then by its digest"
     monkeypatch.setattr("waterflow.lineage.verification.train_key", lambda *_: "another")
-    message = message_of(lambda: find_code(chain, tools, tmp_path), ReproduceError)
+    message = message_of(lambda: find_code(chain, resources, tmp_path), ReproduceError)
     assert "the code of its fit was changed since, and no commit names its code" in message
 
 
@@ -208,23 +212,23 @@ def test_a_commit_without_the_program_says_so(
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     commit = commit_all(tracked.root)
-    tools = workflow.open_tools(tracked)
+    resources = workflow.open_resources(tracked)
     write_pipeline(tracked, "flowers", FLOWERS, **listed("balanced", nb="sklearn.naive_bayes.GaussianNB"))
-    version = version_of("flowers", tools)
+    version = version_of("flowers", resources)
     commit_all(tracked.root, "two")
     monkeypatch.setattr("waterflow.reproduction.environment_check.SOURCE_ROOT", package.parent)
-    message = message_of(lambda: find_code(Chain(version, tools), tools, tmp_path), ReproduceError)
+    message = message_of(lambda: find_code(Chain(version, resources), resources, tmp_path), ReproduceError)
     assert f"commit {commit[:12]} is older than `waterflow reproduce`" in message
 
 
 def test_the_other_process_has_the_threads_of_the_fit(
-    tools: Tools, plain: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    resources: Resources, plain: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever this process was told."""
-    chain = Chain(plain, tools)
+    chain = Chain(plain, resources)
     monkeypatch.setenv("WATERFLOW_THREADS", "7")
-    _, threads = fetch_inputs(chain, tools, tmp_path)
-    environment = environment_of(find_code(chain, tools, tmp_path), threads)
+    _, threads = fetch_inputs(chain, resources, tmp_path)
+    environment = environment_of(find_code(chain, resources, tmp_path), threads)
     assert threads == chain.trained.threads == 1
     assert environment["OMP_NUM_THREADS"] == "1"
     assert "WATERFLOW_THREADS" not in environment

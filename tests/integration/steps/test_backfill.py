@@ -15,7 +15,7 @@ from support.promotion import enter, fitted
 from waterflow import workflow
 from waterflow.promotion import champion_alias
 from waterflow.records import Decision, Evaluated, Prepared, Window
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.promote import promote
 
 MONTHS = range(12)
@@ -34,7 +34,7 @@ DEMAND = {
 class Year:
     """A home in which the candidates of twelve months were trained, and their records."""
 
-    tools: Tools
+    resources: Resources
     months: tuple[tuple[Prepared, Evaluated], ...]
 
 
@@ -50,25 +50,25 @@ def year(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Y
     rows = pd.DataFrame({"day": days, "weather": weather, "demand": follows * weather + numbers.normal(size=len(days))})
     write_rows(project, rows, "demand.csv")
     write_pipeline(project, "demand", DEMAND)
-    tools = workflow.open_tools(project)
-    return Year(tools, tuple(trained(tools, month) for month in MONTHS))
+    resources = workflow.open_resources(project)
+    return Year(resources, tuple(trained(resources, month) for month in MONTHS))
 
 
-def trained(tools: Tools, month: int) -> tuple[Prepared, Evaluated]:
+def trained(resources: Resources, month: int) -> tuple[Prepared, Evaluated]:
     """Train on the window that ends with a month; the verdict is left to the step promote."""
     end = datetime(2025 + (month + 1) // 12, (month + 1) % 12 + 1, 1, tzinfo=UTC)
-    return fitted("demand", tools, f"month_{month + 1:02}", window=Window(end=end))
+    return fitted("demand", resources, f"month_{month + 1:02}", window=Window(end=end))
 
 
-def decided(year: Year, order: list[int], folder: Path) -> tuple[Tools, list[Decision]]:
+def decided(year: Year, order: list[int], folder: Path) -> tuple[Resources, list[Decision]]:
     """Register and promote the months in this order, on a registry and a ledger of their own."""
-    shutil.copy(year.tools.project.home / "mlflow.db", folder / "mlflow.db")
+    shutil.copy(year.resources.project.home / "mlflow.db", folder / "mlflow.db")
     overrides = [f"profile.tracking_uri=sqlite:///{folder}/mlflow.db", f"profile.database_uri=sqlite:///{folder}/w.db"]
-    tools = workflow.open_tools(year.tools.project, overrides)
+    resources = workflow.open_resources(year.resources.project, overrides)
     for month in order:
         prepared, evaluated = year.months[month]
-        promote(prepared, enter(prepared, evaluated, tools), tools)
-    return tools, tools.ledger.entries("demand")
+        promote(prepared, enter(prepared, evaluated, resources), resources)
+    return resources, resources.ledger.entries("demand")
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,8 @@ def test_a_backfill_ends_with_a_champion_that_the_ledger_explains(
 ) -> None:
     """It is the one of the months in order, or the row of that month says why not; no older window ever wins."""
     order = list(reversed(MONTHS)) if seed is None else random.Random(seed).sample(MONTHS, 12)  # noqa: S311
-    tools, rows = decided(year, order, tmp_path)
-    assert champion_alias.verify("demand", tools) == []
+    resources, rows = decided(year, order, tmp_path)
+    assert champion_alias.verify("demand", resources) == []
     assert sorted(str(row.dag_run_id) for row in rows) == [f"month_{month + 1:02}" for month in MONTHS]
     promotions = [row for row in rows if row.kind == "promote"]
     ends = [row.window.end for row in promotions if row.window and row.window.end]

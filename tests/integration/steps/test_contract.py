@@ -9,7 +9,7 @@ from waterflow.datasets.loaders import iris
 from waterflow.errors import Break, ContractError
 from waterflow.records import Window
 from waterflow.reporting.contract_report import markdown_table
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 
 Writer = Callable[..., str]
@@ -18,18 +18,20 @@ KEPT = {"columns": {"petal_width_cm": {"type": "number", "max": 2.5, "nullable":
 BROKEN = {"columns": {"petal_width_cm": {"max": 2}, "species": {"values": ["setosa", "versicolor"]}}}
 
 
-def test_rows_that_keep_the_contract_are_prepared(tools: Tools, pipeline: Writer) -> None:
+def test_rows_that_keep_the_contract_are_prepared(resources: Resources, pipeline: Writer) -> None:
     """A contract costs a run nothing else."""
-    assert prepare(request_of(pipeline(contract=KEPT)), tools).rows == 150
+    assert prepare(request_of(pipeline(contract=KEPT)), resources).rows == 150
 
 
-def test_a_broken_contract_stops_the_run_and_is_logged_to_it(tools: Tools, pipeline: Writer, tmp_path: Path) -> None:
+def test_a_broken_contract_stops_the_run_and_is_logged_to_it(
+    resources: Resources, pipeline: Writer, tmp_path: Path
+) -> None:
     """The run is FAILED, has the worst offenders as a table and as JSON, and nothing was prepared."""
     name = pipeline(contract=BROKEN)
-    message = message_of(lambda: prepare(request_of(name), tools), ContractError)
+    message = message_of(lambda: prepare(request_of(name), resources), ContractError)
     assert "contract: 73 breaks in 150 rows" in message
-    client = tools.runs.client
-    (run,) = client.search_runs([tools.runs.ensure_experiment(name)])
+    client = resources.runs.client
+    (run,) = client.search_runs([resources.runs.ensure_experiment(name)])
     assert run.info.status == "FAILED"
     assert run.data.tags["waterflow.contract_breaks"] == "73"
     assert run.data.tags["waterflow.failure"] == message
@@ -43,29 +45,29 @@ def test_a_broken_contract_stops_the_run_and_is_logged_to_it(tools: Tools, pipel
     assert "| row 100 | petal_width_cm | 2.5 | max: 2 |" in table
 
 
-def test_the_contract_is_held_against_the_rows_of_the_window(tools: Tools, pipeline: Writer) -> None:
+def test_the_contract_is_held_against_the_rows_of_the_window(resources: Resources, pipeline: Writer) -> None:
     """A bad row of next month stops no run of this month."""
     rows = iris().sample(frac=1, random_state=1, ignore_index=True)
     rows = rows.assign(day=pd.date_range("2026-01-01", periods=150).astype("str"))
     rows.loc[140, "petal_width_cm"] = 99
-    write_rows(tools.project, rows, "months.csv")
+    write_rows(resources.project, rows, "months.csv")
     name = pipeline(
         dataset={"kind": "csv", "path": "data/months.csv"},
         time_column="day",
         split={"kind": "time"},
         contract={"columns": {"petal_width_cm": {"max": 10}}},
     )
-    assert prepare(request_of(name, "earlier", window=Window(end="2026-04-11")), tools).rows == 100
-    message = message_of(lambda: prepare(request_of(name, "all"), tools), ContractError)
+    assert prepare(request_of(name, "earlier", window=Window(end="2026-04-11")), resources).rows == 100
+    message = message_of(lambda: prepare(request_of(name, "all"), resources), ContractError)
     assert "found 99 at day=2026-05-21 00:00:00+00:00, row 140" in message
 
 
-def test_a_retry_meets_the_same_break(tools: Tools, pipeline: Writer) -> None:
+def test_a_retry_meets_the_same_break(resources: Resources, pipeline: Writer) -> None:
     """In the run of the first try, which is open no longer."""
     name = pipeline(contract={"min_rows": 151})
     for _ in range(2):
-        assert "found 150 rows" in message_of(lambda: prepare(request_of(name), tools), ContractError)
-    (run,) = tools.runs.client.search_runs([tools.runs.ensure_experiment(name)])
+        assert "found 150 rows" in message_of(lambda: prepare(request_of(name), resources), ContractError)
+    (run,) = resources.runs.client.search_runs([resources.runs.ensure_experiment(name)])
     assert run.info.status == "FAILED"
 
 

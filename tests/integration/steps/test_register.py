@@ -6,29 +6,29 @@ from support.promotion import judged
 
 from waterflow import workflow
 from waterflow.records import Registered
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 from waterflow.steps.register import register
 
 Writer = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def challenged(tools: Tools) -> tuple[Tools, Registered, Registered]:
+def challenged(resources: Resources) -> tuple[Resources, Registered, Registered]:
     """Register one run twice, with a verdict that is good."""
     one = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
-    write_pipeline(tools.project, "challenged", {**FLOWERS, "defaults": one}, description="Which iris is this?")
-    prepared, evaluated = judged("challenged", tools)
-    return tools, register(prepared, evaluated, tools), register(prepared, evaluated, tools)
+    write_pipeline(resources.project, "challenged", {**FLOWERS, "defaults": one}, description="Which iris is this?")
+    prepared, evaluated = judged("challenged", resources)
+    return resources, register(prepared, evaluated, resources), register(prepared, evaluated, resources)
 
 
-def test_registering_twice_makes_one_version(challenged: tuple[Tools, Registered, Registered]) -> None:
+def test_registering_twice_makes_one_version(challenged: tuple[Resources, Registered, Registered]) -> None:
     """A retry finds what the first try registered, and does not check it again."""
-    tools, first, second = challenged
+    resources, first, second = challenged
     assert first == second
-    assert len(tools.models.list_versions("challenged")) == 1
+    assert len(resources.models.list_versions("challenged")) == 1
 
 
-def test_a_good_verdict_makes_a_challenger(challenged: tuple[Tools, Registered, Registered]) -> None:
+def test_a_good_verdict_makes_a_challenger(challenged: tuple[Resources, Registered, Registered]) -> None:
     """The champion's place is not taken here."""
     _, first, _ = challenged
     assert first.evaluated.verdict is not None
@@ -38,31 +38,31 @@ def test_a_good_verdict_makes_a_challenger(challenged: tuple[Tools, Registered, 
 
 
 def test_each_staging_check_is_a_line_of_the_run_and_a_tag_of_the_version(
-    challenged: tuple[Tools, Registered, Registered],
+    challenged: tuple[Resources, Registered, Registered],
 ) -> None:
     """It was loaded in a fresh process, predicted as in training, and was fast and small enough."""
-    tools, first, _ = challenged
+    resources, first, _ = challenged
     names = ["loads", "signature", "input_example", "predictions", "latency", "size"]
     assert [check.name for check in first.checks] == names
     assert all(check.passed for check in first.checks), first.checks
     assert first.checks[3].found == "30 rows, at most 0 apart"
-    version = tools.models.get_version("challenged", 1)
+    version = resources.models.get_version("challenged", 1)
     assert version is not None
-    run = tools.runs.tags_of(first.parent_run_id)
+    run = resources.runs.tags_of(first.parent_run_id)
     for name in names:
         assert version.tags[f"waterflow.staging.{name}"].startswith("passed: ")
         assert run[f"waterflow.staging.{name}"].startswith("passed: ")
-    logged = tools.runs.read_json(first.parent_run_id, "waterflow/staging.json")
+    logged = resources.runs.read_json(first.parent_run_id, "waterflow/staging.json")
     assert logged is not None
     assert [check["name"] for check in logged["checks"]] == names
 
 
-def test_a_version_can_be_traced(challenged: tuple[Tools, Registered, Registered]) -> None:
+def test_a_version_can_be_traced(challenged: tuple[Resources, Registered, Registered]) -> None:
     """Its tags lead to run, candidate, data, configuration and what decided its fit, and say what it scored."""
-    tools, first, _ = challenged
-    version = tools.models.get_version("challenged", 1)
+    resources, first, _ = challenged
+    version = resources.models.get_version("challenged", 1)
     assert version is not None
-    run = tools.runs.tags_of(first.parent_run_id)
+    run = resources.runs.tags_of(first.parent_run_id)
     assert version.tags["waterflow.parent_run_id"] == first.parent_run_id
     assert version.tags["waterflow.data_digest"] == run["waterflow.data_digest"]
     assert version.tags["waterflow.config_digest"] == run["waterflow.config_digest"]
@@ -72,38 +72,38 @@ def test_a_version_can_be_traced(challenged: tuple[Tools, Registered, Registered
     assert float(version.tags["metric.f1_macro"]) > 0.8
 
 
-def test_a_version_has_a_card(challenged: tuple[Tools, Registered, Registered]) -> None:
+def test_a_version_has_a_card(challenged: tuple[Resources, Registered, Registered]) -> None:
     """Its description starts with a sentence for everybody."""
-    tools, _, _ = challenged
-    description = tools.runs.client.get_model_version("challenged", "1").description
+    resources, _, _ = challenged
+    description = resources.runs.client.get_model_version("challenged", "1").description
     assert description.startswith("This model predicts species; it is better than always naming the most frequent")
     assert "## Verdict" in description
 
 
-def test_a_missed_gate_leaves_a_version_without_alias(tools: Tools, pipeline: Writer) -> None:
+def test_a_missed_gate_leaves_a_version_without_alias(resources: Resources, pipeline: Writer) -> None:
     """The reason has metric, value and bound; the first model has to pass like any other."""
-    prepared, evaluated = judged(pipeline(gate={"metric": "accuracy", "at_least": 0.999}), tools)
-    registered = register(prepared, evaluated, tools)
+    prepared, evaluated = judged(pipeline(gate={"metric": "accuracy", "at_least": 0.999}), resources)
+    registered = register(prepared, evaluated, resources)
     assert (registered.version, registered.aliases, registered.checks) == (1, (), ())
     assert registered.reason.startswith("accuracy 0.9")
     assert registered.reason.endswith("misses the gate: at least 0.999")
 
 
-def test_what_stages_badly_is_rejected(tools: Tools, pipeline: Writer) -> None:
+def test_what_stages_badly_is_rejected(resources: Resources, pipeline: Writer) -> None:
     """A whole run with a budget that no model keeps: nobody is champion, and the run says why."""
     name = pipeline(promotion={"staging": {"size_mb": 0.000001}})
-    done = workflow.run_all(request_of(name), tools)
+    done = workflow.run_all(request_of(name), resources)
     assert done.decision is not None
     assert (done.decision.kind, done.aliases) == ("reject", ())
     assert done.reason.startswith("staging check size: found 0.00")
-    assert tools.runs.status_of(done.parent_run_id) == "FINISHED"
+    assert resources.runs.status_of(done.parent_run_id) == "FINISHED"
 
 
-def test_quick_makes_no_challenger(tools: Tools, pipeline: Writer) -> None:
+def test_quick_makes_no_challenger(resources: Resources, pipeline: Writer) -> None:
     """It selects on the holdout, so the holdout is no evidence any more."""
-    prepared, evaluated = judged(pipeline(), tools, strategy="quick")
-    registered = register(prepared, evaluated, tools)
+    prepared, evaluated = judged(pipeline(), resources, strategy="quick")
+    registered = register(prepared, evaluated, resources)
     assert registered.aliases == ()
     assert registered.evaluated.exploratory
     assert "exploratory" in registered.reason
-    assert tools.runs.tags_of(registered.parent_run_id)["waterflow.exploratory"] == "true"
+    assert resources.runs.tags_of(registered.parent_run_id)["waterflow.exploratory"] == "true"

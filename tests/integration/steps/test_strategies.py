@@ -11,7 +11,7 @@ from support.projects import candidates, message_of, request_of
 from waterflow.caching.keys import fitting
 from waterflow.errors import ConfigError
 from waterflow.records import Prepared, Trained
-from waterflow.resources import Tools, count_threads, load_config
+from waterflow.resources import Resources, count_threads, load_config
 from waterflow.steps.prepare import prepare
 from waterflow.steps.train import train
 from waterflow.training.candidate import judge_candidate
@@ -25,80 +25,82 @@ TREE: dict[str, Any] = {
 BOOSTED = {"estimator": "xgboost.XGBClassifier", "params": {"n_estimators": 50}, "early_stopping_rounds": 3}
 
 
-def made(strategy: str, tools: Tools, pipeline: Writer, **changes: Any) -> tuple[Prepared, Trained]:
+def made(strategy: str, resources: Resources, pipeline: Writer, **changes: Any) -> tuple[Prepared, Trained]:
     """Prepare and train the candidate `tree` under a strategy."""
     listed = candidates(tree=changes.pop("tree", TREE)) | {"defaults": [{"/strategy": strategy}], "tuning": None}
-    prepared = prepare(request_of(pipeline(**listed, **changes)), tools)
-    return prepared, train(prepared, "tree", prepared.origin, tools)
+    prepared = prepare(request_of(pipeline(**listed, **changes)), resources)
+    return prepared, train(prepared, "tree", prepared.origin, resources)
 
 
-def test_quick_takes_the_parameters_as_they_are(tools: Tools, pipeline: Writer) -> None:
+def test_quick_takes_the_parameters_as_they_are(resources: Resources, pipeline: Writer) -> None:
     """It scores the holdout, and tunes nothing."""
-    _, trained = made("quick", tools, pipeline)
+    _, trained = made("quick", resources, pipeline)
     assert (trained.scored_on, trained.trials, trained.tuned, trained.spread) == ("test", 0, {}, {})
-    run = tools.runs.client.get_run(trained.run_id)
+    run = resources.runs.client.get_run(trained.run_id)
     assert run.data.params["max_depth"] == "1"
     assert run.data.metrics["test_f1_macro"] == trained.metrics["f1_macro"]
 
 
-def test_balanced_tunes_on_the_validation_rows(tools: Tools, pipeline: Writer, tmp_path: Path) -> None:
+def test_balanced_tunes_on_the_validation_rows(resources: Resources, pipeline: Writer, tmp_path: Path) -> None:
     """The run has the best parameters, the trials as a table and their pictures."""
-    _, trained = made("balanced", tools, pipeline)
-    run = tools.runs.client.get_run(trained.run_id)
+    _, trained = made("balanced", resources, pipeline)
+    run = resources.runs.client.get_run(trained.run_id)
     assert (trained.scored_on, trained.trials) == ("validation", 3)
     assert trained.tuned["max_depth"] > 1
     assert run.data.params["max_depth"] == str(trained.tuned["max_depth"])
     assert run.data.tags["waterflow.trials_complete"] == "3"
-    files = {entry.path for entry in tools.runs.client.list_artifacts(trained.run_id, "tuning")}
+    files = {entry.path for entry in resources.runs.client.list_artifacts(trained.run_id, "tuning")}
     assert {"tuning/trials.csv", "tuning/optimization_history.png", "tuning/slice.png"} <= files
-    table = pd.read_csv(tools.runs.client.download_artifacts(trained.run_id, "tuning/trials.csv", str(tmp_path)))
+    table = pd.read_csv(resources.runs.client.download_artifacts(trained.run_id, "tuning/trials.csv", str(tmp_path)))
     assert table["value"].max() == pytest.approx(trained.metrics["f1_macro"])
 
 
-def test_a_tuned_candidate_is_one_run(tools: Tools, pipeline: Writer) -> None:
+def test_a_tuned_candidate_is_one_run(resources: Resources, pipeline: Writer) -> None:
     """Trials do not flood MLflow."""
-    prepared, _ = made("balanced", tools, pipeline)
-    assert len(tools.runs.client.search_runs([prepared.experiment_id])) == 2
+    prepared, _ = made("balanced", resources, pipeline)
+    assert len(resources.runs.client.search_runs([prepared.experiment_id])) == 2
 
 
-def test_rigorous_tunes_on_the_folds_and_fits_all_their_rows(tools: Tools, pipeline: Writer) -> None:
+def test_rigorous_tunes_on_the_folds_and_fits_all_their_rows(resources: Resources, pipeline: Writer) -> None:
     """The score is a mean with a spread; the model knows every row outside the holdout."""
-    prepared, trained = made("rigorous", tools, pipeline)
-    run = tools.runs.client.get_run(trained.run_id)
+    prepared, trained = made("rigorous", resources, pipeline)
+    run = resources.runs.client.get_run(trained.run_id)
     assert (trained.scored_on, trained.trials) == ("folds", 3)
     assert trained.spread["f1_macro"] > 0
     assert run.data.metrics["folds_f1_macro"] == trained.metrics["f1_macro"]
     assert run.data.metrics["folds_f1_macro_std"] == trained.spread["f1_macro"]
-    tree = tools.models.load_model(trained.model_id)[-1]
+    tree = resources.models.load_model(trained.model_id)[-1]
     assert tree.tree_.n_node_samples[0] == prepared.rows - prepared.shares[-1].rows == 120
 
 
-def test_rigorous_scores_a_candidate_without_a_search_on_the_folds_too(tools: Tools, pipeline: Writer) -> None:
+def test_rigorous_scores_a_candidate_without_a_search_on_the_folds_too(resources: Resources, pipeline: Writer) -> None:
     """Candidates are compared by the same rows."""
-    _, trained = made("rigorous", tools, pipeline, tree={**TREE, "params": {"max_depth": 4}, "search": None})
+    _, trained = made("rigorous", resources, pipeline, tree={**TREE, "params": {"max_depth": 4}, "search": None})
     assert (trained.scored_on, trained.trials) == ("folds", 0)
     assert trained.spread["f1_macro"] > 0
 
 
-def test_boosting_takes_the_rounds_that_its_folds_took(tools: Tools, pipeline: Writer) -> None:
+def test_boosting_takes_the_rounds_that_its_folds_took(resources: Resources, pipeline: Writer) -> None:
     """The final fit has no rows left to watch."""
-    _, trained = made("rigorous", tools, pipeline, tree=BOOSTED)
-    params = tools.runs.client.get_run(trained.run_id).data.params
-    model = tools.models.load_model(trained.model_id)[-1]
+    _, trained = made("rigorous", resources, pipeline, tree=BOOSTED)
+    params = resources.runs.client.get_run(trained.run_id).data.params
+    model = resources.models.load_model(trained.model_id)[-1]
     assert int(params["n_estimators"]) < 50
     assert model.estimator.get_booster().num_boosted_rounds() == int(params["n_estimators"])
 
 
-def test_a_short_time_budget_is_said_by_the_run(tools: Tools, pipeline: Writer) -> None:
+def test_a_short_time_budget_is_said_by_the_run(resources: Resources, pipeline: Writer) -> None:
     """The parameters of the YAML are fitted all the same."""
     tree = {**TREE, "search": {**TREE["search"], "time_budget_seconds": 1e-6}}
-    _, trained = made("balanced", tools, pipeline, tree=tree)
-    tags = tools.runs.client.get_run(trained.run_id).data.tags
+    _, trained = made("balanced", resources, pipeline, tree=tree)
+    tags = resources.runs.client.get_run(trained.run_id).data.tags
     assert tags["waterflow.tuning_note"] == "the time budget of 1e-06 s ended after 1 of 3 trials"
     assert trained.tuned == {"max_depth": 1}
 
 
-def test_selection_never_sees_the_holdout(tools: Tools, pipeline: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_selection_never_sees_the_holdout(
+    resources: Resources, pipeline: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only `quick` hands the test rows to training."""
     seen: dict[str, set[str]] = {}
 
@@ -108,17 +110,17 @@ def test_selection_never_sees_the_holdout(tools: Tools, pipeline: Writer, monkey
 
     monkeypatch.setattr("waterflow.training.candidate.judge_candidate", listen)
     for strategy in ("quick", "balanced", "rigorous"):
-        made(strategy, tools, pipeline, tree={**TREE, "search": None})
+        made(strategy, resources, pipeline, tree={**TREE, "search": None})
     assert seen == {"quick": {"train", "test"}, "balanced": {"train", "validation"}, "rigorous": {"train"}}
 
 
-def test_the_code_of_tuning_keys_only_what_is_tuned(tools: Tools, pipeline: Writer) -> None:
+def test_the_code_of_tuning_keys_only_what_is_tuned(resources: Resources, pipeline: Writer) -> None:
     """An edit there fits nothing anew that was never tuned."""
     listed = candidates(tree=TREE, plain={**TREE, "search": None}) | {"tuning": None}
-    prepared = prepare(request_of(pipeline(**listed)), tools)
-    config = load_config(prepared, tools)
-    assert "waterflow.training.tuning.tuner" not in fitting(prepared, config, "plain", tools).code
-    assert "waterflow.training.tuning.tuner" in fitting(prepared, config, "tree", tools).code
+    prepared = prepare(request_of(pipeline(**listed)), resources)
+    config = load_config(prepared, resources)
+    assert "waterflow.training.tuning.tuner" not in fitting(prepared, config, "plain", resources).code
+    assert "waterflow.training.tuning.tuner" in fitting(prepared, config, "tree", resources).code
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from waterflow import workflow
 from waterflow.datasets.loaders import iris
 from waterflow.errors import StoreError, TrackingError, WaterflowError
 from waterflow.records import Registered
-from waterflow.resources import Tools
+from waterflow.resources import Resources
 
-Run = tuple[Tools, Registered]
+Run = tuple[Resources, Registered]
 
 
 @pytest.fixture(scope="module")
@@ -20,35 +20,35 @@ def run(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Ru
     """Run `flowers` once."""
     project = make_project(tmp_path_factory.mktemp("models"))
     give_database(project, tracking_template)
-    tools = workflow.open_tools(project)
-    return tools, workflow.run_all(request_of(), tools)
+    resources = workflow.open_resources(project)
+    return resources, workflow.run_all(request_of(), resources)
 
 
-def folder_of(tools: Tools, model_id: str) -> Path:
+def folder_of(resources: Resources, model_id: str) -> Path:
     """Find the folder that a logged model lies in."""
-    return Path(tools.runs.client.get_logged_model(model_id).artifact_location.removeprefix("file://"))
+    return Path(resources.runs.client.get_logged_model(model_id).artifact_location.removeprefix("file://"))
 
 
 def test_a_model_that_was_logged_predicts_raw_columns(run: Run) -> None:
     """Preprocessing is part of it."""
-    tools, registered = run
-    model = tools.models.load_model(registered.evaluated.winner.model_id)
+    resources, registered = run
+    model = resources.models.load_model(registered.evaluated.winner.model_id)
     assert (model.predict(iris().drop(columns="species")) == iris()["species"]).mean() > 0.9
 
 
 def test_a_model_lies_in_the_experiment_of_its_run(run: Run) -> None:
     """The MLflow UI shows it beside its run, not in Default."""
-    tools, registered = run
+    resources, registered = run
     for entry in registered.evaluated.ranked:
-        model = tools.runs.client.get_logged_model(entry.model_id)
+        model = resources.runs.client.get_logged_model(entry.model_id)
         assert (model.experiment_id, model.source_run_id) == (registered.experiment_id, entry.run_id)
         assert str(model.status) == "READY"
 
 
 def test_a_model_has_signature_and_example(run: Run) -> None:
     """Both are of the raw columns."""
-    tools, registered = run
-    folder = folder_of(tools, registered.evaluated.winner.model_id)
+    resources, registered = run
+    folder = folder_of(resources, registered.evaluated.winner.model_id)
     signature: ModelSignature | None = mlflow.models.Model.load(str(folder)).signature
     assert signature is not None
     assert signature.inputs.input_names() == [name for name in iris().columns if name != "species"]
@@ -57,36 +57,36 @@ def test_a_model_has_signature_and_example(run: Run) -> None:
 
 def test_requirements_are_those_of_the_lock(run: Run) -> None:
     """Nothing is inferred: each line pins what the lock pins."""
-    tools, registered = run
-    lines = (folder_of(tools, registered.evaluated.winner.model_id) / "requirements.txt").read_text().split()
-    lock = tools.project.lock_file.read_text()
+    resources, registered = run
+    lines = (folder_of(resources, registered.evaluated.winner.model_id) / "requirements.txt").read_text().split()
+    lock = resources.project.lock_file.read_text()
     assert {line.partition("==")[0] for line in lines} >= {"mlflow", "scikit-learn", "pandas", "numpy", "cloudpickle"}
     assert all(f"\n{line} " in lock for line in lines)
 
 
 def test_a_registered_model_predicts_in_a_fresh_process(run: Run, tmp_path: Path) -> None:
     """MLflow alone loads the champion by its alias; nothing of Waterflow is needed."""
-    tools, registered = run
+    resources, registered = run
     rows = iris().drop(columns="species").iloc[[0, 149]]
-    assert predict_elsewhere(tools.runs.uri, registered.model, rows, tmp_path) == ["setosa", "virginica"]
+    assert predict_elsewhere(resources.runs.uri, registered.model, rows, tmp_path) == ["setosa", "virginica"]
 
 
 def test_a_category_that_training_never_saw_can_be_predicted(run: Run) -> None:
     """Numbers far out of range are no reason to fail either."""
-    tools, registered = run
-    model = tools.models.load_model(registered.evaluated.winner.model_id)
+    resources, registered = run
+    model = resources.models.load_model(registered.evaluated.winner.model_id)
     strange = pd.DataFrame([[1000.0, 0.0, -5.0, 0.0]], columns=[n for n in iris().columns if n != "species"])
     assert model.predict(strange)[0] in {"setosa", "versicolor", "virginica"}
 
 
 def test_a_model_that_was_altered_is_not_loaded(run: Run) -> None:
     """A pickle runs code, so its bytes are held against their digest first."""
-    tools, registered = run
+    resources, registered = run
     model_id = registered.evaluated.ranked[1].model_id
-    path = folder_of(tools, model_id) / "model.pkl"
+    path = folder_of(resources, model_id) / "model.pkl"
     before = path.read_bytes()
     path.write_bytes(before + b"\n")
-    message = message_of(lambda: tools.models.load_model(model_id), StoreError)
+    message = message_of(lambda: resources.models.load_model(model_id), StoreError)
     path.write_bytes(before)
     assert model_id in message
     assert "altered" in message
@@ -94,43 +94,43 @@ def test_a_model_that_was_altered_is_not_loaded(run: Run) -> None:
 
 def test_a_model_whose_description_is_spoilt_is_an_error_of_ours(run: Run) -> None:
     """MLflow reads it before it reads the pipeline."""
-    tools, registered = run
+    resources, registered = run
     model_id = registered.evaluated.ranked[1].model_id
-    path = folder_of(tools, model_id) / "MLmodel"
+    path = folder_of(resources, model_id) / "MLmodel"
     before = path.read_bytes()
     path.write_text("flavors: {}\n")
-    message = message_of(lambda: tools.models.load_model(model_id), WaterflowError)
+    message = message_of(lambda: resources.models.load_model(model_id), WaterflowError)
     path.write_bytes(before)
     assert len(message.splitlines()) == 1
 
 
 def test_a_model_whose_files_are_gone_is_named(run: Run, tmp_path: Path) -> None:
     """The message has the model's id."""
-    tools, registered = run
+    resources, registered = run
     model_id = registered.evaluated.ranked[1].model_id
-    folder = folder_of(tools, model_id)
+    folder = folder_of(resources, model_id)
     moved = folder.rename(tmp_path / "moved")
-    message = message_of(lambda: tools.models.load_model(model_id), StoreError)
+    message = message_of(lambda: resources.models.load_model(model_id), StoreError)
     moved.rename(folder)
     assert model_id in message
 
 
 def test_an_alias_that_nobody_has_is_none(run: Run) -> None:
     """Neither an unknown alias nor an unknown model is an error."""
-    tools, registered = run
-    assert tools.models.find_alias(registered.model, "shadow") is None
-    assert tools.models.find_alias("roses", "champion") is None
+    resources, registered = run
+    assert resources.models.find_alias(registered.model, "shadow") is None
+    assert resources.models.find_alias("roses", "champion") is None
 
 
 def test_an_alias_moves_to_another_version(run: Run) -> None:
     """It points to one version at a time."""
-    tools, registered = run
+    resources, registered = run
     second = registered.evaluated.ranked[1]
-    version = tools.models.register("moving", registered.evaluated.winner.model_id, "r1", "first", {})
-    other = tools.models.register("moving", second.model_id, second.run_id, "second", {})
+    version = resources.models.register("moving", registered.evaluated.winner.model_id, "r1", "first", {})
+    other = resources.models.register("moving", second.model_id, second.run_id, "second", {})
     for target in (version, other):
-        tools.models.set_alias("moving", "champion", target)
-    assert [(entry.version, entry.aliases) for entry in tools.models.list_versions("moving")] == [
+        resources.models.set_alias("moving", "champion", target)
+    assert [(entry.version, entry.aliases) for entry in resources.models.list_versions("moving")] == [
         (2, ("champion",)),
         (1, ()),
     ]
@@ -138,6 +138,6 @@ def test_an_alias_moves_to_another_version(run: Run) -> None:
 
 def test_a_model_without_versions_is_named(run: Run) -> None:
     """The message says what would make one."""
-    tools, _ = run
-    message = message_of(lambda: tools.models.list_versions("roses"), TrackingError)
+    resources, _ = run
+    message = message_of(lambda: resources.models.list_versions("roses"), TrackingError)
     assert "'roses' has no version yet; `waterflow run roses`" in message

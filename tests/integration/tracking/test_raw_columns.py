@@ -79,15 +79,15 @@ print(json.dumps(answers))
 
 def test_models_predict_raw_columns_where_waterflow_is_not_installed(tracked: Project, tmp_path: Path) -> None:
     """Their own example, that as JSON, and rows with unseen categories and nulls: one signature takes them all."""
-    tools = workflow.open_tools(tracked)
-    experiment = tools.runs.ensure_experiment("raw columns")
-    run_id = tools.runs.client.create_run(experiment).info.run_id
+    resources = workflow.open_resources(tracked)
+    experiment = resources.runs.ensure_experiment("raw columns")
+    run_id = resources.runs.client.create_run(experiment).info.run_id
     folders, expected = [], []
     for name, (blocks, estimator) in CASES.items():
         parsed = [Block.model_validate(entry) for entry in blocks]
         preprocessor = build_preprocessor(FLIGHTS, parsed, 0, "classification")
         pipeline = Pipeline([("preprocess", preprocessor), ("model", estimator)]).fit(FLIGHTS, LATE)
-        logged = tools.models.log_model(
+        logged = resources.models.log_model(
             pipeline,
             experiment_id=experiment,
             run_id=run_id,
@@ -96,7 +96,7 @@ def test_models_predict_raw_columns_where_waterflow_is_not_installed(tracked: Pr
             requirements=["mlflow"],
             tags={},
         )
-        location = tools.runs.client.get_logged_model(logged.model_id).artifact_location
+        location = resources.runs.client.get_logged_model(logged.model_id).artifact_location
         folders.append(location.removeprefix("file://"))
         expected.append(pipeline.predict(FLIGHTS.head(5)).tolist())
     new = FLIGHTS.tail(3).assign(carrier=["never seen", None, "AA"], origin=["SFO", None, "JFK"], remark=None)
