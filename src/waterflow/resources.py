@@ -19,6 +19,7 @@ from waterflow.links import dag_run_url
 from waterflow.provenance.code import GitState, git_state, lock_digest
 from waterflow.records import Origin, Prepared, Window
 from waterflow.stores.base import ObjectStore, get_json
+from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import ModelStore
 from waterflow.tracking.runs import RunStore
 
@@ -86,35 +87,35 @@ def origin_tags(
     """Say where a run comes from: Airflow, git, the lock file, the seeds, the machine."""
     git = git or git_state(resources.project.root)
     tags = {
-        "waterflow.pipeline": pipeline,
-        "waterflow.strategy": config.strategy.name,
-        "waterflow.scenario": config.scenario,
-        "waterflow.runner": origin.runner,
-        "waterflow.host": platform.node() or None,
-        "waterflow.dag_id": origin.dag_id,
-        "waterflow.dag_run_id": origin.run_id,
-        "waterflow.try_number": str(origin.try_number),
-        "waterflow.map_index": None if origin.map_index is None else str(origin.map_index),
-        "waterflow.airflow_url": dag_run_url(origin, resources.profile),
-        "waterflow.git_commit": git.commit,
-        "waterflow.git_dirty": None if git.dirty is None else str(git.dirty).lower(),
-        "waterflow.lock_digest": lock_digest(resources.project.lock_file),
-        "waterflow.seed": str(config.seed),
-        "waterflow.split_seed": str(config.split.seed),
+        tag.PIPELINE: pipeline,
+        tag.STRATEGY: config.strategy.name,
+        tag.SCENARIO: config.scenario,
+        tag.RUNNER: origin.runner,
+        tag.HOST: platform.node() or None,
+        tag.DAG_ID: origin.dag_id,
+        tag.DAG_RUN_ID: origin.run_id,
+        tag.TRY_NUMBER: str(origin.try_number),
+        tag.MAP_INDEX: None if origin.map_index is None else str(origin.map_index),
+        tag.AIRFLOW_URL: dag_run_url(origin, resources.profile),
+        tag.GIT_COMMIT: git.commit,
+        tag.GIT_DIRTY: None if git.dirty is None else str(git.dirty).lower(),
+        tag.LOCK_DIGEST: lock_digest(resources.project.lock_file),
+        tag.SEED: str(config.seed),
+        tag.SPLIT_SEED: str(config.split.seed),
     }
     return {name: value for name, value in tags.items() if value is not None}
 
 
 def window_tags(window: Window | None) -> dict[str, str]:
     """Say the window of a run, each end only where it is bounded."""
-    ends = {"start": window.start, "end": window.end} if window else {}
-    return {f"waterflow.window_{name}": moment.isoformat() for name, moment in ends.items() if moment}
+    ends = {tag.WINDOW_START: window.start, tag.WINDOW_END: window.end} if window else {}
+    return {name: moment.isoformat() for name, moment in ends.items() if moment}
 
 
 def lineage_tags(prepared: Prepared) -> dict[str, str]:
     """Say from which rows, configuration and window a result comes."""
     return {
-        "waterflow.data_digest": prepared.data.digest,
-        "waterflow.config_digest": prepared.config.digest,
+        tag.DATA_DIGEST: prepared.data.digest,
+        tag.CONFIG_DIGEST: prepared.config.digest,
         **window_tags(prepared.window),
     }

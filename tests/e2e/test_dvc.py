@@ -20,7 +20,7 @@ from waterflow.config.project import Project
 from waterflow.records import Prepared, Registered
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
-from waterflow.tracking.runs import RECORD_FILE
+from waterflow.tracking.tags import RECORD_FILE
 
 RECORDS = Path(".waterflow") / "dvc"
 PARAMS = {"pipeline": "flowers", "candidates": ["gaussian_nb"], "overrides": "", "data": PATH}

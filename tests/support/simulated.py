@@ -11,11 +11,11 @@ from scipy import stats
 
 from support.planted import Replay, log_model, make_champion, plant
 from support.projects import candidates, request_of, write_pipeline, write_rows
-from waterflow.caching.lookup import EVALUATED_KEY
 from waterflow.records import Prepared, Trained, Verdict
 from waterflow.resources import Resources
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
+from waterflow.tracking.tags import EVALUATED_KEY
 
 ALPHA = 0.05
 Draw = Callable[[np.random.Generator, pd.DataFrame, float], np.ndarray]

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
-from waterflow.caching.keys import done_file
 from waterflow.errors import TrackingError
 from waterflow.records import Action, Done, Record
 from waterflow.resources import Resources
 from waterflow.tracking.cache import find_experiment, find_runs
 from waterflow.tracking.found import FoundRun
+from waterflow.tracking.tags import ACTION_FILE, CANDIDATE, DAG_RUN_ID, FAILURE, MLFLOW_PARENT_RUN_ID, PIPELINE
 
 # Runs to look back through for an action to compare with: those between failed before they came to it.
 LOOK_BACK = 20
@@ -58,7 +58,7 @@ def explain(pipeline: str, wanted: str | None, resources: Resources) -> Told:
     Raises TrackingError where there is none.
     """
     experiment_id = find_experiment(resources.runs, pipeline)
-    asked = {"waterflow.pipeline": pipeline, "mlflow.parentRunId": ""}
+    asked = {PIPELINE: pipeline, MLFLOW_PARENT_RUN_ID: ""}
     parents = find_runs(resources.runs, experiment_id, asked, most=500) if experiment_id else []
     if experiment_id is None or not parents:
         raise TrackingError(f"pipeline {pipeline!r} has no run yet; `waterflow run {pipeline}` makes one")
@@ -68,9 +68,9 @@ def explain(pipeline: str, wanted: str | None, resources: Resources) -> Told:
         raise TrackingError(f"--run: {wanted!r} is no run of {pipeline}; the latest are {known}")
     before = [entry for entry in parents if entry.started_at < run.started_at]
     stories = [_tell("prepare", run, before, resources)]
-    nested = find_runs(resources.runs, experiment_id, {"mlflow.parentRunId": run.run_id}, most=500)
+    nested = find_runs(resources.runs, experiment_id, {MLFLOW_PARENT_RUN_ID: run.run_id}, most=500)
     for child in sorted(nested, key=lambda entry: entry.started_at):
-        same = {"waterflow.pipeline": pipeline, "waterflow.candidate": child.name}
+        same = {PIPELINE: pipeline, CANDIDATE: child.name}
         fits = find_runs(resources.runs, experiment_id, same, most=500)
         stories.append(_tell("train", child, [fit for fit in fits if fit.started_at < run.started_at], resources))
     stories += [_tell(step, run, before, resources) for step in ("evaluate", "register")]
@@ -95,7 +95,7 @@ def _tell(step: str, run: FoundRun, before: Iterable[FoundRun], resources: Resou
     if done is None:
         if step not in ("prepare", "train") or run.status == "FINISHED":
             return None
-        reasons = (run.tags.get("waterflow.failure", f"its run is {run.status}"),)
+        reasons = (run.tags.get(FAILURE, f"its run is {run.status}"),)
         outcome = "running" if run.status == "RUNNING" else "failed"
         return Story(step=step, candidate=candidate, outcome=outcome, run_id=run.run_id, reasons=reasons)
     earlier = _last(step, before, resources)
@@ -137,7 +137,7 @@ def _last(step: str, before: Iterable[FoundRun], resources: Resources) -> tuple[
 
 
 def _read(step: str, run: FoundRun, resources: Resources) -> Done | None:
-    content = resources.runs.read_json(run.run_id, done_file(step))
+    content = resources.runs.read_json(run.run_id, ACTION_FILE.format(step=step))
     try:
         return None if content is None else Done.model_validate(content)
     except ValueError:  # of another version
@@ -145,4 +145,4 @@ def _read(step: str, run: FoundRun, resources: Resources) -> Done | None:
 
 
 def _is_meant(run: FoundRun, wanted: str) -> bool:
-    return run.run_id.startswith(wanted) or wanted in (run.name, run.tags.get("waterflow.dag_run_id"))
+    return run.run_id.startswith(wanted) or wanted in (run.name, run.tags.get(DAG_RUN_ID))

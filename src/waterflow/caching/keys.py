@@ -11,6 +11,7 @@ from waterflow.records import Action, Done, Prepared, Trained, Window
 from waterflow.resources import Resources, count_threads
 from waterflow.tracking.model_store import Version
 from waterflow.tracking.runs import write_record
+from waterflow.tracking.tags import ACTION_FILE, MODEL_ID
 from waterflow.training.parallelism import useful_threads
 
 DATA_MODULES = tuple(
@@ -94,7 +95,7 @@ def judgement(
     resources: Resources,
 ) -> Action:
     """Name what decides a verdict: the models and their opponent, the rows, and the rules by which they are judged."""
-    champion = opponent and (opponent.tags.get("waterflow.model_id") or f"version {opponent.version}")
+    champion = opponent and (opponent.tags.get(MODEL_ID) or f"version {opponent.version}")
     return Action(
         step="evaluate",
         inputs={
@@ -134,9 +135,4 @@ def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def write_done(folder: Path, done: Done) -> None:
     """Put what was done among the artifacts that are to be logged, for `waterflow why`."""
-    write_record(folder, done.to_json(), done_file(done.action.step))
-
-
-def done_file(step: str) -> str:
-    """Name the artifact that says what a step was made of."""
-    return f"waterflow/action_{step}.json"
+    write_record(folder, done.to_json(), ACTION_FILE.format(step=done.action.step))

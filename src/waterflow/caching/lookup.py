@@ -10,16 +10,12 @@ from waterflow.links import run_link
 from waterflow.records import Blob, Evaluated, Prepared, Trained
 from waterflow.resources import Resources
 from waterflow.stores.base import find_problem
+from waterflow.tracking import tags as tag
 from waterflow.tracking.cache import find_runs, read_verified
 from waterflow.tracking.found import FoundRun
-from waterflow.tracking.runs import RECORD_DIGEST, RECORD_FILE
 
 logger = logging.getLogger(__name__)
 
-EVALUATED_FILE = "waterflow/evaluated.json"
-EVALUATED_KEY, EVALUATED_DIGEST = "waterflow.evaluated_key", "waterflow.evaluated_digest"
-EVALUATED_FROM = "waterflow.evaluated_from"
-CACHED_FROM = "waterflow.cached_from"
 
 Found = TypeVar("Found", Trained, Evaluated)
 
@@ -47,14 +43,14 @@ def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Reso
     """
 
     def read(run: FoundRun) -> Trained:
-        record = read_verified(resources.runs, run, RECORD_FILE, run.tags.get(RECORD_DIGEST))
+        record = read_verified(resources.runs, run, tag.RECORD_FILE, run.tags.get(tag.RECORD_DIGEST))
         trained = _parsed(Trained, record)
         if main_metric not in trained.metrics:
             raise StoreError(f"{main_metric} is undefined for it")
         resources.models.verify(trained.model_id)
         return trained
 
-    asked = {"waterflow.action_key": key, CACHED_FROM: ""}
+    asked = {tag.ACTION_KEY: key, tag.CACHED_FROM: ""}
     runs = find_runs(resources.runs, prepared.experiment_id, asked)
     return _first_good([run for run in runs if run.status == "FINISHED"], read)
 
@@ -63,16 +59,16 @@ def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_o
     """Find a judgement of the same action, whose record and predictions are what was stored; this run's own first."""
 
     def read(run: FoundRun) -> Evaluated:
-        record = read_verified(resources.runs, run, EVALUATED_FILE, run.tags.get(EVALUATED_DIGEST))
+        record = read_verified(resources.runs, run, tag.EVALUATED_FILE, run.tags.get(tag.EVALUATED_DIGEST))
         evaluated = _parsed(Evaluated, record)
         predictions = evaluated.verdict.predictions if evaluated.verdict else None
         if predictions is not None:
             _check_blob(predictions, resources)
         return evaluated
 
-    found = find_runs(resources.runs, prepared.experiment_id, {EVALUATED_KEY: key})
+    found = find_runs(resources.runs, prepared.experiment_id, {tag.EVALUATED_KEY: key})
     own = [run for run in found if run.run_id == prepared.parent_run_id]
-    others = [run for run in found if run not in own and EVALUATED_FROM not in run.tags]
+    others = [run for run in found if run not in own and tag.EVALUATED_FROM not in run.tags]
     return _first_good(own if only_own else [*own, *others], read)
 
 

@@ -10,9 +10,9 @@ from waterflow.lineage.verification import Proof, Proofs
 from waterflow.lineage.version_history import Chain
 from waterflow.records import Blob, Record
 from waterflow.resources import Resources, scratch_folder, write_json
+from waterflow.tracking import tags as tag
 from waterflow.tracking.found import FoundRun
 
-LINEAGE_FILE = "waterflow/lineage.json"
 UNASKED = Proof(None, "not asked while the run went on; `waterflow lineage` asks")
 
 
@@ -53,7 +53,7 @@ def log_lineage(model: str, version: int, run_id: str, resources: Resources) -> 
     if found is None:  # deleted by a person, this very moment
         return
     with scratch_folder() as folder:
-        write_json(folder / LINEAGE_FILE, trace(Chain(found, resources), None).to_json())
+        write_json(folder / tag.LINEAGE_FILE, trace(Chain(found, resources), None).to_json())
         resources.runs.log_folder(run_id, folder)
 
 
@@ -64,9 +64,9 @@ class _Tracing:
 
     def version(self) -> Link:
         version = self.chain.version
-        facts = {"aliases": ", ".join(version.aliases), "candidate": version.tags.get("waterflow.candidate", "")}
-        links = [self._tried("model", version.tags.get("waterflow.model_id", "–"), self._model)]
-        own = version.tags.get("waterflow.parent_run_id", "–")
+        facts = {"aliases": ", ".join(version.aliases), "candidate": version.tags.get(tag.CANDIDATE, "")}
+        links = [self._tried("model", version.tags.get(tag.MODEL_ID, "–"), self._model)]
+        own = version.tags.get(tag.PARENT_RUN_ID, "–")
         if all(link.name != own for link in all_links(links[0])):
             links.append(self._tried("MLflow run", own, self._registration))
         return _link("version", f"{version.model}@{version.version}", Proof(True), facts, *links)
@@ -79,18 +79,18 @@ class _Tracing:
 
     def _fit(self) -> Link:
         run = self.chain.fit_run
-        facts = {"candidate": run.tags.get("waterflow.candidate", ""), **_of_run(run)}
-        parent = self._tried("MLflow run", run.tags.get("mlflow.parentRunId", "–"), self._parent)
+        facts = {"candidate": run.tags.get(tag.CANDIDATE, ""), **_of_run(run)}
+        parent = self._tried("MLflow run", run.tags.get(tag.MLFLOW_PARENT_RUN_ID, "–"), self._parent)
         return _link("MLflow run", run.run_id, Proof(True), facts, parent)
 
     def _parent(self) -> Link:
         run = self.chain.parent_run
         behind = (
-            self._tried("DAG run", run.tags.get("waterflow.dag_run_id", "–"), self._dag_run),
-            self._tried("data set", run.tags.get("waterflow.data_digest", "–"), self._data),
-            self._tried("configuration", run.tags.get("waterflow.config_digest", "–"), self._config),
-            self._tried("git commit", run.tags.get("waterflow.git_commit", "–"), self._commit),
-            self._tried("lock file", run.tags.get("waterflow.lock_digest", "–"), self._lock),
+            self._tried("DAG run", run.tags.get(tag.DAG_RUN_ID, "–"), self._dag_run),
+            self._tried("data set", run.tags.get(tag.DATA_DIGEST, "–"), self._data),
+            self._tried("configuration", run.tags.get(tag.CONFIG_DIGEST, "–"), self._config),
+            self._tried("git commit", run.tags.get(tag.GIT_COMMIT, "–"), self._commit),
+            self._tried("lock file", run.tags.get(tag.LOCK_DIGEST, "–"), self._lock),
             self._tried("image", "–", self._image),
         )
         return _link("MLflow run", run.run_id, Proof(True), {"of": "all candidates", **_of_run(run)}, *behind)
@@ -106,10 +106,10 @@ class _Tracing:
         facts = {
             "runner": origin.runner,
             "dag": origin.dag_id or "",
-            "link": parent.tags.get("waterflow.airflow_url", ""),
-            "prepare": f"try {parent.tags.get('waterflow.try_number', '–')}",
-            "train": f"try {fit.tags.get('waterflow.try_number', '–')}",
-            "host": fit.tags.get("waterflow.host", ""),
+            "link": parent.tags.get(tag.AIRFLOW_URL, ""),
+            "prepare": f"try {parent.tags.get(tag.TRY_NUMBER, '–')}",
+            "train": f"try {fit.tags.get(tag.TRY_NUMBER, '–')}",
+            "host": fit.tags.get(tag.HOST, ""),
         }
         if proof.found:
             facts |= {"state": proof.found[0], "tasks": ", ".join(proof.found[1:])}

@@ -16,9 +16,7 @@ from waterflow.provenance.code import EXTRAS, environment_digest, git_diff, lock
 from waterflow.records import Blob, Record
 from waterflow.resources import Resources, write_json
 from waterflow.stores.base import put_file
-
-PROVENANCE_FILE = "waterflow/provenance.json"
-DIFF_FILE = "waterflow/uncommitted.diff"
+from waterflow.tracking.tags import DIFF_FILE, PROVENANCE_FILE
 
 
 class Provenance(Record):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
-from waterflow.caching.lookup import EVALUATED_FILE
 from waterflow.errors import ConfigError, StoreError
 from waterflow.lineage.run_provenance import Provenance, read_provenance
 from waterflow.records import Evaluated, Prepared, Record, Trained
@@ -13,7 +12,7 @@ from waterflow.resources import Resources
 from waterflow.tracking.found import FoundRun
 from waterflow.tracking.lookup import FoundModel, Lookup
 from waterflow.tracking.model_store import Version
-from waterflow.tracking.runs import RECORD_FILE
+from waterflow.tracking.tags import EVALUATED_FILE, MLFLOW_PARENT_RUN_ID, MODEL_ID, PARENT_RUN_ID, RECORD_FILE
 
 REFERENCE = re.compile(r"(?P<model>[^@\s]+)@(?:(?P<version>[1-9]\d*)|(?P<alias>[A-Za-z_][\w-]*))")
 SHOWN_VERSIONS = 10
@@ -59,7 +58,7 @@ class Chain:
     @cached_property
     def model(self) -> FoundModel:
         """The logged model."""
-        model_id = self.version.tags.get("waterflow.model_id")
+        model_id = self.version.tags.get(MODEL_ID)
         if model_id is None:
             raise StoreError(f"{self.name}: Waterflow did not register it, so nothing says which run made it")
         found = self.lookup.find_model(model_id)
@@ -75,7 +74,7 @@ class Chain:
     @cached_property
     def parent_run(self) -> FoundRun:
         """The run of the DAG run that the fit belongs to."""
-        parent = self.fit_run.tags.get("mlflow.parentRunId")
+        parent = self.fit_run.tags.get(MLFLOW_PARENT_RUN_ID)
         if parent is None:
             raise StoreError(f"run {self.fit_run.run_id}: it names no parent run; was its tag removed?")
         return self._run(parent, "of the DAG run")
@@ -83,7 +82,7 @@ class Chain:
     @cached_property
     def own_run(self) -> FoundRun:
         """The run that evaluated and registered the version."""
-        own = self.version.tags.get("waterflow.parent_run_id")
+        own = self.version.tags.get(PARENT_RUN_ID)
         if own is None:
             raise StoreError(f"{self.name}: it names no run; Waterflow did not register it")
         return self._run(own, "that registered it")

@@ -21,6 +21,7 @@ from waterflow.tracking.errors import shown
 from waterflow.tracking.found import FoundRun
 from waterflow.tracking.lookup import Lookup
 from waterflow.tracking.model_store import Version
+from waterflow.tracking.tags import MODEL_ID
 
 TRACED = "versions whose whole lineage resolves"
 REPRODUCED = "versions that reproduce confirms"
@@ -135,7 +136,7 @@ def measure(chosen: Sequence[Audited], resources: Resources) -> Iterator[Access]
     """Time how long it takes to list runs, to open one with its artifacts, and to load a registered model."""
     lookup = Lookup(resources.runs)
     runs = [run.run_id for entry in chosen for run in entry.runs]
-    models = [version.tags.get("waterflow.model_id", "") for entry in chosen for version in entry.versions]
+    models = [version.tags.get(MODEL_ID, "") for entry in chosen for version in entry.versions]
 
     def open_run(run_id: str) -> None:
         lookup.find_run(run_id)

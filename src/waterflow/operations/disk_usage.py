@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
-from waterflow.caching.lookup import EVALUATED_FILE
 from waterflow.errors import StoreError
 from waterflow.lineage.run_provenance import read_provenance
 from waterflow.records import Blob, Evaluated, Prepared, Record
@@ -14,7 +13,7 @@ from waterflow.resources import Resources
 from waterflow.tracking.found import FoundRun
 from waterflow.tracking.lookup import Lookup
 from waterflow.tracking.model_store import Version
-from waterflow.tracking.runs import RECORD_FILE
+from waterflow.tracking.tags import CANDIDATE, EVALUATED_FILE, PARENT_RUN_ID, RECORD_FILE, RECORD_FOLDER, RUN_KIND
 
 Kind = TypeVar("Kind", bound=Record)
 
@@ -78,7 +77,7 @@ class Holdings:
 
     def per_version(self, versions: Sequence[Version]) -> Sizes:
         """Sum up over the versions, each with the run that fitted it and the one that registered it."""
-        both = [{entry.run_id, entry.tags.get("waterflow.parent_run_id", "")} for entry in versions]
+        both = [{entry.run_id, entry.tags.get(PARENT_RUN_ID, "")} for entry in versions]
         return _sizes([sum(self._of_run.get(run_id, 0) for run_id in runs) for runs in both])
 
     def _count(self, kind: str, size: int) -> int:
@@ -92,12 +91,12 @@ def kind_of(path: str) -> str:
     file = PurePosixPath(path)
     if file.suffix == ".png":
         return "plots"
-    return "records" if file.parts[0] == "waterflow" else "reports"
+    return "records" if file.parts[0] == RECORD_FOLDER else "reports"
 
 
 def objects_of(run: FoundRun, resources: Resources) -> Iterator[tuple[str, Blob]]:
     """Give the objects of the store that the records of a DAG run's own MLflow run name; other runs name none."""
-    if "waterflow.candidate" in run.tags or "waterflow.kind" in run.tags:
+    if CANDIDATE in run.tags or RUN_KIND in run.tags:
         return
     prepared = _read(Prepared, resources.runs.read_json(run.run_id, RECORD_FILE))
     if prepared is not None:

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from waterflow.caching.lookup import EVALUATED_FILE
 from waterflow.errors import StoreError, TrackingError, UnreachableError
 from waterflow.resources import Resources
 from waterflow.stores.base import Entry
@@ -25,6 +24,7 @@ from waterflow.tracking.kept import (
     list_runs,
     read_records,
 )
+from waterflow.tracking.tags import EVALUATED_FILE
 
 logger = logging.getLogger(__name__)
 

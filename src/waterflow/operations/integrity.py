@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from waterflow.caching.lookup import EVALUATED_FILE
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import StoreError, TrackingError, WaterflowError, first_line
 from waterflow.lineage.verification import Proofs
@@ -16,10 +15,11 @@ from waterflow.lineage.version_history import Chain
 from waterflow.operations.disk_usage import objects_of
 from waterflow.records import Evaluated, Origin, Prepared, Trained
 from waterflow.resources import Resources, load_config
+from waterflow.tracking import tags as tag
 from waterflow.tracking.found import FoundRun
 from waterflow.tracking.lookup import Lookup
 from waterflow.tracking.model_store import Version
-from waterflow.tracking.runs import RECORD_FILE, param_text
+from waterflow.tracking.runs import param_text
 
 METRICS = "metrics read back as computed"
 PARAMETERS = "parameters read back as computed"
@@ -53,7 +53,7 @@ class Inspection:
         """Check everything."""
         for run in self.runs:
             yield Checked(ENDED, _name(run), self._stuck(run))
-            if run.status == "FINISHED" and "waterflow.kind" not in run.tags:
+            if run.status == "FINISHED" and tag.RUN_KIND not in run.tags:
                 yield from self._values(run)
                 yield from self._artifacts(run)
         for version in self.versions:
@@ -65,7 +65,7 @@ class Inspection:
         return Lookup(self.resources.runs)
 
     def _values(self, run: FoundRun) -> Iterator[Checked]:
-        read = self._of_candidate if "waterflow.candidate" in run.tags else self._of_parent
+        read = self._of_candidate if tag.CANDIDATE in run.tags else self._of_parent
         try:
             metrics, params = read(run)
         except (WaterflowError, ValueError) as error:  # the latter is pydantic's
@@ -75,29 +75,29 @@ class Inspection:
         yield Checked(PARAMETERS, _name(run), _first_apart(params, run.params))
 
     def _of_candidate(self, run: FoundRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
-        trained = Trained.from_json(self._json(run, RECORD_FILE))
+        trained = Trained.from_json(self._json(run, tag.RECORD_FILE))
         if trained.cached_from is not None:
             return {}, {}  # what the fit gave stands with the run that it came from
         part = trained.scored_on
         metrics = {f"{part}_{name}": value for name, value in trained.metrics.items()}
         metrics |= {f"{part}_{name}_std": value for name, value in trained.spread.items()}
-        chosen = self._config(run.tags.get("mlflow.parentRunId", "")).candidates[trained.candidate]
+        chosen = self._config(run.tags.get(tag.MLFLOW_PARENT_RUN_ID, "")).candidates[trained.candidate]
         params: dict[str, Any] = {"estimator": chosen.estimator, **chosen.params, **trained.fit_params}
         return metrics | {"fit_seconds": trained.fit_seconds}, {name: param_text(params[name]) for name in params}
 
     def _of_parent(self, run: FoundRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
-        prepared = Prepared.from_json(self._json(run, RECORD_FILE))
+        prepared = Prepared.from_json(self._json(run, tag.RECORD_FILE))
         params = {"rows": str(prepared.rows), "candidates": ", ".join(prepared.candidates)}
         params |= {f"rows_{share.part}": str(share.rows) for share in prepared.shares}
-        if "waterflow.registered" not in run.tags:  # it came to no version, and maybe not to an evaluation
+        if tag.REGISTERED not in run.tags:  # it came to no version, and maybe not to an evaluation
             return {}, params
-        evaluated = Evaluated.from_json(self._json(run, EVALUATED_FILE))
+        evaluated = Evaluated.from_json(self._json(run, tag.EVALUATED_FILE))
         if evaluated.cached_from is not None:
             return {}, params
-        return {f"test_{name}": value for name, value in evaluated.holdout_metrics.items()}, params
+        return {tag.TEST_METRIC + name: value for name, value in evaluated.holdout_metrics.items()}, params
 
     def _config(self, parent_run_id: str) -> PipelineConfig:
-        content = self.resources.runs.read_json(parent_run_id, RECORD_FILE)
+        content = self.resources.runs.read_json(parent_run_id, tag.RECORD_FILE)
         if content is None:
             raise StoreError(f"the record of its parent run {parent_run_id} is gone")
         return load_config(Prepared.from_json(content), self.resources)
@@ -118,7 +118,7 @@ class Inspection:
         if run.status != "RUNNING":
             return None
         tags = run.tags
-        run_id, dag_id = tags.get("waterflow.dag_run_id", ""), tags.get("waterflow.dag_id")
+        run_id, dag_id = tags.get(tag.DAG_RUN_ID, ""), tags.get(tag.DAG_ID)
         if dag_id is not None:
             proof = self.proofs.dag_run(Origin(runner="airflow", run_id=run_id, dag_id=dag_id))
             if proof.resolves:
@@ -126,7 +126,7 @@ class Inspection:
                 return None if state in ALIVE else f"RUNNING, and its DAG run ended as {state}"
             if proof.resolves is False:
                 return f"RUNNING, and {proof.reason}"
-        if tags.get("waterflow.runner") == "cli" and tags.get("waterflow.host") == platform.node():
+        if tags.get(tag.RUNNER) == "cli" and tags.get(tag.HOST) == platform.node():
             process = run_id.rpartition("_")[2]
             if process.isdecimal() and not _is_alive(int(process)):
                 return f"RUNNING, and its process {process} is gone"

@@ -4,6 +4,7 @@ from waterflow.config.profile import Profile
 from waterflow.links import run_link
 from waterflow.records import Registered, Verdict
 from waterflow.tracking.model_store import Version
+from waterflow.tracking.tags import PARENT_RUN_ID
 
 
 def subject_of(registered: Registered) -> str:
@@ -20,7 +21,7 @@ def body_of(registered: Registered, champion: Version | None, profile: Profile) 
     parts.append("\n".join(f"- {check.name}: {check.found} (asked: {check.asked})" for check in registered.checks))
     runs = [("challenger", run_link(registered.experiment_id, registered.parent_run_id, profile))]
     if champion is not None:
-        theirs = champion.tags.get("waterflow.parent_run_id", champion.run_id)
+        theirs = champion.tags.get(PARENT_RUN_ID, champion.run_id)
         runs.append((f"champion version {champion.version}", run_link(registered.experiment_id, theirs, profile)))
     parts.append(" · ".join(f"MLflow run of the {name}: {link}" for name, link in runs))
     parts.append("No answer in time counts as no.")

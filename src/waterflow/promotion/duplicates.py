@@ -3,12 +3,12 @@
 import logging
 
 from waterflow.caching.keys import registration, write_done
-from waterflow.caching.lookup import CACHED_FROM, EVALUATED_KEY
 from waterflow.config.schema import PipelineConfig
 from waterflow.links import dag_run_url
 from waterflow.records import Done, Evaluated, Prepared, Registered
 from waterflow.resources import Resources, scratch_folder
 from waterflow.tracking.model_store import CHAMPION, Version
+from waterflow.tracking.tags import CACHED_FROM, EVALUATED_KEY, MLFLOW_NOTE, NOTHING_NEW, PARENT_RUN_ID, REGISTERED
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 def find_known(prepared: Prepared, evaluated: Evaluated, model: str, resources: Resources) -> Version | None:
     """Give the version that has the winner's model, unless this very run registered it."""
     version = resources.models.find_by_model(model, evaluated.winner.model_id)
-    if version is None or version.tags.get("waterflow.parent_run_id") == prepared.parent_run_id:
+    if version is None or version.tags.get(PARENT_RUN_ID) == prepared.parent_run_id:
         return None
     return version
 
@@ -42,17 +42,17 @@ def say_nothing_new(
     prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, known: Version, resources: Resources
 ) -> Registered:
     """Lead from this run to the one whose version has its model; registry and ledger stay as they are."""
-    source = known.tags.get("waterflow.parent_run_id", known.run_id)
+    source = known.tags.get(PARENT_RUN_ID, known.run_id)
     reason = f"nothing new: version {known.version} of run {source[:8]} has this model"
     lines = [f"**{config.name}**: {reason}.", f"Window {prepared.window}, data `{prepared.data.digest[:12]}`."]
     url = dag_run_url(prepared.origin, resources.profile)
     if url:
         lines.append(f"[Open the Airflow run]({url})")
     tags = {
-        "waterflow.registered": f"{config.name}/{known.version}",
-        "waterflow.nothing_new": "true",
+        REGISTERED: f"{config.name}/{known.version}",
+        NOTHING_NEW: "true",
         CACHED_FROM: source,
-        "mlflow.note.content": "\n\n".join(lines),
+        MLFLOW_NOTE: "\n\n".join(lines),
     }
     resources.runs.log(prepared.parent_run_id, tags=tags)
     logger.info("%s: cached, %s", config.name, reason)

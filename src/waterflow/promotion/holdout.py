@@ -21,6 +21,7 @@ from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.scoring.metrics import Predicted
 from waterflow.stores.base import put_file
 from waterflow.tracking.model_store import Version
+from waterflow.tracking.tags import PREDICTIONS, VERDICT, VERDICT_FOLDER, VERDICT_METRIC, VERDICT_REASON
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +36,15 @@ class Judged:
     predicted: Predicted
     report: Report
 
+    def metrics(self) -> dict[str, float]:
+        """Return the verdict's numbers as metrics of a run."""
+        return {VERDICT_METRIC + name: value for name, value in self.verdict.numbers().items()}
+
     def tags(self, resources: Resources) -> dict[str, str]:
         """Give the verdict in words, and where the predictions lie, as tags of a run."""
-        tags = {"waterflow.verdict": self.verdict.outcome, "waterflow.verdict_reason": self.verdict.reason}
+        tags = {VERDICT: self.verdict.outcome, VERDICT_REASON: self.verdict.reason}
         if self.verdict.predictions is not None:
-            tags["waterflow.predictions"] = f"{resources.store.uri}/{self.verdict.predictions.key}"
+            tags[PREDICTIONS] = f"{resources.store.uri}/{self.verdict.predictions.key}"
         return tags
 
     def write(self, folder: Path) -> None:
@@ -55,7 +60,7 @@ def judge(
     ranked: Sequence[Trained],
     champion: Version | None,
     resources: Resources,
-    place: str = "verdict",
+    place: str = VERDICT_FOLDER,
 ) -> Verdict:
     """Judge the first of `ranked` against the champion, or the baseline where there is none, on the run's holdout.
 
@@ -63,7 +68,7 @@ def judge(
     what can be is a server that does not answer (UnreachableError) or the challenger's own files (StoreError).
     """
     judged = judge_holdout(config, ranked, champion, load_holdout(prepared, resources), resources)
-    resources.runs.log(prepared.parent_run_id, metrics=judged.verdict.numbers(), tags=judged.tags(resources))
+    resources.runs.log(prepared.parent_run_id, metrics=judged.metrics(), tags=judged.tags(resources))
     with scratch_folder() as folder:
         judged.write(folder / place)
         resources.runs.log_folder(prepared.parent_run_id, folder)

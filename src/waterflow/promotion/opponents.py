@@ -19,7 +19,7 @@ from waterflow.resources import Resources, scratch_folder
 from waterflow.scoring.metrics import Predicted, predict_rows
 from waterflow.stores.base import get_file, get_json
 from waterflow.tracking.model_store import Version
-from waterflow.tracking.runs import RECORD_FILE
+from waterflow.tracking.tags import MODEL_ID, PARENT_RUN_ID, RECORD_FILE
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, r
     """Load the champion and let it predict the held-out rows; what hinders that becomes its `problem`."""
     rows, name = holdout.rows, f"champion version {champion.version}"
     unseen = np.ones(len(rows), dtype=bool)
-    model_id = champion.tags.get("waterflow.model_id", "")
+    model_id = champion.tags.get(MODEL_ID, "")
     if not model_id or not resources.models.has_files(model_id):
         problem = f"{name} has no files any more; point the alias to a version that can be loaded"
         return Opponent(name, champion.version, None, unseen, problem=problem)
@@ -114,7 +114,7 @@ def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, reso
 
     Raises StoreError where a link of that chain is gone or altered, DataError where the rows cannot be told apart.
     """
-    parent = champion.tags.get("waterflow.parent_run_id")
+    parent = champion.tags.get(PARENT_RUN_ID)
     record = resources.runs.read_json(parent, RECORD_FILE) if parent else None
     if record is None:
         raise StoreError("its run or the record of its data is gone")

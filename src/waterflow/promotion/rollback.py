@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 
-from waterflow.caching.lookup import EVALUATED_FILE
 from waterflow.errors import LedgerError
 from waterflow.ledger.replay import champion_before, reigning
 from waterflow.promotion.champion_alias import project, settle
@@ -11,7 +10,7 @@ from waterflow.promotion.staging import check_version, first_failure, serving_pr
 from waterflow.records import Decision, Evaluated, Prepared
 from waterflow.resources import Resources, load_config
 from waterflow.tracking.model_store import Version
-from waterflow.tracking.runs import RECORD_FILE
+from waterflow.tracking.tags import DECISION, EVALUATED_FILE, PARENT_RUN_ID, RECORD_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ def rollback(model: str, to: int | None, reason: str, actor: str, resources: Res
         actor=actor,
     )
     project(model, resources)
-    resources.models.tag_version(model, target.version, {"waterflow.decision": f"rollback: {reason}"})
+    resources.models.tag_version(model, target.version, {DECISION: f"rollback: {reason}"})
     logger.info("%s: champion is version %d again", model, target.version)
     return decision, True
 
@@ -69,7 +68,7 @@ def find_target(model: str, to: int | None, entries: Sequence[Decision], resourc
 
 def check_target(version: Version, resources: Resources) -> None:
     """Check a version as it would be served, with the holdout of its own run; raises LedgerError on a failure."""
-    run_id = version.tags.get("waterflow.parent_run_id", "")
+    run_id = version.tags.get(PARENT_RUN_ID, "")
     records = [resources.runs.read_json(run_id, name) if run_id else None for name in (RECORD_FILE, EVALUATED_FILE)]
     if records[0] is None or records[1] is None:
         raise LedgerError(

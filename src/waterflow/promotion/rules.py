@@ -8,12 +8,9 @@ from waterflow.promotion.staging import first_failure
 from waterflow.records import Approval, Check, Decision, DecisionKind, Evaluated, Prepared, Verdict
 from waterflow.resources import Resources
 from waterflow.tracking.model_store import Version
+from waterflow.tracking.tags import ACTION_KEY, DATA_READ_AT, WINDOW_END
 
 Outcome = tuple[DecisionKind, str]
-
-READ_AT = "waterflow.data_read_at"
-WINDOW_END = "waterflow.window_end"
-ACTION_KEY = "waterflow.action_key"
 
 
 def exclude(
@@ -44,7 +41,7 @@ def find_older(
     if config.time_column is not None:
         end, tag, what = prepared.window.end if prepared.window else None, WINDOW_END, "its window ends"
     else:
-        end, tag, what = resources.runs.started_at(prepared.parent_run_id), READ_AT, "its rows were read"
+        end, tag, what = resources.runs.started_at(prepared.parent_run_id), DATA_READ_AT, "its rows were read"
     theirs = champion.tags.get(tag)
     if end is None or theirs is None or end >= datetime.fromisoformat(theirs).astimezone(UTC):
         return None

@@ -18,10 +18,10 @@ from waterflow.records import Blob, Check, Evaluated, Prepared
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.snapshots import load_rows
 from waterflow.stores.base import get_file
+from waterflow.tracking.tags import STAGING_FILE, STAGING_PREFIX
 
 logger = logging.getLogger(__name__)
 
-STAGING_FILE = "waterflow/staging.json"
 MAX_ROWS = 500
 
 
@@ -128,7 +128,7 @@ def first_failure(checks: Sequence[Check]) -> str | None:
 
 
 def _log_checks(version: int, prepared: Prepared, model: str, checks: Sequence[Check], resources: Resources) -> None:
-    tags = {f"waterflow.staging.{check.name}": f"{_word(check)}: {check.found}; {check.asked}" for check in checks}
+    tags = {STAGING_PREFIX + check.name: f"{_word(check)}: {check.found}; {check.asked}" for check in checks}
     resources.runs.log(prepared.parent_run_id, tags=tags)
     resources.models.tag_version(model, version, tags)
     with scratch_folder() as folder:

@@ -226,9 +226,9 @@ class Verdict(Record):
     predictions: Blob | None = None
 
     def numbers(self) -> dict[str, float]:
-        """Give the verdict's numbers as metrics of a run."""
+        """Return the numbers that were computed, by name."""
         names = ("difference", "low", "high", "p_value", "smallest_detectable")
-        values = {f"verdict_{name}": getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
 
 

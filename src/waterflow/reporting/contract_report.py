@@ -13,6 +13,7 @@ from waterflow.errors import Break, ContractError
 from waterflow.records import Window
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.stores.open import copy_object
+from waterflow.tracking.tags import CONTRACT_BREAKS, CONTRACT_FOLDER
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +28,10 @@ def breaks_logged(run_id: str, resources: Resources) -> Iterator[None]:
         logger.info("the worst of %d breaks of the contract:\n%s", error.count, table)
         with scratch_folder() as folder:
             content = {"count": error.count, "worst": [entry._asdict() for entry in error.breaks]}
-            write_json(folder / "contract" / "breaks.json", content)
-            (folder / "contract" / "breaks.md").write_text(f"{error}\n\n{table}\n", "utf-8")
+            write_json(folder / CONTRACT_FOLDER / "breaks.json", content)
+            (folder / CONTRACT_FOLDER / "breaks.md").write_text(f"{error}\n\n{table}\n", "utf-8")
             resources.runs.log_folder(run_id, folder)
-        resources.runs.log(run_id, tags={"waterflow.contract_breaks": str(error.count)})
+        resources.runs.log(run_id, tags={CONTRACT_BREAKS: str(error.count)})
         raise
 
 

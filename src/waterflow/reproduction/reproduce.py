@@ -31,14 +31,13 @@ from waterflow.reproduction.environment_check import Code, check_conditions, env
 from waterflow.reproduction.worker import frame_of
 from waterflow.resources import Resources, count_threads, scratch_folder, write_json
 from waterflow.stores.base import get_file
+from waterflow.tracking import tags as tag
 from waterflow.tracking.lookup import log_aside
 from waterflow.tracking.model_store import Version
 from waterflow.tracking.runs import param_text
 
 logger = logging.getLogger(__name__)
 
-KIND = "waterflow.kind"
-COMPARISON_FILE = "comparison.json"
 Say = Callable[[str], None]
 
 
@@ -150,9 +149,9 @@ def _metrics(chain: Chain, config: PipelineConfig) -> dict[str, float]:
     Means over folds are left out: no fold is fitted again.
     """
     part = config.strategy.select_on
-    fitted = {name: value for name, value in chain.fit_run.metrics.items() if name.startswith("validation_")}
+    fitted = {name: value for name, value in chain.fit_run.metrics.items() if name.startswith(tag.VALIDATION_METRIC)}
     judged = chain.fit_run.metrics if part == "test" else chain.own_run.metrics
-    return fitted | {name: value for name, value in judged.items() if name.startswith("test_")}
+    return fitted | {name: value for name, value in judged.items() if name.startswith(tag.TEST_METRIC)}
 
 
 def _loaded(chain: Chain, config: PipelineConfig, resources: Resources) -> pd.DataFrame:
@@ -198,18 +197,18 @@ def _sum_up(
 def _log(outcome: Reproduction, chain: Chain, differing: pd.DataFrame, started: datetime, resources: Resources) -> str:
     reference = f"{outcome.model}@{outcome.version}"
     tags = {
-        KIND: "reproduction",
-        "waterflow.pipeline": chain.prepared.pipeline,
-        "waterflow.reproduces": reference,
-        "waterflow.reproduced": str(outcome.reproduced).lower(),
-        "waterflow.model_id": chain.model.model_id,
-        "waterflow.data_digest": chain.prepared.data.digest,
-        "waterflow.code": outcome.code,
+        tag.RUN_KIND: "reproduction",
+        tag.PIPELINE: chain.prepared.pipeline,
+        tag.REPRODUCES: reference,
+        tag.REPRODUCED: str(outcome.reproduced).lower(),
+        tag.MODEL_ID: chain.model.model_id,
+        tag.DATA_DIGEST: chain.prepared.data.digest,
+        tag.REPRODUCED_CODE: outcome.code,
     }
     with scratch_folder() as folder:
-        write_json(folder / COMPARISON_FILE, outcome.to_json())
+        write_json(folder / tag.COMPARISON_FILE, outcome.to_json())
         if len(differing):
-            write_parquet(differing, folder / "differing_rows.parquet")
+            write_parquet(differing, folder / tag.DIFFERING_ROWS_FILE)
         return log_aside(
             resources.runs,
             chain.fit_run.experiment_id,

@@ -5,19 +5,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from waterflow.caching.keys import judgement, key_of, write_done
-from waterflow.caching.lookup import (
-    EVALUATED_DIGEST,
-    EVALUATED_FILE,
-    EVALUATED_FROM,
-    EVALUATED_KEY,
-    Hit,
-    find_evaluated,
-)
+from waterflow.caching.lookup import Hit, find_evaluated
 from waterflow.config.metrics import METRICS
 from waterflow.config.schema import GateConfig, PipelineConfig
 from waterflow.errors import FitError
 from waterflow.records import Done, Evaluated, GateResult, Prepared, Rule, Trained
 from waterflow.resources import Resources, load_config, scratch_folder, write_json
+from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import CHAMPION, Version
 from waterflow.tracking.runs import write_record
 
@@ -27,12 +21,12 @@ if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is
 logger = logging.getLogger(__name__)
 
 COPIED = (
-    "waterflow.winner",
-    "waterflow.model_id",
-    "waterflow.missing_candidates",
-    "waterflow.exploratory",
-    "waterflow.gate",
-    "waterflow.predictions",
+    tag.WINNER,
+    tag.MODEL_ID,
+    tag.MISSING_CANDIDATES,
+    tag.EXPLORATORY,
+    tag.GATE,
+    tag.PREDICTIONS,
 )
 
 
@@ -112,16 +106,16 @@ def _take_over(
         return hit.record
     logger.info("cached, nothing is judged; %s has this verdict", source)
     evaluated = hit.record.model_copy(update={"ranked": ranked, "cached_from": source.run_id})
-    metrics = {name: value for name, value in source.metrics.items() if name.startswith("test_")}
+    metrics = {name: value for name, value in source.metrics.items() if name.startswith(tag.TEST_METRIC)}
     tags = {name: source.tags[name] for name in COPIED if name in source.tags}
     verdict = evaluated.verdict
     if verdict is not None:
-        metrics |= verdict.numbers()
-        tags |= {"waterflow.verdict": verdict.outcome, "waterflow.verdict_reason": verdict.reason}
+        metrics |= {tag.VERDICT_METRIC + name: value for name, value in verdict.numbers().items()}
+        tags |= {tag.VERDICT: verdict.outcome, tag.VERDICT_REASON: verdict.reason}
     with scratch_folder() as folder:
-        digest = write_record(folder, evaluated.to_json(), EVALUATED_FILE)
+        digest = write_record(folder, evaluated.to_json(), tag.EVALUATED_FILE)
         write_done(folder, done.model_copy(update={"cached_from": source.run_id, "cached_at": source.started_at}))
-        own = {EVALUATED_KEY: done.key, EVALUATED_DIGEST: digest, EVALUATED_FROM: source.run_id}
+        own = {tag.EVALUATED_KEY: done.key, tag.EVALUATED_DIGEST: digest, tag.EVALUATED_FROM: source.run_id}
         resources.runs.log(prepared.parent_run_id, metrics=metrics, tags=tags | own)
         resources.runs.log_folder(prepared.parent_run_id, folder)
     return evaluated
@@ -152,10 +146,10 @@ def check_gate(gate: GateConfig, scores: dict[str, float]) -> GateResult:
 def find_opponent(model: str, winner: Trained, resources: Resources) -> Version | None:
     """Give the champion; where that is the winner's own model, the one that it was judged against to get there."""
     champion = resources.models.find_alias(model, CHAMPION)
-    if champion is None or champion.tags.get("waterflow.model_id") != winner.model_id:
+    if champion is None or champion.tags.get(tag.MODEL_ID) != winner.model_id:
         return champion
-    parent = champion.tags.get("waterflow.parent_run_id")
-    logged = resources.runs.read_json(parent, EVALUATED_FILE) if parent else None
+    parent = champion.tags.get(tag.PARENT_RUN_ID)
+    logged = resources.runs.read_json(parent, tag.EVALUATED_FILE) if parent else None
     verdict = Evaluated.from_json(logged).verdict if logged else None
     before = verdict.champion_version if verdict else None
     return next((entry for entry in resources.models.list_versions(model) if entry.version == before), None)
@@ -175,30 +169,30 @@ def _log_evaluated(
 
     predicted = judged.predicted
     winner = evaluated.winner
-    tags = {"waterflow.winner": winner.candidate, "waterflow.model_id": winner.model_id}
+    tags = {tag.WINNER: winner.candidate, tag.MODEL_ID: winner.model_id}
     if evaluated.missing:
-        tags["waterflow.missing_candidates"] = ", ".join(evaluated.missing)
+        tags[tag.MISSING_CANDIDATES] = ", ".join(evaluated.missing)
     if evaluated.exploratory:
-        tags["waterflow.exploratory"] = "true"
+        tags[tag.EXPLORATORY] = "true"
     if evaluated.gate is not None:
-        tags["waterflow.gate"] = evaluated.gate.reason
+        tags[tag.GATE] = evaluated.gate.reason
     by_candidate = {entry.candidate: entry.metrics for entry in evaluated.ranked}
     figures = plot_winner(predicted, config.task) | {
         "candidates": plot_candidates(by_candidate, config.shown_metrics, winner.candidate, winner.where)
     }
     with scratch_folder() as folder:
-        (folder / "plots").mkdir()
+        (folder / tag.PLOT_FOLDER).mkdir()
         for name, figure in figures.items():
-            figure.savefig(folder / "plots" / f"{name}.png", dpi=110)
+            figure.savefig(folder / tag.PLOT_FOLDER / f"{name}.png", dpi=110)
         if config.task == "classification":
-            write_json(folder / "confusion_matrix_test.json", confusion(predicted))
-        judged.write(folder / "verdict")
+            write_json(folder / tag.CONFUSION_FILE.format(part="test"), confusion(predicted))
+        judged.write(folder / tag.VERDICT_FOLDER)
         write_done(folder, done)
-        digest = write_record(folder, evaluated.to_json(), EVALUATED_FILE)
+        digest = write_record(folder, evaluated.to_json(), tag.EVALUATED_FILE)
         resources.runs.log(
             prepared.parent_run_id,
-            metrics={f"test_{name}": value for name, value in scores.items()} | judged.verdict.numbers(),
-            tags=tags | judged.tags(resources) | {EVALUATED_KEY: done.key, EVALUATED_DIGEST: digest},
+            metrics={tag.TEST_METRIC + name: value for name, value in scores.items()} | judged.metrics(),
+            tags=tags | judged.tags(resources) | {tag.EVALUATED_KEY: done.key, tag.EVALUATED_DIGEST: digest},
             model_id=winner.model_id,
         )
         resources.runs.log_folder(prepared.parent_run_id, folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from waterflow.caching.keys import key_of, preparation, setting_key, write_done
-from waterflow.caching.twins import LEAK_WARNING, SETTING_KEY, find_same_rows, find_twin, was_checked
+from waterflow.caching.twins import find_same_rows, find_twin, was_checked
 from waterflow.config.compose import check_estimators, choose, choose_scenario, compose_pipeline
 from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig
@@ -26,7 +26,8 @@ from waterflow.reporting.contract_report import breaks_logged
 from waterflow.resources import Resources, lineage_tags, origin_tags, scratch_folder, window_tags
 from waterflow.stores.base import put_file, put_json
 from waterflow.stores.open import copy_object
-from waterflow.tracking.runs import RECORD_DIGEST, RunIdentity, write_record
+from waterflow.tracking.runs import RunIdentity, write_record
+from waterflow.tracking.tags import CONFIG_FILE, FORCE, LEAK_WARNING, RECORD_DIGEST, SETTING_KEY, SOURCE_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
         name=request.origin.run_id,
         tags=origin_tags(request.origin, config.name, config, resources, git)
         | window_tags(window)
-        | {SETTING_KEY: setting, "waterflow.force": str(request.force).lower()},
+        | {SETTING_KEY: setting, FORCE: str(request.force).lower()},
     )
     if opened.record is not None:
         logger.info("prepare was done by an earlier try: run %s", opened.run_id)
@@ -190,8 +191,8 @@ def _log_prepared(
         digest = write_record(folder, prepared.to_json())
         write_done(folder, done)
         warned = {LEAK_WARNING: leak} if leak else {}
-        source = {f"waterflow.source_{name}": value for name, value in source_facts(config.dataset).items()}
+        source = {SOURCE_PREFIX + name: value for name, value in source_facts(config.dataset).items()}
         tags = lineage_tags(prepared) | source | warned | {RECORD_DIGEST: digest}
         resources.runs.log(prepared.parent_run_id, params=params, tags=tags)
-        (folder / "waterflow" / "config.json").write_text(config.model_dump_json(indent=2), "utf-8")
+        (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=2), "utf-8")
         resources.runs.log_folder(prepared.parent_run_id, folder)

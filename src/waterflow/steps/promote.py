@@ -10,12 +10,12 @@ from waterflow.promotion.rules import exclude, weigh
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.records import Approval, Check, Decision, Prepared, Registered, Verdict
 from waterflow.resources import Resources, load_config
+from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import CHALLENGER, Version
 
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
-NOTE = "mlflow.note.content"
 
 
 def promote(
@@ -109,7 +109,7 @@ def fresh_verdict(
         return verdict
     from waterflow.promotion.holdout import judge  # scikit-learn
 
-    place = "verdict_against_baseline" if present is None else f"verdict_against_{present}"
+    place = tag.VERDICT_AGAINST_FOLDER.format(champion="baseline" if present is None else present)
     logger.info("champion is %s by now: judging again", "nobody" if present is None else f"version {present}")
     return judge(prepared, config, registered.evaluated.ranked, champion, resources, place=place)
 
@@ -129,10 +129,10 @@ def late_checks(
 def _tell(prepared: Prepared, registered: Registered, decision: Decision, resources: Resources) -> None:
     """Say the decision where people look: tags of run and version, and the run's note."""
     words = f"{decision.kind}: {decision.reason}"
-    tags = {"waterflow.decision": words, "waterflow.ledger_sequence": str(decision.sequence)}
+    tags = {tag.DECISION: words, tag.LEDGER_SEQUENCE: str(decision.sequence)}
     verdict = decision.verdict
-    judged = {"waterflow.verdict": verdict.outcome, "waterflow.verdict_reason": verdict.reason} if verdict else {}
+    judged = {tag.VERDICT: verdict.outcome, tag.VERDICT_REASON: verdict.reason} if verdict else {}
     resources.models.tag_version(registered.model, registered.version, tags | judged)
-    note = resources.runs.tags_of(prepared.parent_run_id).get(NOTE, "").partition("\n\nDecision")[0]
+    note = resources.runs.tags_of(prepared.parent_run_id).get(tag.MLFLOW_NOTE, "").partition("\n\nDecision")[0]
     told = f"{note}\n\nDecision {decision.sequence} of the ledger, by {decision.actor}: {words}."
-    resources.runs.log(prepared.parent_run_id, tags={**tags, NOTE: told})
+    resources.runs.log(prepared.parent_run_id, tags={**tags, tag.MLFLOW_NOTE: told})

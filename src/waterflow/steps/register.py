@@ -7,10 +7,11 @@ from waterflow.ledger.replay import rolled_back
 from waterflow.lineage.graph import log_lineage
 from waterflow.links import dag_run_url
 from waterflow.promotion.duplicates import find_known, is_settled, log_registration, say_nothing_new
-from waterflow.promotion.rules import ACTION_KEY, READ_AT, exclude
-from waterflow.promotion.staging import STAGING_FILE, check_version, first_failure, serving_process
+from waterflow.promotion.rules import exclude
+from waterflow.promotion.staging import check_version, first_failure, serving_process
 from waterflow.records import Check, Evaluated, Prepared, Registered
 from waterflow.resources import Resources, lineage_tags, load_config
+from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import CHALLENGER, CHAMPION
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ def register_and_stage(
     prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
 ) -> tuple[int, tuple[Check, ...]]:
     """Make the version, let it be challenger, and check it; a retry finds the checks of the first try."""
-    logged = resources.runs.read_json(prepared.parent_run_id, STAGING_FILE)
+    logged = resources.runs.read_json(prepared.parent_run_id, tag.STAGING_FILE)
     if logged is not None:
         version = make_version(prepared, evaluated, config, resources)
         return version, tuple(Check.from_json(check) for check in logged["checks"])
@@ -96,17 +97,17 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
     if existing is not None:
         return existing.version
     tags = lineage_tags(prepared) | {
-        "waterflow.parent_run_id": prepared.parent_run_id,
-        "waterflow.dag_run_id": prepared.origin.run_id,
-        "waterflow.candidate": winner.candidate,
-        "waterflow.strategy": config.strategy.name,
-        "waterflow.model_id": winner.model_id,
-        ACTION_KEY: winner.action_key,
-        READ_AT: resources.runs.started_at(prepared.parent_run_id).isoformat(),
-        **{f"metric.{name}": f"{evaluated.holdout_metrics[name]:.6g}" for name in _shown(evaluated, config)},
+        tag.PARENT_RUN_ID: prepared.parent_run_id,
+        tag.DAG_RUN_ID: prepared.origin.run_id,
+        tag.CANDIDATE: winner.candidate,
+        tag.STRATEGY: config.strategy.name,
+        tag.MODEL_ID: winner.model_id,
+        tag.ACTION_KEY: winner.action_key,
+        tag.DATA_READ_AT: resources.runs.started_at(prepared.parent_run_id).isoformat(),
+        **{tag.METRIC_PREFIX + name: f"{evaluated.holdout_metrics[name]:.6g}" for name in _shown(evaluated, config)},
     }
     if evaluated.verdict is not None:
-        tags |= {"waterflow.verdict": evaluated.verdict.outcome, "waterflow.verdict_reason": evaluated.verdict.reason}
+        tags |= {tag.VERDICT: evaluated.verdict.outcome, tag.VERDICT_REASON: evaluated.verdict.reason}
     links = {
         "Airflow run": dag_run_url(prepared.origin, resources.profile) or prepared.origin.run_id,
         "MLflow run": prepared.parent_run_id,
@@ -135,5 +136,5 @@ def _tell(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, vers
     url = dag_run_url(prepared.origin, resources.profile)
     if url:
         lines.append(f"[Open the Airflow run]({url})")
-    tags = {"waterflow.registered": f"{config.name}/{version}", "mlflow.note.content": "\n\n".join(lines)}
+    tags = {tag.REGISTERED: f"{config.name}/{version}", tag.MLFLOW_NOTE: "\n\n".join(lines)}
     resources.runs.log(prepared.parent_run_id, tags=tags)

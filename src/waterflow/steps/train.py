@@ -4,7 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from waterflow.caching.keys import fitting, key_of, write_done
-from waterflow.caching.lookup import CACHED_FROM, Hit, Lookup, find_trained, note_of
+from waterflow.caching.lookup import Hit, Lookup, find_trained, note_of
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError
 from waterflow.provenance.code import model_requirements
@@ -19,7 +19,8 @@ from waterflow.resources import (
     write_json,
 )
 from waterflow.snapshots import load_rows
-from waterflow.tracking.runs import RECORD_DIGEST, RunIdentity, write_record
+from waterflow.tracking import tags as tag
+from waterflow.tracking.runs import RunIdentity, write_record
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
     from waterflow.training.candidate import Judged
@@ -29,11 +30,12 @@ logger = logging.getLogger(__name__)
 
 EXAMPLE_ROWS = 5
 COPIED = (
-    "waterflow.model_",
-    "waterflow.fit_warnings",
-    "waterflow.unused_columns",
-    "waterflow.trials_",
-    "waterflow.tuning_note",
+    tag.MODEL_ID,
+    tag.MODEL_DIGEST,
+    tag.FIT_WARNINGS,
+    tag.UNUSED_COLUMNS,
+    tag.TRIALS_PREFIX,
+    tag.TUNING_NOTE,
 )
 
 
@@ -56,7 +58,7 @@ def train(prepared: Prepared, candidate: str, origin: Origin, resources: Resourc
         name=candidate,
         tags=origin_tags(origin, prepared.pipeline, config, resources)
         | lineage_tags(prepared)
-        | {"waterflow.candidate": candidate},
+        | {tag.CANDIDATE: candidate},
         parent_run_id=prepared.parent_run_id,
     )
     with resources.runs.closing(opened.run_id):
@@ -101,10 +103,10 @@ def _log_cached(prepared: Prepared, hit: Hit[Trained], run_id: str, done: Done, 
             metrics=source.metrics,
             tags=copied
             | {
-                "waterflow.cached": "true",
-                CACHED_FROM: source.run_id,
-                RECORD_DIGEST: digest,
-                "mlflow.note.content": note_of(source, prepared.experiment_id, "it was fitted", resources),
+                tag.CACHED: "true",
+                tag.CACHED_FROM: source.run_id,
+                tag.RECORD_DIGEST: digest,
+                tag.MLFLOW_NOTE: note_of(source, prepared.experiment_id, "it was fitted", resources),
             },
         )
         rows = next(share.rows for share in prepared.shares if share.part == "train")
@@ -152,12 +154,12 @@ def _log_judged(
         name=candidate,
         example=train_rows.features.head(EXAMPLE_ROWS),
         requirements=model_requirements(resources.project.lock_file, chosen.estimator),
-        tags={"waterflow.pipeline": prepared.pipeline, "waterflow.data_digest": prepared.data.digest},
+        tags={tag.PIPELINE: prepared.pipeline, tag.DATA_DIGEST: prepared.data.digest},
     )
     estimator = bare(fitted.pipeline.named_steps["model"])
     metrics = {f"{part}_{name}": value for name, value in judged.scores.items()}
     metrics |= {f"{part}_{name}_std": value for name, value in judged.spread.items()}
-    tags = {"waterflow.model_id": model.model_id, "waterflow.model_digest": model.digest}
+    tags = {tag.MODEL_ID: model.model_id, tag.MODEL_DIGEST: model.digest}
     trained = Trained(
         candidate=candidate,
         action_key=done.key,
@@ -176,14 +178,14 @@ def _log_judged(
         digest = write_record(folder, trained.to_json())
         write_done(folder, done)
         if judged.predicted is not None and config.task == "classification":
-            write_json(folder / f"confusion_matrix_{part}.json", confusion(judged.predicted))
+            write_json(folder / tag.CONFUSION_FILE.format(part=part), confusion(judged.predicted))
         if judged.tuned is not None:
-            write_trials(folder / "tuning", judged.tuned, config.metrics.main)
+            write_trials(folder / tag.TUNING_FOLDER, judged.tuned, config.metrics.main)
         resources.runs.log(
             run_id,
             params={"estimator": chosen.estimator, **estimator.get_params(deep=False)},
             metrics=metrics | {"fit_seconds": fitted.fit_seconds},
-            tags=tags | {RECORD_DIGEST: digest} | _notes(judged, candidate),
+            tags=tags | {tag.RECORD_DIGEST: digest} | _notes(judged, candidate),
             model_id=model.model_id,
         )
         _log_dataset(prepared, run_id, len(train_rows.target), resources)
@@ -195,14 +197,14 @@ def _notes(judged: "Judged", candidate: str) -> dict[str, str]:
     """Say as tags what a person should know of a fit, and warn of what may be wrong with it."""
     tags: dict[str, str] = {}
     if judged.fitted.warnings:
-        tags["waterflow.fit_warnings"] = " | ".join(judged.fitted.warnings)[:4000]
+        tags[tag.FIT_WARNINGS] = " | ".join(judged.fitted.warnings)[:4000]
         logger.warning("%s: %s", candidate, "; ".join(judged.fitted.warnings))
     if judged.fitted.unused_columns:
-        tags["waterflow.unused_columns"] = ", ".join(judged.fitted.unused_columns)[:4000]
+        tags[tag.UNUSED_COLUMNS] = ", ".join(judged.fitted.unused_columns)[:4000]
     if judged.tuned is not None:
         states = judged.tuned.trials["state"].value_counts()
-        tags |= {f"waterflow.trials_{str(state).lower()}": str(count) for state, count in states.items()}
+        tags |= {tag.TRIALS_PREFIX + str(state).lower(): str(count) for state, count in states.items()}
         if judged.tuned.note:
-            tags["waterflow.tuning_note"] = judged.tuned.note
+            tags[tag.TUNING_NOTE] = judged.tuned.note
             logger.warning("%s: %s", candidate, judged.tuned.note)
     return tags

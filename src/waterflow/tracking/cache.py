@@ -19,6 +19,7 @@ from waterflow.tracking.errors import translated
 from waterflow.tracking.found import FoundRun, search_runs
 from waterflow.tracking.model_store import local_folder
 from waterflow.tracking.runs import RunStore
+from waterflow.tracking.tags import EXPERIMENT_PREFIX, SUPERSEDED
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def find_runs(runs: RunStore, experiment_id: str, tags: Mapping[str, str], *, mo
     An empty value asks for a run without that tag.
     """
     asked = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items() if value)
-    absent = {"waterflow.superseded", *(name for name, value in tags.items() if not value)}
+    absent = {SUPERSEDED, *(name for name, value in tags.items() if not value)}
     with translated(runs.uri):
         found = search_runs(runs.client, experiment_id, asked, page_size=50)
         return list(islice((run for run in found if not absent & set(run.tags)), most))
@@ -40,7 +41,7 @@ def find_runs(runs: RunStore, experiment_id: str, tags: Mapping[str, str], *, mo
 def find_experiment(runs: RunStore, pipeline: str) -> str | None:
     """Give the id of a pipeline's experiment; None where no run was ever made, or it was deleted."""
     with translated(runs.uri):
-        found = runs.client.get_experiment_by_name(f"waterflow/{pipeline}")
+        found = runs.client.get_experiment_by_name(EXPERIMENT_PREFIX + pipeline)
     return str(found.experiment_id) if found is not None and found.lifecycle_stage == "active" else None
 
 

@@ -10,6 +10,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
+from waterflow.tracking.tags import MLFLOW_PARENT_RUN_ID, RUN_IDENTITY
+
 PAGE = 1000  # the most that MLflow gives at once
 
 
@@ -30,12 +32,12 @@ class FoundRun:
     @property
     def is_ours(self) -> bool:
         """Whether a step of Waterflow opened it."""
-        return "waterflow.run_identity" in self.tags
+        return RUN_IDENTITY in self.tags
 
     @property
     def parent(self) -> str | None:
         """The id of the run that it is nested in."""
-        return self.tags.get("mlflow.parentRunId")
+        return self.tags.get(MLFLOW_PARENT_RUN_ID)
 
     def __str__(self) -> str:
         """Name it in messages."""

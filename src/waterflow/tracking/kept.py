@@ -16,9 +16,10 @@ from mlflow.exceptions import MlflowException
 
 from waterflow.tracking.errors import translated
 from waterflow.tracking.found import PAGE, FoundRun, all_pages, found_run, search_runs, unless_gone
-from waterflow.tracking.runs import RECORD_FILE, RunStore
+from waterflow.tracking.runs import RunStore
+from waterflow.tracking.tags import PARENT_RUN_ID, RECORD_FILE, RECORD_FOLDER, VERDICT_FOLDER
 
-RECORD_FOLDERS = ("waterflow", "verdict*")
+RECORD_FOLDERS = (RECORD_FOLDER, f"{VERDICT_FOLDER}*")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def list_registered(runs: RunStore) -> list[KeptVersion]:
             entry.name,
             str(entry.version),
             dict(entry.tags),
-            tuple(name for name in (entry.run_id, entry.tags.get("waterflow.parent_run_id")) if name),
+            tuple(name for name in (entry.run_id, entry.tags.get(PARENT_RUN_ID)) if name),
         )
         for entry in versions
     ]

@@ -12,8 +12,7 @@ from mlflow.entities import Experiment, FileInfo
 from waterflow.tracking.errors import translated
 from waterflow.tracking.found import FoundRun, found_run, search_runs, unless_gone
 from waterflow.tracking.runs import RunStore
-
-PREFIX = "waterflow/"
+from waterflow.tracking.tags import EXPERIMENT_PREFIX, MLFLOW_SOURCE_TYPE, MODEL_PAYLOAD_DIGEST
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,10 @@ class Lookup:
     def pipelines(self) -> dict[str, str]:
         """Give the id of each pipeline's experiment, by the pipeline's name."""
         with translated(self._uri):
-            found: Sequence[Experiment] = self._client.search_experiments(filter_string=f"name LIKE '{PREFIX}%'")
-        return {entry.name.removeprefix(PREFIX): entry.experiment_id for entry in found}
+            found: Sequence[Experiment] = self._client.search_experiments(
+                filter_string=f"name LIKE '{EXPERIMENT_PREFIX}%'"
+            )
+        return {entry.name.removeprefix(EXPERIMENT_PREFIX): entry.experiment_id for entry in found}
 
     def list_runs(self, experiment_id: str) -> list[FoundRun]:
         """List the runs of an experiment that were not deleted, newest first."""
@@ -54,7 +55,7 @@ class Lookup:
         """Give a logged model; None when there is none, or when it was deleted."""
         with translated(self._uri):
             model = unless_gone(lambda: self._client.get_logged_model(model_id))
-        return model and FoundModel(model_id, model.source_run_id, model.tags.get("waterflow.sha256"))
+        return model and FoundModel(model_id, model.source_run_id, model.tags.get(MODEL_PAYLOAD_DIGEST))
 
     def models_of(self, run_id: str) -> list[str]:
         """List the ids of the models that a run logged and that are still there."""
@@ -92,7 +93,7 @@ def log_aside(
         run = runs.client.create_run(
             experiment_id,
             start_time=int(started_at.timestamp() * 1000),
-            tags={**tags, "mlflow.source.type": "JOB"},
+            tags={**tags, MLFLOW_SOURCE_TYPE: "JOB"},
             run_name=name,
         )
     run_id = str(run.info.run_id)

@@ -24,9 +24,9 @@ from waterflow.provenance.code import digest_of, sha256_of
 from waterflow.tracking.errors import translated
 from waterflow.tracking.found import unless_gone
 from waterflow.tracking.model_formats import FORMATS, Format, format_of, without_advice, without_package_map
+from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_FORMAT, MODEL_ID, MODEL_PAYLOAD_DIGEST
 
 CHALLENGER, CHAMPION = "challenger", "champion"
-FILES_DIGEST = "waterflow.files_sha256"
 
 
 @dataclass(frozen=True)
@@ -92,12 +92,12 @@ class ModelStore:
                 experiment_id,
                 name=name,
                 source_run_id=run_id,
-                tags={**tags, "waterflow.sha256": digest, "waterflow.format": kind.name},
+                tags={**tags, MODEL_PAYLOAD_DIGEST: digest, MODEL_FORMAT: kind.name},
             )
             description.model_id = description.model_uuid = model.model_id
             description.artifact_path = model.artifact_location
             description.save(str(folder / "MLmodel"))
-            self._client.set_logged_model_tags(model.model_id, {FILES_DIGEST: _digest_of_all(folder)})
+            self._client.set_logged_model_tags(model.model_id, {MODEL_FILES_DIGEST: _digest_of_all(folder)})
             with self._finalizing(model.model_id):
                 self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
                 self._client.log_model_artifacts(model.model_id, str(folder))
@@ -134,13 +134,13 @@ class ModelStore:
                 found = _digest_of_all(path)
             except OSError as error:
                 raise StoreError(f"the files of its model {model_id} cannot be read ({first_line(error)})") from error
-        if model.status != LoggedModelStatus.READY or found != model.tags.get(FILES_DIGEST):
+        if model.status != LoggedModelStatus.READY or found != model.tags.get(MODEL_FILES_DIGEST):
             raise StoreError(f"the files of its model {model_id} are not those that were logged")
 
     def find_by_model(self, model: str, model_id: str) -> Version | None:
         """Give the version that a logged model was registered as; None where it was not, or there is no such model."""
         with translated(self._uri):
-            found = self._client.search_model_versions(f"name = '{model}' and tags.`waterflow.model_id` = '{model_id}'")
+            found = self._client.search_model_versions(f"name = '{model}' and tags.`{MODEL_ID}` = '{model_id}'")
         return self.get_version(model, min(int(entry.version) for entry in found)) if found else None
 
     def has_files(self, model_id: str) -> bool:
@@ -241,7 +241,7 @@ class ModelStore:
     def _fetch(self, model_id: str, folder: Path, called: str) -> tuple[Format, Path]:
         """Download a logged model's files into a folder and hold what will be loaded against its digest."""
         tags = self._client.get_logged_model(model_id).tags
-        kind, expected = _format_in(tags), tags.get("waterflow.sha256")
+        kind, expected = _format_in(tags), tags.get(MODEL_PAYLOAD_DIGEST)
         if not self._has_file(model_id, kind):
             raise StoreError(f"{called}: its files are gone")
         mlflow.set_tracking_uri(self._uri)
@@ -309,7 +309,7 @@ def _digest_of_all(folder: Path) -> str:
 
 
 def _format_in(tags: Mapping[str, str]) -> Format:
-    return FORMATS[tags.get("waterflow.format", "cloudpickle")]
+    return FORMATS[tags.get(MODEL_FORMAT, "cloudpickle")]
 
 
 def _version(entry: ModelVersion, aliases: dict[str, str]) -> Version:

@@ -19,16 +19,15 @@ from mlflow.exceptions import MlflowException, RestException
 
 from waterflow.config.profile import Profile
 from waterflow.provenance.code import digest_of, sha256_of
+from waterflow.tracking import tags as tag
 from waterflow.tracking.errors import check_reachable, translated
 from waterflow.tracking.found import unless_gone
 
 logger = logging.getLogger(__name__)
 
-RECORD_FILE = "waterflow/record.json"
-RECORD_DIGEST = "waterflow.record_digest"
 MAX_PARAM_LENGTH = 6000
 # MLflow's UI would otherwise guess that an experiment is about language models.
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+EXPERIMENT_TAGS = {tag.MLFLOW_EXPERIMENT_KIND: "custom_model_development"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class RunStore:
 
     def ensure_experiment(self, pipeline: str) -> str:
         """Give the id of `waterflow/<pipeline>`, made or restored as needed; called before tasks run in parallel."""
-        name = f"waterflow/{pipeline}"
+        name = tag.EXPERIMENT_PREFIX + pipeline
         with translated(self.uri):
             found = self.client.get_experiment_by_name(name)
             if found is None:
@@ -114,16 +113,16 @@ class RunStore:
         """
         all_tags = {
             **tags,
-            "waterflow.run_identity": identity.digest,
-            "waterflow.action_key": action_key,
-            "mlflow.runName": name,
-            "mlflow.source.type": "JOB",
+            tag.RUN_IDENTITY: identity.digest,
+            tag.ACTION_KEY: action_key,
+            tag.MLFLOW_RUN_NAME: name,
+            tag.MLFLOW_SOURCE_TYPE: "JOB",
         }
         if parent_run_id is not None:
-            all_tags["mlflow.parentRunId"] = parent_run_id
+            all_tags[tag.MLFLOW_PARENT_RUN_ID] = parent_run_id
         with translated(self.uri):
             for run in self._find(experiment_id, identity):
-                if run.data.tags.get("waterflow.action_key") != action_key:
+                if run.data.tags.get(tag.ACTION_KEY) != action_key:
                     self._supersede(run)
                     continue
                 record = self._read_record(run)
@@ -185,7 +184,7 @@ class RunStore:
         with translated(self.uri):
             self.client.log_inputs(
                 run_id,
-                [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])],
+                [DatasetInput(dataset, [InputTag(tag.MLFLOW_DATASET_CONTEXT, context)])],
                 [LoggedModelInput(model_id)] if model_id else None,
             )
 
@@ -197,7 +196,7 @@ class RunStore:
 
     def close_unfinished_children(self, experiment_id: str, parent_run_id: str) -> list[str]:
         """Close as KILLED each nested run that is still RUNNING, once all their tasks are known to be over."""
-        condition = f"tags.`mlflow.parentRunId` = '{parent_run_id}' and attributes.status = 'RUNNING'"
+        condition = f"tags.`{tag.MLFLOW_PARENT_RUN_ID}` = '{parent_run_id}' and attributes.status = 'RUNNING'"
         with translated(self.uri):
             dead = [run.info.run_id for run in self.client.search_runs([experiment_id], condition)]
         for run_id in dead:
@@ -207,8 +206,8 @@ class RunStore:
     def list_running(self) -> list[RunningRun]:
         """List the RUNNING runs that Airflow's tasks opened, over all pipelines."""
         with translated(self.uri):
-            experiments = self.client.search_experiments(filter_string="name LIKE 'waterflow/%'")
-            condition = "attributes.status = 'RUNNING' and tags.`waterflow.runner` = 'airflow'"
+            experiments = self.client.search_experiments(filter_string=f"name LIKE '{tag.EXPERIMENT_PREFIX}%'")
+            condition = f"attributes.status = 'RUNNING' and tags.`{tag.RUNNER}` = 'airflow'"
             found = (
                 self.client.search_runs([entry.experiment_id for entry in experiments], condition)
                 if experiments
@@ -218,9 +217,9 @@ class RunStore:
             RunningRun(
                 run_id=run.info.run_id,
                 name=run.info.run_name,
-                dag_id=run.data.tags.get("waterflow.dag_id", ""),
-                dag_run_id=run.data.tags.get("waterflow.dag_run_id", ""),
-                map_index=int(run.data.tags["waterflow.map_index"]) if "waterflow.candidate" in run.data.tags else None,
+                dag_id=run.data.tags.get(tag.DAG_ID, ""),
+                dag_run_id=run.data.tags.get(tag.DAG_RUN_ID, ""),
+                map_index=int(run.data.tags[tag.MAP_INDEX]) if tag.CANDIDATE in run.data.tags else None,
             )
             for run in found
         ]
@@ -228,7 +227,7 @@ class RunStore:
     def close(self, run_id: str, status: str, reason: str) -> None:
         """Close a run from outside, with the reason as a tag."""
         with translated(self.uri):
-            self.client.set_tag(run_id, "waterflow.failure", reason)
+            self.client.set_tag(run_id, tag.FAILURE, reason)
             self.client.set_terminated(run_id, status=status)
 
     def status_of(self, run_id: str) -> str:
@@ -262,9 +261,9 @@ class RunStore:
         return content if isinstance(content, dict) else None
 
     def _find(self, experiment_id: str, identity: RunIdentity) -> list[Run]:
-        condition = f"tags.`waterflow.run_identity` = '{identity.digest}'"
+        condition = f"tags.`{tag.RUN_IDENTITY}` = '{identity.digest}'"
         found = self.client.search_runs([experiment_id], condition, order_by=["attributes.start_time DESC"])
-        return [run for run in found if run.data.tags.get("waterflow.superseded") != "true"]
+        return [run for run in found if run.data.tags.get(tag.SUPERSEDED) != "true"]
 
     def _reopen(self, run: Run, tags: Mapping[str, str], *, delete_models: bool) -> None:
         run_id = run.info.run_id
@@ -276,18 +275,20 @@ class RunStore:
         self.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
 
     def _supersede(self, run: Run) -> None:
-        self.client.set_tag(run.info.run_id, "waterflow.superseded", "true")
+        self.client.set_tag(run.info.run_id, tag.SUPERSEDED, "true")
         if run.info.status == "RUNNING":
             self.client.set_terminated(run.info.run_id, status="KILLED")
 
     def _read_record(self, run: Run) -> dict[str, Any] | None:
         # Asking a server for an artifact that its bucket lacks is an error 500, which the client repeats for minutes.
-        if all(entry.path != RECORD_FILE for entry in self.client.list_artifacts(run.info.run_id, "waterflow")):
+        if all(
+            entry.path != tag.RECORD_FILE for entry in self.client.list_artifacts(run.info.run_id, tag.RECORD_FOLDER)
+        ):
             return None
         with tempfile.TemporaryDirectory() as folder:
             try:
-                path = self.client.download_artifacts(run.info.run_id, RECORD_FILE, folder)
-                if sha256_of(Path(path)) != run.data.tags.get(RECORD_DIGEST, sha256_of(Path(path))):
+                path = self.client.download_artifacts(run.info.run_id, tag.RECORD_FILE, folder)
+                if sha256_of(Path(path)) != run.data.tags.get(tag.RECORD_DIGEST, sha256_of(Path(path))):
                     logger.warning(
                         "the record of run %s was altered or cut short: its step is done again", run.info.run_id
                     )
@@ -300,13 +301,13 @@ class RunStore:
     def _close_quietly(self, run_id: str, status: str, reason: str) -> None:
         """Close after a failure; what goes wrong here must not hide the failure itself."""
         try:
-            self.client.set_tag(run_id, "waterflow.failure", reason[:4000])
+            self.client.set_tag(run_id, tag.FAILURE, reason[:4000])
             self.client.set_terminated(run_id, status=status)
         except Exception as error:
             logger.warning("MLflow run %s could not be closed as %s: %s", run_id, status, error)
 
 
-def write_record(folder: Path, record: Mapping[str, Any], name: str = RECORD_FILE) -> str:
+def write_record(folder: Path, record: Mapping[str, Any], name: str = tag.RECORD_FILE) -> str:
     """Put a step's record among the artifacts that are to be logged, so that later tries and runs find it.
 
     Gives the sha256 of the file: the run's tag `waterflow.record_digest`, by which a record is believed.

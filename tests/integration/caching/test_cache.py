@@ -19,7 +19,7 @@ from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.train import train
 from waterflow.stores.base import find_problem
-from waterflow.tracking.runs import RECORD_FILE
+from waterflow.tracking.tags import RECORD_FILE
 
 Writer = Callable[..., str]
 

@@ -10,7 +10,7 @@ from support.tracing import alter, commit_all, git, path_of, remove_model, versi
 from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.errors import ConfigError
-from waterflow.lineage.graph import LINEAGE_FILE, Link, all_links, broken_links, trace
+from waterflow.lineage.graph import Link, all_links, broken_links, trace
 from waterflow.lineage.verification import Proofs
 from waterflow.lineage.version_history import Chain, find_version
 from waterflow.records import Origin
@@ -18,6 +18,7 @@ from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 from waterflow.steps.register import register
 from waterflow.steps.train import train
+from waterflow.tracking.tags import LINEAGE_FILE
 
 Writer = Callable[..., str]
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]

@@ -6,9 +6,10 @@ from support.tracing import commit_all, path_of
 
 from waterflow import workflow
 from waterflow.config.project import Project
-from waterflow.lineage.run_provenance import DIFF_FILE, image_name, read_provenance
+from waterflow.lineage.run_provenance import image_name, read_provenance
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
+from waterflow.tracking.tags import DIFF_FILE
 
 Writer = Callable[..., str]
 

@@ -13,7 +13,6 @@ from support.projects import candidates, message_of, request_of, write_pipeline,
 from support.simulated import leave_out_pictures
 
 from waterflow import workflow
-from waterflow.caching.lookup import EVALUATED_FILE
 from waterflow.errors import ConfigError
 from waterflow.promotion.holdout import judge
 from waterflow.records import Prepared, Trained, Verdict, Window
@@ -21,6 +20,7 @@ from waterflow.resources import Resources, load_config
 from waterflow.steps.evaluate import evaluate
 from waterflow.stores.base import get_file
 from waterflow.tracking.model_store import CHAMPION
+from waterflow.tracking.tags import EVALUATED_FILE
 
 ROWS = 400
 

@@ -10,7 +10,8 @@ from support.projects import give_database, make_project
 
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
-from waterflow.tracking.runs import RECORD_FILE, OpenRun, RunIdentity, RunStore, write_record
+from waterflow.tracking.runs import OpenRun, RunIdentity, RunStore, write_record
+from waterflow.tracking.tags import RECORD_FILE
 
 PARENT = RunIdentity("flowers", "run_1")
 CHILD = RunIdentity("flowers", "run_1", "nb")
