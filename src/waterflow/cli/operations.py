@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +15,7 @@ from waterflow.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from waterflow.operations.garbage_collection import Survey
-    from waterflow.stores.base import Entry
+    from waterflow.workflow import Entry, Survey
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -30,13 +29,12 @@ def gc(
 ) -> None:
     """List the store's objects that no version, kept run or ledger row reaches; with --delete, remove them."""
     from waterflow import workflow
-    from waterflow.operations.garbage_collection import remove, survey
 
     age = _age(older_than)
     resources = workflow.open_resources()
-    found = survey(resources, age, datetime.now(UTC))
+    found = workflow.survey_objects(age, resources)
     if delete:
-        remove(found, resources)
+        workflow.remove_objects(found, resources)
     if as_json:
         typer.echo(json.dumps(_to_json(found, resources.store.uri, older_than, deleted=delete), indent=2))
     else:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from waterflow.records import Approval, Decision, Registered
-    from waterflow.resources import Resources
+    from waterflow.workflow import Resources
 
 
 def ledger(
@@ -24,7 +24,9 @@ def ledger(
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON, verdicts and all.")] = False,
 ) -> None:
     """Print every decision on the champion of PIPELINE, the oldest first."""
-    resources = open_tools_of(pipeline)
+    from waterflow import workflow
+
+    resources = workflow.open_for(pipeline)
     if verify:
         verify_ledger(pipeline, resources)
         return
@@ -36,16 +38,6 @@ def ledger(
         print_row(row)
     if not rows:
         out.print(f"no decision on {pipeline} yet", highlight=False)
-
-
-def open_tools_of(pipeline: str) -> "Resources":
-    """Open what the profile names, for a pipeline that has a YAML; raises ConfigError otherwise."""
-    from waterflow import workflow
-    from waterflow.config.header import find_outline
-
-    resources = workflow.open_resources()
-    find_outline(resources.project.conf, pipeline)
-    return resources
 
 
 def print_row(row: "Decision") -> None:
@@ -64,9 +56,9 @@ def print_row(row: "Decision") -> None:
 
 def verify_ledger(pipeline: str, resources: "Resources") -> None:
     """Replay the ledger; a line for each thing that does not follow, and then exit code 1."""
-    from waterflow.promotion.champion_alias import verify
+    from waterflow import workflow
 
-    found = verify(pipeline, resources)
+    found = workflow.verify_ledger(pipeline, resources)
     for problem in found:
         err.print(f"[red]error:[/red] {escape(problem)}", soft_wrap=True, highlight=False)
     if found:
@@ -81,11 +73,11 @@ def champion(
     at: Annotated[str | None, typer.Option("--at", help="a moment, like 2026-04-01 or 2026-04-01T12:00+02:00")] = None,
 ) -> None:
     """Say which version of PIPELINE is champion, or was at a moment, since when and why."""
+    from waterflow import workflow
     from waterflow.errors import LedgerError
-    from waterflow.ledger.replay import reigning
 
     moment = _moment(at)
-    row = reigning(open_tools_of(pipeline).ledger.entries(pipeline), moment)
+    row = workflow.champion_decision(pipeline, moment, workflow.open_for(pipeline))
     if row is None or row.to_version is None:
         when = "" if moment is None else f" at {moment.isoformat()}"
         raise LedgerError(f"ledger of {pipeline}: it names no champion{when}; see `waterflow ledger {pipeline}`")
@@ -103,9 +95,8 @@ def rollback(
 ) -> None:
     """Make the last champion of PIPELINE champion again, after the staging checks; safe to repeat."""
     from waterflow import workflow
-    from waterflow.promotion.champion_alias import shell_user
 
-    decision, is_new = workflow.rollback(pipeline, to, reason, shell_user(), open_tools_of(pipeline))
+    decision, is_new = workflow.rollback(pipeline, to, reason, workflow.shell_user(), workflow.open_for(pipeline))
     if is_new:
         was = _version(decision.from_version)
         out.print(f"champion    [bold]{pipeline}[/bold] version {decision.to_version} again, in the place of {was}")
@@ -124,11 +115,10 @@ def asker(yes: bool, resources: "Resources") -> "Callable[[Registered], Approval
 
     def ask(registered: "Registered") -> "Approval | None":
         from waterflow import workflow
-        from waterflow.promotion.champion_alias import shell_user
         from waterflow.records import Approval
 
         if yes:
-            return Approval(approved=True, actor=f"{shell_user()} (--yes)")
+            return Approval(approved=True, actor=f"{workflow.shell_user()} (--yes)")
         if not sys.stdin.isatty():
             err.print(
                 f"[yellow]not promoted:[/yellow] {registered.model} wants a person's approval, and this is no "
@@ -138,17 +128,21 @@ def asker(yes: bool, resources: "Resources") -> "Callable[[Registered], Approval
             return None
         question = workflow.question_of(registered, resources)
         out.print(Markdown(question["body"]))
-        return Approval(approved=typer.confirm(question["subject"], default=False), actor=shell_user())
+        return Approval(approved=typer.confirm(question["subject"], default=False), actor=workflow.shell_user())
 
     return ask
 
 
 def print_decision(registered: "Registered") -> None:
     """Print verdict and decision, as lines of the table that a run ends with."""
-    from waterflow.promotion.approval import line_of
+    from waterflow import workflow
 
     if registered.evaluated.verdict is not None:
-        out.print(f"verdict     {escape(line_of(registered.evaluated.verdict))}", highlight=False, soft_wrap=True)
+        out.print(
+            f"verdict     {escape(workflow.describe_verdict(registered.evaluated.verdict))}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if registered.decision is not None:
         out.print(f"decision    {describe(registered.decision)}", highlight=False, soft_wrap=True)
     out.print(f"because     {escape(registered.reason)}", highlight=False, soft_wrap=True)

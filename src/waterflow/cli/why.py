@@ -12,7 +12,7 @@ from waterflow.cli.console import out
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from waterflow.caching.explain import Change, Story
+    from waterflow.workflow import Change, Story
 
 COLOURS = {"ran": "cyan", "cached": "green", "failed": "red"}
 MOST_CHANGES = 12
@@ -28,12 +28,8 @@ def why(
 ) -> None:
     """Say for each step of a run of PIPELINE whether it ran or was cached, and which input changed."""
     from waterflow import workflow
-    from waterflow.caching.explain import explain
-    from waterflow.config.header import find_outline
 
-    resources = workflow.open_resources()
-    find_outline(resources.project.conf, pipeline)
-    told = explain(pipeline, run, resources)
+    told = workflow.explain_run(pipeline, run, workflow.open_for(pipeline))
     if as_json:
         steps = [story.to_json() for story in told.stories]
         out.print_json(json.dumps({"pipeline": pipeline, "run_id": told.run.run_id, "steps": steps}))
