@@ -4,7 +4,8 @@ A function whose capability not every caller needs imports it in its body, so th
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ from waterflow.steps.train import train
 from waterflow.stores.open import open_store
 from waterflow.tracking.model_store import CHAMPION, ModelStore
 from waterflow.tracking.runs import RunStore
+from waterflow.tracking.tags import CANDIDATE, METRIC_PREFIX
 
 if TYPE_CHECKING:
     from waterflow.caching.explain import Change, Story, Told
@@ -203,6 +205,33 @@ def fetch_dataset(dataset: "Fetchable", archive: Path | None, report: Callable[[
     from waterflow.datasets.download import fetch
 
     return list(fetch(dataset, find_project().home, archive, report))
+
+
+@dataclass(frozen=True)
+class ListedVersion:
+    """A registered version as lists show it; `metrics` are those of the holdout."""
+
+    number: int
+    candidate: str
+    metrics: Mapping[str, float]
+    aliases: tuple[str, ...]
+
+
+def list_versions(pipeline: str, resources: Resources) -> list[ListedVersion]:
+    """Return the registered versions of a pipeline, newest first; raises TrackingError where there is none."""
+    return [
+        ListedVersion(
+            entry.version,
+            entry.tags.get(CANDIDATE, "–"),
+            {
+                name.removeprefix(METRIC_PREFIX): float(value)
+                for name, value in entry.tags.items()
+                if name.startswith(METRIC_PREFIX)
+            },
+            entry.aliases,
+        )
+        for entry in resources.models.list_versions(pipeline)
+    ]
 
 
 def explain_run(pipeline: str, run: str | None, resources: Resources) -> "Told":

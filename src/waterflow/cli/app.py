@@ -17,7 +17,6 @@ from waterflow.cli import audit, lineage, operations, promotion, why
 from waterflow.cli.console import err, out, widen
 from waterflow.cli.data import breaks_table, data_app
 from waterflow.errors import ConfigError, ContractError, WaterflowError
-from waterflow.tracking.tags import CANDIDATE, METRIC_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,10 +126,9 @@ def show(pipeline: str) -> None:
     resources = workflow.open_resources()
     metrics = compose_pipeline(resources.project, pipeline).shown_metrics
     table = Table("version", "candidate", *metrics, "aliases", box=None, header_style="bold")
-    for version in resources.models.list_versions(pipeline):
-        values = [_rounded(version.tags.get(METRIC_PREFIX + name)) for name in metrics]
-        candidate = version.tags.get(CANDIDATE, "–")
-        table.add_row(str(version.version), candidate, *values, ", ".join(version.aliases) or "–")
+    for version in workflow.list_versions(pipeline, resources):
+        values = [_rounded(version.metrics.get(name)) for name in metrics]
+        table.add_row(str(version.number), version.candidate, *values, ", ".join(version.aliases) or "–")
     out.print(table)
 
 
