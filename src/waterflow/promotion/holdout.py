@@ -16,7 +16,7 @@ from waterflow.evaluation.paired_metrics import Pair, UndefinedError
 from waterflow.evaluation.verdict import compare_slices, decide
 from waterflow.promotion.opponents import Holdout, Opponent, find_baseline, find_champion, load_holdout, predict_holdout
 from waterflow.records import Blob, MetricResult, Prepared, SliceResult, Trained, Verdict
-from waterflow.reporting.verdict_report import Report, to_html, to_markdown
+from waterflow.reporting.verdict_report import VerdictReport
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.scoring.metrics import Predicted
 from waterflow.stores.base import put_file
@@ -34,7 +34,7 @@ class Judged:
 
     verdict: Verdict
     predicted: Predicted
-    report: Report
+    report: VerdictReport
 
     def metrics(self) -> dict[str, float]:
         """Return the verdict's numbers as metrics of a run."""
@@ -50,8 +50,8 @@ class Judged:
     def write(self, folder: Path) -> None:
         """Write the report for people and the record for programs."""
         write_json(folder / "verdict.json", self.verdict.to_json())
-        (folder / "report.html").write_text(to_html(self.report), "utf-8")
-        (folder / "report.md").write_text(to_markdown(self.report), "utf-8")
+        (folder / "report.html").write_text(self.report.to_html(), "utf-8")
+        (folder / "report.md").write_text(self.report.to_markdown(), "utf-8")
 
 
 def judge(
@@ -89,7 +89,7 @@ def judge_holdout(
     stored = _put_predictions(config, challenger, opponent, holdout, resources)
     verdict = verdict.model_copy(update={"predictions": stored})
     logger.info("verdict against %s: %s, %s", opponent.name, verdict.outcome, verdict.reason)
-    return Judged(verdict, challenger, Report(config.name, ranked[0].candidate, config.task, verdict, pair))
+    return Judged(verdict, challenger, VerdictReport(config.name, ranked[0].candidate, config.task, verdict, pair))
 
 
 def reach_verdict(

@@ -13,7 +13,8 @@ from waterflow.records import (
     Verdict,
     Window,
 )
-from waterflow.reporting.model_card import first_sentence, model_card, number
+from waterflow.reporting.model_card import first_sentence, model_card
+from waterflow.reporting.verdict_text import format_number
 
 BLOB = Blob(key="blobs/ab/abc", digest="abcdef0123456789", size_bytes=1)
 RESULT = MetricResult(
@@ -147,4 +148,4 @@ def test_what_comes_from_the_yaml_is_escaped() -> None:
 )
 def test_numbers_have_four_digits_that_count(value: float | None, text: str) -> None:
     """As many as a person compares."""
-    assert number(value) == text
+    assert format_number(value) == text

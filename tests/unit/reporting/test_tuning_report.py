@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from waterflow.reporting.tuning_plots import plot_trials
+from waterflow.reporting.tuning_report import plot_trials
 
 DISTRIBUTIONS = {"C": FloatDistribution(0.1, 10, log=True), "weight": CategoricalDistribution([None, "balanced"])}
 

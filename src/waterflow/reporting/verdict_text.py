@@ -1,0 +1,93 @@
+"""A verdict in words and numbers, for the report and the model card."""
+
+from waterflow.records import Verdict
+
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "accuracy averaged over the classes",
+    "precision_macro": "precision averaged over the classes",
+    "recall_macro": "recall averaged over the classes",
+    "f1_macro": "F1 score averaged over the classes",
+    "roc_auc": "area under the ROC curve",
+    "average_precision": "average precision",
+    "log_loss": "log loss",
+    "expected_cost": "cost per row",
+    "mae": "mean absolute error",
+    "median_ae": "median absolute error",
+    "rmse": "root mean squared error",
+    "r2": "share of the variance explained (R²)",
+}
+
+BASELINES = {
+    "baseline most_frequent": "always naming the most frequent class",
+    "baseline mean": "always naming the mean",
+    "baseline median": "always naming the median",
+}
+
+
+def describe_verdict(verdict: Verdict, model: str) -> str:
+    """Return the outcome as a sentence about `model`, without a term of statistics."""
+    named = verdict.against if verdict.champion_version is not None else f"the {verdict.against}"
+    against = BASELINES.get(verdict.against, named)
+    if verdict.challenger is None or verdict.champion is None:
+        return f"whether {model} is better than {against} is not known: {verdict.reason}."
+    numbers = (
+        f"{METRIC_NAMES[verdict.metric]} {format_number(verdict.challenger)} against {format_number(verdict.champion)} "
+        f"on {verdict.rows:,} rows that {_unseen_by(verdict, model)} trained on"
+    )
+    match verdict.outcome:
+        case "promote":
+            return f"{model} is better than {against}: {numbers}."
+        case "hold" if any(entry.worse for entry in verdict.slices):
+            return f"{model} is worse than {against} on a part of the rows that matters: {numbers}."
+        case "hold":
+            return f"{model} is no better than {against}: {numbers}."
+    return f"whether {model} is better than {against} cannot be told yet: {numbers}."
+
+
+def list_numbers(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return the numbers behind a verdict with their names, those that exist."""
+    rows: list[tuple[str, str | None]] = [
+        ("main metric", verdict.metric),
+        ("rows compared", f"{verdict.rows:,}"),
+        ("groups", None if verdict.groups is None else f"{verdict.groups:,}"),
+        ("rows left out because the champion may have seen them", f"{verdict.excluded_rows:,}"),
+        ("known not to have been fitted on these rows", "both" if verdict.disjoint else "the challenger alone"),
+        ("difference (positive: challenger better)", _number_or_none(verdict.difference)),
+        (f"its interval at {format_confidence(verdict)}", _range(verdict)),
+        ("p-value, one-sided", _number_or_none(verdict.p_value)),
+        ("p-value of McNemar's exact test, two-sided", _number_or_none(verdict.mcnemar_p_value)),
+        ("difference that these rows would show in 4 of 5 cases", _number_or_none(verdict.smallest_detectable)),
+        ("accepted probability of promoting a model that is no better (alpha)", format_number(verdict.alpha)),
+        ("smallest difference worth having (min_gain)", format_number(verdict.min_gain)),
+        ("resamples", f"{verdict.resamples:,}"),
+    ]
+    return [(name, value) for name, value in rows if value is not None]
+
+
+def format_number(value: float | None) -> str:
+    """Return a number with four significant digits, a dash for None."""
+    return "–" if value is None else f"{value:,.4g}" if 1e-3 <= abs(value) < 1e6 or not value else f"{value:.3g}"
+
+
+def format_interval(value: float, low: float, high: float) -> str:
+    """Return a value with its interval: `0.95 (0.92 to 0.97)`."""
+    return f"{format_number(value)} ({format_number(low)} to {format_number(high)})"
+
+
+def format_confidence(verdict: Verdict) -> str:
+    """Return the confidence of a verdict's intervals: `90 %`."""
+    return f"{100 * (1 - 2 * verdict.alpha):.4g} %"
+
+
+def _number_or_none(value: float | None) -> str | None:
+    return None if value is None else format_number(value)
+
+
+def _range(verdict: Verdict) -> str | None:
+    return None if verdict.low is None else f"{format_number(verdict.low)} to {format_number(verdict.high)}"
+
+
+def _unseen_by(verdict: Verdict, model: str) -> str:
+    both = verdict.disjoint and verdict.against not in BASELINES
+    return "neither was" if both else f"{model} was not"
