@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from hydra import compose as hydra_compose
@@ -197,7 +198,7 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
     path = [part for part in problem["loc"] if part not in ("csv", "parquet", "sql", "package")]
     place = ".".join(str(part) for part in path)
     value, kind = problem["input"], problem["type"]
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{place}: unknown key; valid: {', '.join(_keys_at(model, problem['loc'][:-1]))}"
     if kind == "missing":
         return f"{place}: missing; add it"
@@ -213,17 +214,21 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
 
 
 def _keys_at(model: Any, path: Sequence[str | int]) -> list[str]:
-    """List the keys that the model at `path` takes, walking through lists, mappings and unions."""
-    models = [model]
+    """Return the keys valid at `path`, walking through lists, mappings and unions."""
+    sections = [model]
     for part in path:
-        if not isinstance(part, str):
-            continue
-        fields = [found.model_fields[part].annotation for found in models if part in found.model_fields]
-        models = [inner for annotation in fields for inner in _models_in(annotation)] or models
-    return sorted({name for found in models for name in found.model_fields})
+        annotations = [_annotations_of(section).get(str(part)) for section in sections]
+        sections = [inner for annotation in annotations for inner in _sections_in(annotation)] or sections
+    return sorted({name for section in sections for name in _annotations_of(section)})
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _annotations_of(section: Any) -> dict[str, Any]:
+    if is_dataclass(section):
+        return {field.name: field.type for field in fields(section)}
+    return {name: field.annotation for name, field in section.model_fields.items()}
+
+
+def _sections_in(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return [annotation]
-    return [found for inner in getattr(annotation, "__args__", ()) for found in _models_in(inner)]
+    return [found for inner in getattr(annotation, "__args__", ()) for found in _sections_in(inner)]

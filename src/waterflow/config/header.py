@@ -1,77 +1,37 @@
-"""The light reader of `conf/pipeline/*.yaml`, for DAG files: PyYAML and the standard library alone.
+"""The parse-time view of `conf/pipeline/*.yaml`: PyYAML and the standard library alone.
 
-An Airflow DAG processor parses every DAG file again and again, so what it needs (names, choices for the
-trigger form, the schedule) is read here without Hydra or pydantic. What stands here is what
-`compose` finds too; a test holds the one against the other.
+Airflow's DAG processor parses every DAG file again and again. Names, choices for the trigger form and the schedule are
+therefore read here without Hydra or pydantic; a test compares them with what `compose` reads.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import yaml
 
+from waterflow.config.schedule import APPROVAL_TIMEOUT, Approval, Schedule, timedelta_of
 from waterflow.errors import ConfigError
 
 # The fields of `schema.PipelineConfig` except `name`, `scenario` and `strategy`, plus Hydra's own `defaults`.
 TOP_LEVEL_KEYS = frozenset(
-    [
-        "defaults",
-        "description",
-        "owner",
-        "tags",
-        "schedule",
-        "dataset",
-        "target",
-        "task",
-        "features",
-        "drop",
-        "known_after",
-        "key",
-        "group",
-        "time_column",
-        "label_delay",
-        "window",
-        "sample",
-        "split",
-        "contract",
-        "preprocessing",
-        "candidates",
-        "tuning",
-        "metrics",
-        "costs",
-        "gate",
-        "promotion",
-        "intended_use",
-        "seed",
-    ]
+    """
+    defaults description owner tags schedule dataset target task features drop known_after key group time_column
+    label_delay window sample split contract preprocessing candidates tuning metrics costs gate promotion intended_use
+    seed
+    """.split()  # noqa: SIM905  # a list would take a line for each key
 )
-
-
-DURATION = re.compile(r"(\d+) (minute|hour|day|week|month|year)s?")
-# A time-out needs no calendar: a month is 30 days, a year 365.
-MINUTES = {"minute": 1, "hour": 60, "day": 1440, "week": 10_080, "month": 43_200, "year": 525_600}
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A cron line with its time zone, the day from which it counts, and the one after which nothing is scheduled."""
-
-    cron: str
-    start: date
-    timezone: str
-    end: date | None = None
 
 
 @dataclass(frozen=True)
 class Outline:
     """What a DAG shows of a pipeline before anything runs.
 
-    `approval_timeout` says how long a person's answer is waited for; None where nobody is asked.
+    `approval_timeout` is the time that a person has to answer; None where nobody is asked.
     """
 
     name: str
@@ -86,40 +46,40 @@ class Outline:
     approval_timeout: timedelta | None = None
 
     @property
-    def approval(self) -> Literal["auto", "human"]:
-        """Whether a person is asked before the champion's place is taken."""
+    def approval(self) -> Approval:
+        """Whether a person must approve a new champion."""
         return "auto" if self.approval_timeout is None else "human"
 
 
 def pipeline_files(conf: Path) -> list[Path]:
-    """List the pipelines' YAML files in the order of their names."""
+    """Return the pipelines' YAML files, sorted by name."""
     return sorted((conf / "pipeline").glob("*.yaml"))
 
 
 def group_options(conf: Path, group: str) -> tuple[str, ...]:
-    """Name the choices of a Hydra group, such as `strategy`."""
+    """Return the options of a Hydra group, such as `strategy`."""
     return tuple(sorted(path.stem for path in (conf / group).glob("*.yaml")))
 
 
 def read_scenarios(conf: Path) -> dict[str, list[str] | None]:
-    """Give the scenarios of `conf/scenario/` with the pipelines that their key `for` lists; None fits all."""
+    """Read which pipelines each scenario fits, from its key `for`; None fits all."""
     scenarios: dict[str, list[str] | None] = {}
     for path in sorted((conf / "scenario").glob("*.yaml")):
         try:
             fits = _load(path.read_text("utf-8"), f"conf/scenario/{path.name}")[0].get("for")
         except ConfigError:
-            fits = None  # offered all the same: who chooses it is told what is wrong with it
+            fits = None  # offered nonetheless: choosing it says what is wrong with it
         scenarios[path.stem] = fits if isinstance(fits, list) else None
     return scenarios
 
 
 def scenarios_for(scenarios: Mapping[str, list[str] | None], pipeline: str) -> tuple[str, ...]:
-    """Name those of `read_scenarios` that fit a pipeline."""
+    """Return the names of the scenarios that fit a pipeline."""
     return tuple(name for name, fits in scenarios.items() if fits is None or pipeline in fits)
 
 
 def find_outline(conf: Path, pipeline: str) -> Path:
-    """Find a pipeline's YAML by name; raises ConfigError with the names that there are."""
+    """Return the path of a pipeline's YAML; raises ConfigError listing the valid names."""
     names = [path.stem for path in pipeline_files(conf)]
     if pipeline not in names:
         raise ConfigError(
@@ -131,8 +91,8 @@ def find_outline(conf: Path, pipeline: str) -> Path:
 def read_outline(path: Path) -> Outline:
     """Read one pipeline's YAML.
 
-    Raises ConfigError, with file and line, on broken YAML, on a key that stands twice or is unknown, on a
-    strategy or model that has no file, and on a candidate named twice.
+    Raises ConfigError, with file and line, on broken YAML, a duplicate or unknown key, a strategy or model without a
+    file, and a duplicate candidate.
     """
     place = f"conf/pipeline/{path.name}"
     conf = path.parent.parent
@@ -168,16 +128,16 @@ def read_outline(path: Path) -> Outline:
 
 
 def check_names_once(names: list[str], place: str) -> None:
-    """Refuse a list in which a candidate stands twice; Hydra would merge the two in silence."""
+    """Raise ConfigError on a duplicate candidate, which Hydra would merge silently."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{place}: candidate {twice[0]!r} stands twice; each needs a name of its own")
 
 
 def check_model_file(conf: Path, model: str) -> None:
-    """Refuse a file of the group `model` that does not hold the candidate of its own name.
+    """Raise ConfigError unless a model's file holds the candidate of its name.
 
-    Under another name, as when a file was copied, it would replace a candidate in silence.
+    Under another name, as in a copied file, it would silently replace a candidate.
     """
     path = conf / "model" / f"{model}.yaml"
     place = f"conf/model/{path.name}"
@@ -251,13 +211,13 @@ def _read_approval(promotion: Any, place: str) -> timedelta | None:
     if not isinstance(promotion, dict):
         raise ConfigError(f"{place}: {promotion!r} is no mapping; write `approval: human` below it")
     approval = promotion.get("approval", "auto")
-    if approval not in ("auto", "human"):
+    if approval not in get_args(Approval):
         raise ConfigError(f"{place}.approval: {approval!r} is not valid; valid: 'auto' or 'human'")
-    waiting = str(promotion.get("approval_timeout", "1 day"))
-    found = DURATION.fullmatch(waiting)
-    if not found:
-        raise ConfigError(f"{place}.approval_timeout: {waiting!r} is no duration; write it like '36 hours' or '3 days'")
-    return timedelta(minutes=int(found[1]) * MINUTES[found[2]]) if approval == "human" else None
+    try:
+        timeout = timedelta_of(str(promotion.get("approval_timeout", APPROVAL_TIMEOUT)))
+    except ValueError as error:
+        raise ConfigError(f"{place}.approval_timeout: {error}") from error
+    return timeout if approval == "human" else None
 
 
 def _read_schedule(schedule: Any, place: str) -> Schedule | None:
@@ -267,8 +227,15 @@ def _read_schedule(schedule: Any, place: str) -> Schedule | None:
         raise ConfigError(
             f"{place}: {schedule!r} is no schedule; write `cron: '0 3 * * 1'` and `start: 2026-01-01` below it"
         )
-    for name in ("start", "end"):
-        if not isinstance(schedule.get(name), date) and (name == "start" or schedule.get(name) is not None):
-            raise ConfigError(f"{place}.{name}: {schedule.get(name)!r} is no day; write it like 2026-01-01")
-    timezone = str(schedule.get("timezone") or "UTC")
-    return Schedule(schedule["cron"], schedule["start"], timezone, schedule.get("end"))
+    valid = [field.name for field in fields(Schedule)]
+    for name, value in schedule.items():
+        if name not in valid:
+            raise ConfigError(f"{place}.{name}: unknown key; valid: {', '.join(sorted(valid))}")
+        if name in ("start", "end") and value is not None and not isinstance(value, date):
+            raise ConfigError(f"{place}.{name}: {value!r} is no day; write it like 2026-01-01")
+    if schedule.get("start") is None:
+        raise ConfigError(f"{place}.start: missing; write it like 2026-01-01")
+    try:
+        return Schedule(**{name: value for name, value in schedule.items() if value is not None})
+    except ValueError as error:
+        raise ConfigError(f"{place}.{error}") from error

@@ -1,4 +1,5 @@
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -197,6 +198,13 @@ def test_an_unknown_nested_key_is_named_with_the_valid_ones(project: Project) ->
     message = refusal(project, split={"kind": "hash", "fraction": 0.2})
     assert "split.fraction: unknown key" in message
     assert "kind, seed, test_fraction" in message
+
+
+def test_an_unknown_key_of_a_schedule_is_named_with_the_valid_ones(project: Project) -> None:
+    """By an override as well, which only the composed configuration sees."""
+    write_pipeline(project, "flowers", schedule={"cron": "@daily", "start": date(2026, 1, 1)})
+    message = message_of(lambda: compose_pipeline(project, "flowers", ["schedule.zone=UTC"]), ConfigError)
+    assert "schedule.zone: unknown key; valid: cron, end, start, timezone" in message
 
 
 def test_an_unknown_key_of_a_source_is_named_with_the_valid_ones(project: Project) -> None:

@@ -46,6 +46,13 @@ def test_a_schedule_has_a_start_and_a_zone(project: Project) -> None:
         ("schedule: '@daily'\n", "is no schedule; write `cron:"),
         ("schedule:\n  cron: '0 3 * * 1'\n  start: soon\n", "schedule.start: 'soon' is no day"),
         ("schedule:\n  cron: '0 3 * * 1'\n  start: 2026-01-01\n  end: late\n", "schedule.end: 'late' is no day"),
+        ("schedule:\n  cron: '0 3 * * 1'\n", "schedule.start: missing"),
+        ("schedule:\n  cron: every day\n  start: 2026-01-01\n", "schedule.cron: 'every day' is no cron line"),
+        ("schedule:\n  cron: '@daily'\n  start: 2026-01-01\n  zone: UTC\n", "schedule.zone: unknown key; valid: cron,"),
+        (
+            "schedule:\n  cron: '@daily'\n  start: 2026-01-01\n  timezone: Mars/Olympus\n",
+            "schedule.timezone: 'Mars/Olympus' is unknown",
+        ),
     ],
 )
 def test_a_malformed_schedule_is_named(project: Project, text: str, reason: str) -> None:

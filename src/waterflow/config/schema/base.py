@@ -1,0 +1,16 @@
+"""What every section of the schema builds on."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from waterflow.config.schedule import check_duration
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Duration = Annotated[str, AfterValidator(check_duration)]
+
+
+class Section(BaseModel):
+    """An immutable part of the configuration that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,0 +1,41 @@
+"""Metrics, the gate, and the costs of decisions."""
+
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from waterflow.config.schema.base import Section
+
+
+class MetricsConfig(Section):
+    """`main` decides the selection; `show` lists what tables print."""
+
+    main: str
+    show: tuple[str, ...] = ()
+
+
+class GateConfig(Section):
+    """The value of one metric on the holdout that a winner must reach to become champion."""
+
+    metric: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("give exactly one of at_least, at_most")
+        return self
+
+
+class CostsConfig(Section):
+    """The cost per row of each outcome of a two-class decision; a gain is negative.
+
+    `positive` is the class that raises the alarm, by default the greater one.
+    """
+
+    positive: Any = None
+    false_alarm: float = 0.0
+    miss: float = 0.0
+    hit: float = 0.0
+    correct_rejection: float = 0.0

@@ -1,0 +1,180 @@
+"""The whole configuration of a pipeline, and the sections that key each step."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from waterflow.config.metrics import METRICS, Task, metrics_of
+from waterflow.config.schedule import Schedule
+from waterflow.config.schema.base import Duration, Fraction, Section
+from waterflow.config.schema.candidates import CandidateConfig, SearchConfig, TuningConfig
+from waterflow.config.schema.contract import ContractConfig
+from waterflow.config.schema.metrics import CostsConfig, GateConfig, MetricsConfig
+from waterflow.config.schema.preprocessing import DEFAULT_PREPROCESSING, Block
+from waterflow.config.schema.promotion import BASELINES, EvidenceConfig, PromotionConfig, StrategyConfig
+from waterflow.config.schema.sources import Source
+from waterflow.config.schema.split import SplitConfig, SplitKind, WindowConfig
+
+USUALLY_SHOWN: dict[Task, tuple[str, ...]] = {
+    "classification": ("accuracy", "f1_macro", "roc_auc"),
+    "regression": ("mae", "rmse", "r2"),
+}
+ROWS_KEYS = {"target", "task", "features", "drop", "known_after", "key", "group", "time_column"}
+
+
+class PipelineConfig(Section):
+    """A pipeline, composed from `conf/pipeline/NAME.yaml`, its groups and overrides."""
+
+    name: str
+    scenario: str | None = None
+    description: str = ""
+    owner: str = "waterflow"
+    tags: tuple[str, ...] = ()
+    schedule: Schedule | None = None
+
+    dataset: Source
+    target: str
+    task: Task
+    features: tuple[str, ...] | None = None
+    drop: tuple[str, ...] = ()
+    known_after: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    group: str | None = None
+    time_column: str | None = None
+    label_delay: Duration | None = None
+    window: WindowConfig = WindowConfig()
+    sample: Fraction | None = None
+    split: SplitConfig = SplitConfig()
+    contract: ContractConfig | None = None
+
+    preprocessing: tuple[Block, ...] = DEFAULT_PREPROCESSING
+    candidates: dict[str, CandidateConfig] = Field(min_length=1)
+    strategy: StrategyConfig
+    tuning: TuningConfig = TuningConfig()
+    metrics: MetricsConfig
+    costs: CostsConfig | None = None
+    gate: GateConfig | None = None
+    promotion: PromotionConfig = PromotionConfig()
+    intended_use: str = ""
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("candidates")
+    @classmethod
+    def _plain_names(cls, candidates: dict[str, CandidateConfig]) -> dict[str, CandidateConfig]:
+        for name in candidates:
+            if not name.isidentifier():
+                raise ValueError(f"{name!r} is no name for a candidate; letters, digits and _ only")
+        return candidates
+
+    @model_validator(mode="after")
+    def _metrics_of_the_task(self) -> Self:
+        for place, name in (
+            ("metrics.main", self.metrics.main),
+            *(("metrics.show", name) for name in self.metrics.show),
+            *([("gate.metric", self.gate.metric)] if self.gate else []),
+        ):
+            if name not in METRICS or METRICS[name].task != self.task:
+                raise ValueError(
+                    f"{place}: {name!r} is no metric for {self.task}; valid: {', '.join(metrics_of(self.task))}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _split_has_what_it_needs(self) -> Self:
+        if self.split.kind == "time" and self.time_column is None:
+            raise ValueError("split.kind: 'time' needs time_column, the column that dates a row")
+        if self.group is not None and self.split_kind != "hash":
+            raise ValueError(f"group: {self.group!r} goes with split.kind: hash, not {self.split_kind!r}")
+        if self.time_column is None:
+            for name, is_given in (("label_delay", self.label_delay), ("window", self.window != WindowConfig())):
+                if is_given:
+                    raise ValueError(f"{name}: it needs time_column, the column that dates a row")
+        return self
+
+    @model_validator(mode="after")
+    def _costs_of_two_classes(self) -> Self:
+        if self.costs is not None and self.task != "classification":
+            raise ValueError("costs: they are of a decision between two classes; task is regression")
+        used = (self.metrics.main, *self.metrics.show, *([self.gate.metric] if self.gate else []))
+        if self.costs is None and "expected_cost" in used:
+            raise ValueError("metrics: 'expected_cost' needs costs, such as `costs: {false_alarm: 1, miss: 5}`")
+        return self
+
+    @model_validator(mode="after")
+    def _baseline_is_known(self) -> Self:
+        valid = [*BASELINES[self.task], *self.candidates]
+        if self.promotion.baseline not in (None, *valid):
+            raise ValueError(
+                f"promotion.baseline: {self.promotion.baseline!r} is neither a simple rule for {self.task} nor a "
+                f"candidate of this run; valid: {', '.join(valid)}"
+            )
+        return self
+
+    @property
+    def baseline(self) -> str:
+        """What a first model must beat."""
+        return self.promotion.baseline or BASELINES[self.task][0]
+
+    @property
+    def split_kind(self) -> SplitKind:
+        """The declared kind of split, else `time` for dated rows, else `hash`."""
+        return self.split.kind or ("time" if self.time_column else "hash")
+
+    @property
+    def shown_metrics(self) -> tuple[str, ...]:
+        """The metrics of tables, the main one first; by default the usual ones of the task."""
+        chosen = self.metrics.show or USUALLY_SHOWN[self.task]
+        return (self.metrics.main, *(name for name in chosen if name != self.metrics.main))
+
+    def preprocessing_of(self, candidate: str) -> tuple[Block, ...]:
+        """Return a candidate's own preprocessing, else the pipeline's."""
+        own = self.candidates[candidate].preprocessing
+        return self.preprocessing if own is None else own
+
+    @property
+    def evidence(self) -> EvidenceConfig:
+        """The strategy's rules of evidence, overridden by the pipeline's."""
+        own = self.promotion.model_dump(include=set(EvidenceConfig.model_fields), exclude_none=True)
+        return self.strategy.evidence.model_copy(update=own)
+
+    def search_of(self, candidate: str) -> SearchConfig | None:
+        """Return a candidate's search within the pipeline's bounds; None without tuning."""
+        search = self.candidates[candidate].search
+        if search is None or not self.strategy.tune or self.tuning.trials == 0:
+            return None
+        bounds: dict[str, Any] = {}
+        for name in ("trials", "time_budget_seconds"):
+            given = [bound for bound in (getattr(search, name), getattr(self.tuning, name)) if bound is not None]
+            bounds[name] = min(given, default=None)
+        return search.model_copy(update=bounds)
+
+    def data_section(self) -> dict[str, Any]:
+        """Return what decides the prepared rows and their split; it keys `prepare`."""
+        section = self.model_dump(
+            mode="json", include=ROWS_KEYS | {"dataset", "sample", "split", "contract", "label_delay"}
+        )
+        return section | {"validation_fraction": self.strategy.validation_fraction, "folds": self.strategy.folds}
+
+    def evaluate_section(self) -> dict[str, Any]:
+        """Return what decides an evaluation beside models and rows; it keys `evaluate`."""
+        section = self.model_dump(mode="json", include=ROWS_KEYS | {"metrics", "costs", "gate", "seed"})
+        return section | {
+            "split_kind": self.split_kind,
+            "strategy": self.strategy.model_dump(mode="json", include={"name", "select_on", "promotable"}),
+            "evidence": self.evidence.model_dump(mode="json"),
+            "promotion": self.promotion.model_dump(mode="json", include={"not_worse_on"}) | {"baseline": self.baseline},
+        }
+
+    def train_section(self, candidate: str) -> dict[str, Any]:
+        """Return what decides one fitted candidate; it keys `train`."""
+        section = self.model_dump(mode="json", include=ROWS_KEYS | {"seed", "costs"})
+        search = self.search_of(candidate)
+        chosen = self.candidates[candidate].model_dump(mode="json", exclude={"search", "preprocessing"})
+        return section | {
+            "candidate": chosen,
+            "preprocessing": [block.model_dump(mode="json") for block in self.preprocessing_of(candidate)],
+            "search": search and search.model_dump(mode="json"),
+            # Only tuning depends on a score, that of the main metric.
+            "main_metric": search and self.metrics.main,
+            "select_on": self.strategy.select_on,
+        }

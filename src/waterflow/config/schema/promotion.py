@@ -1,0 +1,88 @@
+"""Strategies, evidence and promotion."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from waterflow.config.metrics import Task
+from waterflow.config.schedule import APPROVAL_TIMEOUT, Approval
+from waterflow.config.schema.base import Duration, Fraction, Section
+
+BASELINES: dict[Task, tuple[str, ...]] = {"classification": ("most_frequent",), "regression": ("mean", "median")}
+
+
+class EvidenceConfig(Section):
+    """What counts as evidence that one model is better than another on the main metric.
+
+    `alpha` is the accepted probability of promoting a model that is no better; `min_gain` the smallest difference
+    worth having, in the metric's unit; `resamples` the number of bootstrap samples of the holdout; with fewer rows than
+    `min_rows` nothing is decided.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    min_gain: Annotated[float, Field(ge=0)] = 0.0
+    resamples: Annotated[int, Field(ge=200)] = 2000
+    min_rows: Annotated[int, Field(ge=2)] = 30
+
+
+class SliceConfig(Section):
+    """A column whose values slice the holdout.
+
+    On no slice of `min_rows` or more may the new model be worse by more than `tolerance`.
+    """
+
+    column: str
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    min_rows: Annotated[int, Field(ge=2)] = 30
+
+
+class StagingConfig(Section):
+    """The limits for a version that is loaded as it would be served, in a fresh process.
+
+    `tolerance` is the largest accepted difference between its predictions and those of training; `latency_p95_ms`
+    the 95th percentile of the time for a batch of one row; `size_mb` that of its files, in 10⁶ bytes.
+    """
+
+    tolerance: Annotated[float, Field(ge=0)] = 1e-9
+    latency_p95_ms: Annotated[float, Field(gt=0)] = 250.0
+    size_mb: Annotated[float, Field(gt=0)] = 500.0
+
+
+class PromotionConfig(Section):
+    """How a model becomes champion; evidence settings left out here come from the strategy.
+
+    `baseline` is what a first model must beat: `most_frequent`, `mean`, `median` or the name of a candidate; by
+    default the most frequent class or the mean.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
+    min_gain: Annotated[float, Field(ge=0)] | None = None
+    resamples: Annotated[int, Field(ge=200)] | None = None
+    min_rows: Annotated[int, Field(ge=2)] | None = None
+    not_worse_on: tuple[SliceConfig, ...] = ()
+    baseline: str | None = None
+    staging: StagingConfig = StagingConfig()
+    approval: Approval = "auto"
+    approval_timeout: Duration = APPROVAL_TIMEOUT
+
+
+class StrategyConfig(Section):
+    """How candidates are tuned and selected; the holdout's share belongs to the pipeline."""
+
+    name: str
+    select_on: Literal["validation", "folds", "test"]
+    validation_fraction: Fraction | None = None
+    folds: Annotated[int, Field(ge=2)] | None = None
+    tune: bool = False
+    promotable: bool
+    evidence: EvidenceConfig = EvidenceConfig()
+
+    @model_validator(mode="after")
+    def _rows_to_select_on(self) -> Self:
+        if (self.select_on == "validation") != (self.validation_fraction is not None):
+            raise ValueError("validation_fraction goes with select_on: validation, and only with it")
+        if (self.select_on == "folds") != (self.folds is not None):
+            raise ValueError("folds goes with select_on: folds, and only with it")
+        if self.select_on == "test" and (self.tune or self.promotable):
+            raise ValueError("select_on: test looks at the holdout, so it can neither tune nor promote")
+        return self

@@ -1,0 +1,39 @@
+"""Which rows a run sees, and which of them are held out."""
+
+from datetime import date
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from waterflow.config.schema.base import Duration, Fraction, Section
+
+SplitKind = Literal["hash", "time", "stratified"]
+
+
+class WindowConfig(Section):
+    """Where a run's window starts by default: on a day, or a look-back before its end."""
+
+    kind: Literal["expanding", "sliding"] = "expanding"
+    start: date | None = None
+    lookback: Duration | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if self.kind == "sliding" and (self.lookback is None or self.start is not None):
+            raise ValueError("kind: sliding needs lookback, such as '3 months', and takes no start")
+        if self.kind == "expanding" and self.lookback is not None:
+            raise ValueError("lookback goes with kind: sliding")
+        return self
+
+
+class SplitConfig(Section):
+    """How rows are held out.
+
+    `hash` decides by the row's `key` columns, all its values or its group, so that a row stays held out as data
+    grows; `time` holds out the latest rows of the window; `stratified` is exact and seeded, for a small data set that
+    does not change.
+    """
+
+    kind: SplitKind | None = None
+    test_fraction: Fraction = 0.2
+    seed: Annotated[int, Field(ge=0)] = 0
