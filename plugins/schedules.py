@@ -1,50 +1,5 @@
-"""A schedule that ends without ending its DAG.
+"""Registers the timetable of schedules that end."""
 
-Airflow takes a DAG's `end_date` for the last day on which anything of it may run, a manual trigger too. What a
-pipeline with the data of one year needs is less: nothing scheduled by itself afterwards.
-"""
+from waterflow.orchestration.bounded_timetable import TimetablesPlugin
 
-from datetime import timedelta
-from typing import Any
-
-from airflow.plugins_manager import AirflowPlugin
-from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
-from airflow.timetables.interval import CronDataIntervalTimetable
-from pendulum import DateTime
-
-
-class CronDataIntervalUntil(CronDataIntervalTimetable):
-    """Data intervals of a cron line, of which the last one begins before `end`."""
-
-    def __init__(self, cron: str, timezone: Any, end: DateTime) -> None:
-        super().__init__(cron, timezone)
-        self._end = end
-
-    def next_dagrun_info(
-        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
-    ) -> DagRunInfo | None:
-        """Give the next interval, or None when it would begin at or after the end."""
-        last = self._end - timedelta(microseconds=1)  # Airflow's own bound is inclusive
-        latest = last if restriction.latest is None else min(last, restriction.latest)
-        return super().next_dagrun_info(
-            last_automated_data_interval=last_automated_data_interval, restriction=restriction._replace(latest=latest)
-        )
-
-    def serialize(self) -> dict[str, Any]:
-        """Give what the scheduler needs to build it again."""
-        return super().serialize() | {"end": self._end.isoformat()}
-
-    @classmethod
-    def deserialize(cls, data: dict[str, Any]) -> "CronDataIntervalUntil":
-        """Build what `serialize` gave."""
-        import pendulum
-
-        plain = CronDataIntervalTimetable.deserialize(data)
-        return cls(data["expression"], plain._timezone, pendulum.parse(data["end"]))
-
-
-class SchedulesPlugin(AirflowPlugin):
-    """Make the timetable known to the scheduler."""
-
-    name = "waterflow_schedules"
-    timetables = [CronDataIntervalUntil]  # noqa: RUF012  # Airflow's own attribute
+__all__ = ["TimetablesPlugin"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waterflow.config.compose import compose_pipeline, compose_profile
 from waterflow.config.header import find_outline
@@ -159,6 +159,13 @@ def manual_window(start: str | None = None, end: str | None = None) -> Window:
     from waterflow.data.window import window_of
 
     return window_of("manual", None, {"window_start": start, "window_end": end}, now=datetime.now(UTC))
+
+
+def dag_run_window(run_type: str, interval_end: datetime | None, form: Mapping[str, Any], now: datetime) -> Window:
+    """Return the window of a DAG run, see `data.window.window_of`."""
+    from waterflow.data.window import window_of
+
+    return window_of(run_type, interval_end, form, now)
 
 
 def shell_user() -> str:

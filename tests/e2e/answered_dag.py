@@ -9,7 +9,6 @@ each run: the tasks' states, and what was asked.
 
 import json
 import os
-import runpy
 import sys
 import threading
 import time
@@ -17,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "run_dag.py"
+from waterflow.orchestration import in_process
 
 
 def answer(word: str, asked: dict[str, Any], over: threading.Event) -> None:
@@ -49,12 +48,11 @@ def answer(word: str, asked: dict[str, Any], over: threading.Event) -> None:
 
 def main() -> None:
     """Run the DAG once for each word."""
-    script = runpy.run_path(str(SCRIPT))
-    script["configure_airflow"](Path(os.environ["WATERFLOW_HOME"]))
-    with script["redirected"](Path(os.environ["WATERFLOW_HOME"]) / "answered.log") as terminal:
-        script["migrate_metadata"](terminal)
-        script["serve_newest_api"]()
-        dag = script["load_dag"]("flowers")
+    in_process.configure_airflow(Path(os.environ["WATERFLOW_HOME"]))
+    with in_process.redirected(Path(os.environ["WATERFLOW_HOME"]) / "answered.log") as terminal:
+        in_process.migrate_metadata(terminal)
+        in_process.serve_newest_api()
+        dag = in_process.load_dag("flowers")
         for word in sys.argv[1:]:
             asked: dict[str, Any] = {}
             over = threading.Event()

@@ -62,6 +62,18 @@ def test_the_run_shows_its_progress(outcome: Outcome) -> None:
     assert places == sorted(places)
 
 
+def test_messages_carry_the_name_of_their_step(outcome: Outcome) -> None:
+    """The comparison belongs to evaluate, the checks of a served version to staging."""
+    assert " evaluate  verdict against" in outcome.answer.out
+    assert "  staging  loads: passed" in outcome.answer.out
+
+
+def test_a_log_does_not_end_with_a_record(outcome: Outcome) -> None:
+    """A record is an XCom; in the log it would be a line of 4 kB."""
+    assert "Returned value was: {" not in outcome.answer.log
+    assert max(map(len, outcome.answer.log.splitlines())) < 2000
+
+
 def test_a_dag_run_has_one_parent_and_its_candidates_nested(outcome: Outcome) -> None:
     """All are FINISHED when the DAG run is."""
     parent = outcome.parents()[-1]

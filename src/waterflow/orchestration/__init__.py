@@ -1,0 +1,1 @@
+"""Airflow DAGs of the pipelines; the only package that imports Airflow."""

@@ -1,0 +1,100 @@
+"""The tasks of a training DAG; each calls one function of `workflow`."""
+
+from typing import Any
+
+from airflow.sdk import get_current_context, task
+
+from waterflow.orchestration.context import build_origin, build_request, fail_without_retry, read_answer
+
+POOL = "training"
+# A record is one XCom: by its type, a dict, Airflow would also store each of its keys as one. The log would end with
+# all of it in one line.
+RECORD: dict[str, Any] = {"multiple_outputs": False, "show_return_value_in_logs": False}
+
+
+@task
+def report_problem(problem: str) -> None:
+    """Fail with the reason why the pipeline could not be read."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    raise AirflowFailException(problem)
+
+
+@task(show_return_value_in_logs=False)
+def prepare(pipeline: str) -> list[str]:
+    """Read, check, split and store the rows.
+
+    Returns the planned candidates and pushes the record as `prepared`: Airflow cannot map over an XCom with a key.
+    """
+    from waterflow import workflow
+
+    context = get_current_context()
+    with fail_without_retry():
+        prepared = workflow.prepare(build_request(pipeline, context), workflow.open_resources())
+    context["ti"].xcom_push(key="prepared", value=prepared.to_json())
+    return list(prepared.candidates)
+
+
+@task(map_index_template="{{ task.op_kwargs['candidate'] }}", pool=POOL, **RECORD)
+def train(prepared: dict[str, Any], candidate: str) -> dict[str, Any]:
+    """Fit one candidate."""
+    from waterflow import workflow
+    from waterflow.records import Prepared
+
+    origin = build_origin(get_current_context())
+    with fail_without_retry():
+        return workflow.train(Prepared.from_json(prepared), candidate, origin, workflow.open_resources()).to_json()
+
+
+@task(trigger_rule="all_done_min_one_success", **RECORD)
+def evaluate(prepared: dict[str, Any], trained: list[dict[str, Any]]) -> dict[str, Any]:
+    """Compare the fitted candidates and evaluate the winner on the holdout."""
+    from waterflow import workflow
+    from waterflow.records import Prepared, Trained
+
+    survivors = [Trained.from_json(record) for record in trained or ()]
+    with fail_without_retry():
+        return workflow.evaluate(Prepared.from_json(prepared), survivors, workflow.open_resources()).to_json()
+
+
+@task(**RECORD)
+def register(prepared: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, Any]:
+    """Register the winner and run the staging checks.
+
+    Pushes the `question` that a person is to answer, if there is one.
+    """
+    from waterflow import workflow
+    from waterflow.records import Evaluated, Prepared
+
+    with fail_without_retry():
+        resources = workflow.open_resources()
+        registered = workflow.register(Prepared.from_json(prepared), Evaluated.from_json(evaluated), resources)
+        if registered.awaits_approval:
+            get_current_context()["ti"].xcom_push(key="question", value=workflow.question_of(registered, resources))
+    return registered.to_json()
+
+
+@task(trigger_rule="none_failed", **RECORD)  # runs also when there was nothing to approve
+def promote(
+    prepared: dict[str, Any], registered: dict[str, Any], answer: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Decide on the version, record it in the ledger, and move the champion's alias."""
+    from waterflow import workflow
+    from waterflow.records import Prepared, Registered
+
+    before, entry, approval = Prepared.from_json(prepared), Registered.from_json(registered), read_answer(answer)
+    with fail_without_retry():
+        return workflow.promote(before, entry, workflow.open_resources(), approval).to_json()
+
+
+@task
+def reconcile() -> list[str]:
+    """Close what a killed task or scheduler left RUNNING; return the ids of the closed runs."""
+    from waterflow import workflow
+
+    instance = get_current_context()["ti"]
+
+    def task_states(dag_id: str, run_id: str) -> dict[str, Any]:
+        return dict(instance.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {}))
+
+    return [run.run_id for run in workflow.reconcile(workflow.open_resources(), task_states)]

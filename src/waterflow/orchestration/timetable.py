@@ -1,0 +1,32 @@
+"""When a DAG runs: the schedule of a pipeline as one of Airflow's timetables."""
+
+import datetime
+from typing import Any
+
+import pendulum
+from airflow.sdk import CronDataIntervalTimetable
+
+from waterflow.config.header import Schedule
+
+
+def build_timetable(schedule: Schedule | None) -> Any:
+    """Return a timetable with real data intervals; None without a schedule.
+
+    A bare cron string would give intervals of zero length. Raises ValueError for an invalid cron line.
+    """
+    if schedule is None:
+        return None
+    from croniter import croniter
+
+    if not croniter.is_valid(schedule.cron):
+        raise ValueError(f"schedule.cron: {schedule.cron!r} is not a cron line; write it like '0 3 * * 1'")
+    if schedule.end is not None:
+        from waterflow.orchestration.bounded_timetable import CronDataIntervalUntil  # Airflow's core
+
+        return CronDataIntervalUntil(schedule.cron, schedule.timezone, first_moment(schedule.end, schedule))
+    return CronDataIntervalTimetable(schedule.cron, timezone=pendulum.timezone(schedule.timezone))
+
+
+def first_moment(date: datetime.date, schedule: Schedule) -> pendulum.DateTime:
+    """Return the first moment of a day in the schedule's time zone."""
+    return pendulum.datetime(*date.timetuple()[:3], tz=schedule.timezone)
