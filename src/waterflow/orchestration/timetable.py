@@ -6,7 +6,7 @@ from typing import Any
 import pendulum
 from airflow.sdk import CronDataIntervalTimetable
 
-from waterflow.config.header import Schedule
+from waterflow.config.schedule import Schedule
 
 
 def build_timetable(schedule: Schedule | None) -> Any:
