@@ -21,6 +21,15 @@ def check_duration(text: str) -> str:
     return text
 
 
+def check_time_zone(name: str) -> str:
+    """Return the name of a time zone unchanged; raises ValueError on an unknown one."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is unknown; write it like UTC or Europe/Berlin") from error
+    return name
+
+
 def timedelta_of(duration: str) -> timedelta:
     """Convert a duration, with months of 30 days and years of 365; raises ValueError as `check_duration` does."""
     count, unit = check_duration(duration).split(" ")
@@ -48,6 +57,6 @@ class Schedule:
         if not croniter.is_valid(self.cron):
             raise ValueError(f"cron: {self.cron!r} is no cron line; write it like '0 3 * * 1'")
         try:
-            ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"timezone: {self.timezone!r} is unknown; write it like UTC or Europe/Berlin") from error
+            check_time_zone(self.timezone)
+        except ValueError as error:
+            raise ValueError(f"timezone: {error}") from error

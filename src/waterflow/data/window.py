@@ -1,30 +1,32 @@
-"""Which rows a run may see: one pure function says the window, one place cuts to it."""
+"""The window of rows that a run may see, and the cut to it."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
-from waterflow.config.schema import DURATION, WindowConfig
+from waterflow.config.schema import DURATION, PipelineConfig
 from waterflow.errors import ConfigError, DataError
 from waterflow.records import Window
 
-ZONE = r"(?:Z|[+-]\d{2}:?\d{2})$"
+OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
+EXACT_UNITS = ("minute", "hour")  # the others are counted on the calendar, so that a day may have 23 hours
 RunType = Literal["manual", "scheduled", "backfill", "asset_triggered"]
 
 
 def window_of(run_type: str, interval_end: datetime | None, conf: Mapping[str, Any], now: datetime) -> Window:
-    """Say the window of a run from its type, its data interval and its trigger conf.
+    """Return the window of a run.
 
     A scheduled or backfill run sees everything before the end of its data interval. A manual run takes
-    `window_start` and `window_end` from the form, or everything up to `now`; the interval that Airflow
-    attaches to a manual run is the last complete one and says nothing about what a person wants.
-
-    Raises ConfigError on a time that cannot be read or a window that ends before it starts.
+    `window_start` and `window_end` from the form, or everything up to `now`; Airflow attaches the last complete
+    interval to a manual run, which is ignored. Raises ConfigError on a malformed time, or an end before the start.
     """
-    start = _read_moment(conf, "window_start")
-    end = _read_moment(conf, "window_end")
+    start = _parse_moment(conf, "window_start")
+    end = _parse_moment(conf, "window_end")
     if run_type in ("scheduled", "backfill") and end is None:
         if interval_end is None:
             raise ConfigError(f"window: a {run_type} run without a data interval; give the DAG an interval schedule")
@@ -35,105 +37,134 @@ def window_of(run_type: str, interval_end: datetime | None, conf: Mapping[str, A
     return window
 
 
-def apply_rule(window: Window, rule: WindowConfig) -> Window:
-    """Give a window its start by the pipeline's rule, where nobody stated one.
+def apply_window_rule(window: Window, config: PipelineConfig) -> Window:
+    """Return the window with its start set by `config.window`.
 
-    Raises ConfigError when the window ends before the first day that the rule allows.
+    A start that was requested explicitly stays. Days and months are counted in the pipeline's time zone. Raises
+    ConfigError when the window ends before the first day that the rule allows.
     """
+    rule = config.window
     if window.start is not None:
         return window
     start = None
     if rule.start is not None:
-        start = datetime(rule.start.year, rule.start.month, rule.start.day, tzinfo=UTC)
+        start = datetime(rule.start.year, rule.start.month, rule.start.day, tzinfo=ZoneInfo(config.clock))
         if window.end is not None and window.end <= start:
             raise ConfigError(
                 f"window: {window} ends before window.start {rule.start} of the pipeline; choose a later window_end"
             )
     elif rule.lookback is not None and window.end is not None:
-        start = (pd.Timestamp(window.end) - offset_of(rule.lookback)).to_pydatetime()
-    return window.model_copy(update={"start": start})
+        start = shift_times(pd.Series([window.end]), rule.lookback, config.clock, sign=-1)[0].to_pydatetime()
+    return Window(start=start, end=window.end)
 
 
-def offset_of(duration: str) -> pd.DateOffset:
-    """Turn a duration such as `36 hours` or `3 months` into what can be added to times; months are calendar months."""
-    found = DURATION.fullmatch(duration)
-    assert found is not None, duration  # the configuration has been checked
-    parts: dict[str, Any] = {f"{found[2]}s": int(found[1])}
-    return pd.DateOffset(**parts)
+def shift_times(times: pd.Series, duration: str, time_zone: str = "UTC", sign: Literal[1, -1] = 1) -> pd.Series:
+    """Add a duration such as `36 hours` or `3 months` to UTC times.
 
-
-def cut_to_window(
-    frame: pd.DataFrame, time_column: str | None, window: Window | None, label_delay: str | None = None
-) -> pd.DataFrame:
-    """Keep the rows of `[start, end)` by `time_column`, whose values become UTC; nothing else cuts rows.
-
-    With a `label_delay`, a row whose outcome was known only at or after the end is left out as well: it would
-    carry the future into the training rows. Without a time column the frame comes back whole. Raises DataError
-    on an empty window, and on times that are missing or cannot be read.
+    Hours and minutes are exact; days, weeks, months and years follow the calendar of `time_zone`. `sign=-1` subtracts.
     """
-    if time_column is None:
+    matched = DURATION.fullmatch(duration)
+    assert matched is not None, duration  # the configuration has been validated
+    count, unit = sign * int(matched[1]), matched[2]
+    if unit in EXACT_UNITS:
+        return times + pd.Timedelta(f"{count} {unit}")
+    offsets: dict[str, Any] = {f"{unit}s": count}
+    return to_utc(times.dt.tz_convert(time_zone).dt.tz_localize(None) + pd.DateOffset(**offsets), time_zone)
+
+
+def to_utc(
+    times: pd.Series, time_zone: str, nonexistent: Literal["raise", "shift_forward"] = "shift_forward"
+) -> pd.Series:
+    """Convert naive local times to UTC.
+
+    An hour that occurs twice, when clocks go back, is taken as the second one: rather too late than too early.
+    """
+    second = np.zeros(len(times), dtype=bool)  # pandas' flag for daylight saving time
+    return times.dt.tz_localize(time_zone, ambiguous=second, nonexistent=nonexistent).dt.tz_convert("UTC")
+
+
+def cut_to_window(frame: pd.DataFrame, window: Window | None, config: PipelineConfig) -> pd.DataFrame:
+    """Keep the rows of `[start, end)` by the time column, whose values become UTC.
+
+    With a `label_delay`, rows whose outcome was not yet known at the end are dropped too. Without a time column the
+    frame is returned unchanged. Raises DataError on an empty window, and on missing or malformed times.
+    """
+    if config.time_column is None:
         return frame
-    times = _read_times(frame, time_column)
-    frame = frame.assign(**{time_column: times})
+    times = parse_times(frame, config.time_column, config.clock)
+    frame = frame.assign(**{config.time_column: times})
     window = window or Window()
     keep = pd.Series(True, index=frame.index)
     if window.start is not None:
         keep &= times >= window.start
     if window.end is not None:
-        known = times + offset_of(label_delay) if label_delay else times
-        keep &= known < window.end
+        keep &= known_times(times, config) < window.end
     if not keep.any():
         raise DataError(
-            f"window: {window} holds none of {len(frame)} rows, which lie from {times.min()} to {times.max()}; "
+            f"window: {window} contains none of {len(frame)} rows, which lie between {times.min()} and {times.max()}; "
             "choose another window"
         )
     return (frame if keep.all() else frame[keep]).reset_index(drop=True)
 
 
-def _read_times(frame: pd.DataFrame, time_column: str) -> pd.Series:
+def known_times(times: pd.Series, config: PipelineConfig) -> pd.Series:
+    """Return when each row's outcome is known: its time plus `label_delay`."""
+    return shift_times(times, config.label_delay, config.clock) if config.label_delay else times
+
+
+def parse_times(frame: pd.DataFrame, time_column: str, time_zone: str) -> pd.Series:
+    """Return a column as UTC times; naive ones count as local times of `time_zone`.
+
+    Raises DataError when the column is missing, holds numbers or nulls, mixes zoned and naive times, or cannot be
+    parsed.
+    """
     if time_column not in frame:
         raise DataError(f"time_column: {time_column!r} is no column; the data has {', '.join(map(str, frame.columns))}")
     values = frame[time_column]
-    if pd.api.types.is_numeric_dtype(values):
+    if is_numeric_dtype(values):
         raise DataError(
             f"time_column: {time_column!r} holds numbers ({values.dtype}), such as {values.iloc[0]}; "
             "times are needed, as text like 2013-04-01 or as datetimes"
         )
-    _check_zones(values, time_column)
+    is_naive = not _have_zones(values, time_column)
     try:
-        times = _parse(values)
+        times = _parse_utc(values)
+        if is_naive and time_zone != "UTC":
+            times = to_utc(times.dt.tz_localize(None), time_zone, nonexistent="raise")
     except (ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0].partition(". You might")[0]
-        raise DataError(f"time_column: {time_column!r} cannot be read as times ({reason}); mend the values") from error
+        reason = str(error).splitlines()[0].partition(". You might")[0].partition(". Try")[0]
+        raise DataError(f"time_column: {time_column!r} cannot be read as times ({reason}); fix the values") from error
     if times.isna().any():
-        raise DataError(f"time_column: {time_column!r} is empty in {int(times.isna().sum())} rows; fill or remove them")
+        raise DataError(f"time_column: {time_column!r} is null in {int(times.isna().sum())} rows; fill or remove them")
     return times
 
 
-def _parse(values: pd.Series) -> pd.Series:
-    """Read ISO 8601 in any of its lengths, else one other format throughout."""
+def _parse_utc(values: pd.Series) -> pd.Series:
+    """Parse ISO 8601 of any precision, else one other format throughout."""
     try:
         return pd.to_datetime(values, utc=True, format="ISO8601")
     except ValueError:
         return pd.to_datetime(values, utc=True)
 
 
-def _check_zones(values: pd.Series, time_column: str) -> None:
-    """Refuse a column in which some times have a zone and some have none: nobody can say which moment is meant.
+def _have_zones(values: pd.Series, time_column: str) -> bool:
+    """Return whether the times have zones; different offsets, as in summer and winter, are fine.
 
-    Different offsets, as summer time gives, are exact and pass.
+    Raises DataError when only some have one: the others could be any moment.
     """
-    if pd.api.types.is_datetime64_any_dtype(values):
-        return
-    zoned = values.dropna().astype("str").str.strip().str.contains(ZONE, regex=True)
+    if is_datetime64_any_dtype(values):
+        return isinstance(values.dtype, pd.DatetimeTZDtype)
+    texts = values.dropna().astype("str").str.strip()
+    zoned = texts.str.contains(OFFSET, regex=True)
     if zoned.any() and not zoned.all():
         raise DataError(
             f"time_column: {time_column!r} mixes times with a zone and without ({int(zoned.sum())} of {len(zoned)} "
             f"have one; {values.dropna()[~zoned].iloc[0]!r} has none); give every time its zone, or none"
         )
+    return bool(zoned.any())
 
 
-def _read_moment(conf: Mapping[str, Any], name: str) -> datetime | None:
+def _parse_moment(conf: Mapping[str, Any], name: str) -> datetime | None:
     value = conf.get(name)
     if value in (None, ""):
         return None

@@ -38,7 +38,7 @@ def breaks_logged(run_id: str, resources: Resources) -> Iterator[None]:
 def propose(config: PipelineConfig, window: Window | None, project: Project) -> str:
     """Read the rows of a window and give a contract that they hold, as YAML to paste into the pipeline."""
     frame = read_source(config.dataset, project, copy_object)
-    frame = cut_to_window(frame, config.time_column, window, config.label_delay)
+    frame = cut_to_window(frame, window, config)
     origin = f"# From {len(frame)} rows of {describe_source(config.dataset)}; loosen what may rightly vary.\n"
     return origin + contract_yaml(propose_contract(frame, config))
 

@@ -17,7 +17,7 @@ from waterflow.data.sampling import sample_rows
 from waterflow.data.sources.reading import describe_source, read_source, source_facts
 from waterflow.data.splitting import count_shares, split_rows
 from waterflow.data.validation import check_rows, check_slices
-from waterflow.data.window import apply_rule, cut_to_window
+from waterflow.data.window import apply_window_rule, cut_to_window
 from waterflow.errors import ConfigError
 from waterflow.lineage.run_provenance import keep_provenance
 from waterflow.provenance.code import GitState, git_state, sha256_of
@@ -113,7 +113,7 @@ def compose_request(request: RunRequest, resources: Resources) -> PipelineConfig
 def read_rows(config: PipelineConfig, window: Window | None, resources: Resources) -> pd.DataFrame:
     """Read the source, cut it to the window before anything else sees it, check it and order it."""
     frame = read_source(config.dataset, resources.project, copy_object)
-    frame = cut_to_window(frame, config.time_column, window, config.label_delay)
+    frame = cut_to_window(frame, window, config)
     check_contract(frame, config)
     frame = sample_rows(frame, config)
     check_rows(frame, config)
@@ -132,7 +132,7 @@ def window_for(asked: Window | None, config: PipelineConfig) -> Window | None:
     Raises ConfigError on a start that a person asked for where no column dates the rows.
     """
     if config.time_column is not None:
-        return apply_rule(asked or Window(), config.window)
+        return apply_window_rule(asked or Window(), config)
     if asked is not None and asked.start is not None:
         raise ConfigError(
             f"window: pipeline {config.name!r} has no time_column, so {asked} cannot be cut; "

@@ -85,7 +85,7 @@ def test_a_window_before_the_data_is_refused(resources: Resources, pipeline: Wri
     """It holds no row; the message says where the rows lie."""
     write_days(resources, {})
     request = request_of(pipeline(**DATED), window=Window(end=datetime(2025, 1, 1)))
-    assert "holds none of 150 rows" in message_of(lambda: prepare(request, resources), DataError)
+    assert "contains none of 150 rows" in message_of(lambda: prepare(request, resources), DataError)
 
 
 def test_a_window_before_the_rules_start_is_refused(resources: Resources, pipeline: Writer) -> None:

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from waterflow.config.schedule import check_duration
+from waterflow.config.schedule import check_duration, check_time_zone
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Duration = Annotated[str, AfterValidator(check_duration)]
+TimeZone = Annotated[str, AfterValidator(check_time_zone)]
 
 
 class Section(BaseModel):

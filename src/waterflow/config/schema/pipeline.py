@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from waterflow.config.metrics import METRICS, Task, metrics_of
 from waterflow.config.schedule import Schedule
-from waterflow.config.schema.base import Duration, Fraction, Section
+from waterflow.config.schema.base import Duration, Fraction, Section, TimeZone
 from waterflow.config.schema.candidates import CandidateConfig, SearchConfig, TuningConfig
 from waterflow.config.schema.contract import ContractConfig
 from waterflow.config.schema.metrics import CostsConfig, GateConfig, MetricsConfig
@@ -41,6 +41,7 @@ class PipelineConfig(Section):
     key: tuple[str, ...] = ()
     group: str | None = None
     time_column: str | None = None
+    time_zone: TimeZone | None = None
     label_delay: Duration | None = None
     window: WindowConfig = WindowConfig()
     sample: Fraction | None = None
@@ -86,7 +87,8 @@ class PipelineConfig(Section):
         if self.group is not None and self.split_kind != "hash":
             raise ValueError(f"group: {self.group!r} goes with split.kind: hash, not {self.split_kind!r}")
         if self.time_column is None:
-            for name, is_given in (("label_delay", self.label_delay), ("window", self.window != WindowConfig())):
+            dated = ("time_zone", self.time_zone), ("label_delay", self.label_delay)
+            for name, is_given in (*dated, ("window", self.window != WindowConfig())):
                 if is_given:
                     raise ValueError(f"{name}: it needs time_column, the column that dates a row")
         return self
@@ -121,6 +123,11 @@ class PipelineConfig(Section):
         return self.split.kind or ("time" if self.time_column else "hash")
 
     @property
+    def clock(self) -> str:
+        """The time zone of naive times and calendar days: declared, else the schedule's, else UTC."""
+        return self.time_zone or (self.schedule.timezone if self.schedule else "UTC")
+
+    @property
     def shown_metrics(self) -> tuple[str, ...]:
         """The metrics of tables, the main one first; by default the usual ones of the task."""
         chosen = self.metrics.show or USUALLY_SHOWN[self.task]
@@ -151,7 +158,7 @@ class PipelineConfig(Section):
     def data_section(self) -> dict[str, Any]:
         """Return what decides the prepared rows and their split; it keys `prepare`."""
         section = self.model_dump(
-            mode="json", include=ROWS_KEYS | {"dataset", "sample", "split", "contract", "label_delay"}
+            mode="json", include=ROWS_KEYS | {"dataset", "sample", "split", "contract", "label_delay", "time_zone"}
         )
         return section | {"validation_fraction": self.strategy.validation_fraction, "folds": self.strategy.folds}
 
