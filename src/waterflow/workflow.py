@@ -142,10 +142,10 @@ def write_dvc_files(
 
 def question_of(registered: Registered, resources: Resources) -> dict[str, str]:
     """Return what a person sees who is asked to approve: `subject` and `body`, in Markdown."""
-    from waterflow.promotion.approval import body_of, subject_of
+    from waterflow.promotion.approval import approval_body, approval_subject
 
     champion = resources.models.find_alias(registered.model, CHAMPION)
-    return {"subject": subject_of(registered), "body": body_of(registered, champion, resources.profile)}
+    return {"subject": approval_subject(registered), "body": approval_body(registered, champion, resources.profile)}
 
 
 def origin_of_shell() -> Origin:
@@ -304,9 +304,9 @@ def verify_ledger(pipeline: str, resources: Resources) -> list[str]:
 
 def champion_decision(pipeline: str, moment: datetime | None, resources: Resources) -> Decision | None:
     """Return the decision that made the champion of a moment, by default of now; None without a champion."""
-    from waterflow.ledger.replay import reigning
+    from waterflow.ledger.replay import last_change
 
-    return reigning(resources.ledger.entries(pipeline), moment)
+    return last_change(resources.ledger.entries(pipeline), moment)
 
 
 def rollback(model: str, to: int | None, reason: str, actor: str, resources: Resources) -> tuple[Decision, bool]:
@@ -318,6 +318,6 @@ def rollback(model: str, to: int | None, reason: str, actor: str, resources: Res
 
 def describe_verdict(verdict: Verdict) -> str:
     """Return a verdict in one line: outcome, difference, interval, p-value, rows."""
-    from waterflow.promotion.approval import line_of
+    from waterflow.reporting.verdict_text import verdict_line
 
-    return line_of(verdict)
+    return verdict_line(verdict)

@@ -44,7 +44,7 @@ def test_a_new_ledger_is_empty(url: str) -> None:
     ledger = Ledger(url)
     assert ledger.head("flowers") is None
     assert ledger.entries("flowers") == []
-    assert ledger.of_run("flowers", "r") is None
+    assert ledger.find_decision("flowers", "r") is None
 
 
 def test_a_row_comes_back_whole(url: str) -> None:
@@ -53,7 +53,7 @@ def test_a_row_comes_back_whole(url: str) -> None:
     written = promote(Ledger(url), 2, run_id="r", dag_run_id="manual__1", window=window, verdict=VERDICT)
     read = Ledger(url)
     assert read.head("flowers") == written
-    assert read.of_run("flowers", "r") == written
+    assert read.find_decision("flowers", "r") == written
     assert read.entries("flowers") == [written]
 
 

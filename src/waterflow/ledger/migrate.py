@@ -1,4 +1,4 @@
-"""Bringing the ledger's tables up to date: safe in any number of processes at once, nearly free with nothing to do."""
+"""Migrating the ledger's tables, safely from many processes at once."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from waterflow.errors import LedgerError
 HEAD = "0001"  # the newest revision in migrations/versions
 # Optuna's tables lie in the same database and have a version table of their own.
 VERSION_TABLE = "waterflow_ledger_version"
-LOCK = 5_724_101_855  # any number that nobody else takes for an advisory lock
+LOCK = 5_724_101_855  # any number that nothing else uses for an advisory lock
 
 
 def ensure_tables(engine: Engine) -> None:
-    """Make or migrate the tables unless they are of the newest revision, which one query tells.
+    """Create or migrate the tables unless they are of the newest revision.
 
-    Raises LedgerError when a newer Waterflow has made them.
+    One query tells. Raises LedgerError when a newer Waterflow made them.
     """
     with engine.connect() as connection:
         if revision_of(connection) == HEAD:
@@ -36,7 +36,7 @@ def ensure_tables(engine: Engine) -> None:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """Give the revision of the tables; None where there are none."""
+    """Return the revision of the tables; None without any."""
     try:
         return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
     except (ProgrammingError, OperationalError):  # no such table
@@ -45,7 +45,7 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def lock_tables(connection: Connection) -> None:
-    """Let one process at a time migrate; the lock ends with the transaction, and with the process."""
+    """Lock the tables for this transaction."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:

@@ -1,4 +1,4 @@
-"""What the rows of a ledger say when they are read one after the other: who was champion, and what does not follow."""
+"""What the rows of a ledger say in order: champions and inconsistencies."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,8 +6,8 @@ from datetime import datetime
 from waterflow.records import Decision
 
 
-def reigning(entries: Sequence[Decision], moment: datetime | None = None) -> Decision | None:
-    """Give the row that made the champion of a moment, or of now: the last one that changed it; None before any."""
+def last_change(entries: Sequence[Decision], moment: datetime | None = None) -> Decision | None:
+    """Return the last row, up to a moment, that changed the champion."""
     changes = [
         row for row in entries if row.from_version != row.to_version and (moment is None or row.decided_at <= moment)
     ]
@@ -15,13 +15,13 @@ def reigning(entries: Sequence[Decision], moment: datetime | None = None) -> Dec
 
 
 def champion_before(entries: Sequence[Decision]) -> int | None:
-    """Give the version that the present champion took the place of; None where there was none."""
-    change = reigning(entries)
+    """Return the version that the present champion replaced."""
+    change = last_change(entries)
     return change.from_version if change else None
 
 
 def rolled_back(entries: Sequence[Decision]) -> dict[int, Decision]:
-    """Give the versions that were taken out of the champion's place by a rollback and have not come back."""
+    """Return the versions that were rolled back and not restored, with their rows."""
     found: dict[int, Decision] = {}
     for row in entries:
         if row.kind == "rollback" and row.from_version is not None:
@@ -31,11 +31,13 @@ def rolled_back(entries: Sequence[Decision]) -> dict[int, Decision]:
     return found
 
 
-def problems(entries: Sequence[Decision], alias: int | None, versions: set[int], *, projected: bool) -> list[str]:
-    """Replay the rows and hold the registry against them; each thing that does not follow is one line.
+def find_inconsistencies(
+    entries: Sequence[Decision], alias: int | None, versions: set[int], *, is_projected: bool
+) -> list[str]:
+    """Return what does not follow in rows and registry, a line each.
 
-    `alias` is the version that the registry calls champion, `versions` are those that it has; `projected` says that
-    the alias was once seen to follow the last change.
+    `alias` is the registry's champion, `versions` are those that it has; `is_projected` says that the alias was once
+    seen to follow the last change.
     """
     found: list[str] = []
     champion: int | None = None
@@ -55,16 +57,16 @@ def problems(entries: Sequence[Decision], alias: int | None, versions: set[int],
     if champion is not None and champion not in versions:
         found.append(f"champion version {champion} is no longer in the registry")
     if alias != champion:
-        change = reigning(entries)
-        if change is not None and not projected and alias == change.from_version:
+        change = last_change(entries)
+        if change is not None and not is_projected and alias == change.from_version:
             found.append(
-                f"row {change.sequence} made {_version(champion)} champion, but the alias still is on "
+                f"row {change.sequence} made {_version(champion)} champion, but the alias is still on "
                 f"{_version(alias)}; run the step promote again to finish it"
             )
         else:
             found.append(
                 f"the alias champion is on {_version(alias)}, but the ledger's champion is {_version(champion)}: "
-                "it was moved by hand; the next run notes that, and judges against the model that is there"
+                "it was moved by hand; the next run records that and compares with the model that is there"
             )
     return found
 

@@ -24,38 +24,37 @@ from waterflow.records import Decision, DecisionKind, Verdict, Window
 
 
 class Ledger:
-    """The decisions on every model's champion, in the order in which they were made; rows are only ever added."""
+    """The decisions on every model's champion, in order; append-only."""
 
     def __init__(self, url: str) -> None:
-        """Connect, and make or migrate the tables.
+        """Connect, and create or migrate the tables.
 
         Raises UnreachableError when the database does not answer, StoreError when its file cannot be used,
-        LedgerError when it refuses, ConfigError on an address that is none.
+        LedgerError when it refuses, ConfigError on an invalid address.
         """
         self._engine, self._shown = _engine_of(url)
         with self._translated():
             ensure_tables(self._engine)
 
     def head(self, model: str) -> Decision | None:
-        """Give the newest decision on a model."""
-        found = self.entries(model, newest=1)
-        return found[0] if found else None
+        """Return the newest decision on a model."""
+        return next(iter(self.entries(model, newest=1)), None)
 
     def entries(self, model: str, newest: int | None = None) -> list[Decision]:
-        """List the decisions on a model, the oldest first; `newest` keeps so many of the last."""
+        """Return the decisions on a model, oldest first; `newest` limits them."""
         query = select(decisions).where(decisions.c.model == model).order_by(decisions.c.sequence.desc())
         with self._translated(), self._engine.connect() as connection:
             rows = connection.execute(query.limit(newest)).all()
         return [_decision(row) for row in reversed(rows)]
 
     def models(self) -> list[str]:
-        """List the models that decisions were made on."""
+        """Return the names of models with decisions."""
         query = select(decisions.c.model).distinct().order_by(decisions.c.model)
         with self._translated(), self._engine.connect() as connection:
             return list(connection.execute(query).scalars())
 
-    def of_run(self, model: str, run_id: str) -> Decision | None:
-        """Give the decision on what an MLflow run registered."""
+    def find_decision(self, model: str, run_id: str) -> Decision | None:
+        """Return the decision on the version of an MLflow run."""
         query = select(decisions).where(decisions.c.model == model, decisions.c.run_id == run_id)
         with self._translated(), self._engine.connect() as connection:
             row = connection.execute(query).first()
@@ -76,9 +75,9 @@ class Ledger:
         window: Window | None = None,
         verdict: Verdict | None = None,
     ) -> Decision:
-        """Write the row that follows `after`, the newest one that the caller has seen.
+        """Append the row that follows `after`, the newest row known to the caller.
 
-        Raises LedgerConflict when another row came in between, or when the run has its decision already.
+        Raises LedgerConflict when another row was appended meanwhile, or when the run has its decision.
         """
         now = datetime.now(UTC)
         decision = Decision(
@@ -107,7 +106,7 @@ class Ledger:
         return decision
 
     def mark_projected(self, decision: Decision) -> None:
-        """Note that the registry's alias follows a decision; a second time changes nothing."""
+        """Record that the registry's alias follows a decision; idempotent."""
         row = {"model": decision.model, "sequence": decision.sequence, "projected_at": datetime.now(UTC)}
         with self._translated():
             try:
@@ -117,7 +116,7 @@ class Ledger:
                 return
 
     def is_projected(self, decision: Decision) -> bool:
-        """Say whether the registry's alias has followed this decision, or one after it."""
+        """Return whether the alias followed this decision or a later one."""
         query = select(projections.c.sequence).where(
             projections.c.model == decision.model, projections.c.sequence >= decision.sequence
         )

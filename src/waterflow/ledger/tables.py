@@ -1,4 +1,4 @@
-"""The ledger's two tables. Their definition for a database that has none stands in `migrations/`."""
+"""The ledger's tables; `migrations/` creates them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,26 +7,26 @@ from sqlalchemy import JSON, Column, DateTime, Integer, MetaData, String, Table,
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time in UTC: with its zone on Postgres, without on SQLite, which knows none."""
+    """A time in UTC, stored without its zone on SQLite."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """Turn a time with any zone into UTC."""
+        """Return the time in UTC."""
         if value is None:
             return None
         moment = value.astimezone(UTC)
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """Give the time with its zone."""
+        """Return the time with its zone."""
         return None if value is None else value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
 
 
 metadata = MetaData()
 
-# One row for each decision; (model, sequence) is the key, so of two processes that decide at once one is refused.
+# A row per decision; with (model, sequence) as the key, of two processes that decide at once one is refused.
 decisions = Table(
     "waterflow_ledger",
     metadata,
@@ -46,8 +46,8 @@ decisions = Table(
     Column("decided_at", Moment),
 )
 
-# One row for each decision that the registry's alias was seen to follow. An alias that differs afterwards was moved
-# by somebody else; before, it has only not been moved yet.
+# A row per decision that the registry's alias was seen to follow. An alias that differs afterwards was moved by
+# somebody else; before, it has not been moved yet.
 projections = Table(
     "waterflow_ledger_projection",
     metadata,

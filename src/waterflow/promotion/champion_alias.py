@@ -1,11 +1,12 @@
-"""The champion's alias and the ledger: what was moved by hand is noted, and what the ledger says is projected."""
+"""The champion's alias, which follows the ledger."""
 
 import getpass
 import logging
 import os
 
 from waterflow.errors import TrackingError
-from waterflow.ledger.replay import problems, reigning
+from waterflow.ledger.replay import find_inconsistencies, last_change
+from waterflow.promotion.rules import name_version
 from waterflow.records import Decision, Origin
 from waterflow.resources import Resources
 from waterflow.tracking.model_store import CHALLENGER, CHAMPION
@@ -13,90 +14,86 @@ from waterflow.tracking.model_store import CHALLENGER, CHAMPION
 logger = logging.getLogger(__name__)
 
 
-def settle(model: str, resources: Resources) -> Decision | None:
-    """Bring ledger and alias together and give the ledger's newest row; None for a model without any.
+def reconcile_alias(model: str, resources: Resources) -> Decision | None:
+    """Make ledger and alias agree, and return the newest row.
 
-    An alias that has not followed the ledger yet, because a server was lost, is moved now. One that was moved by
-    something else gets a `manual` row: who looks after models in MLflow's UI may do that, and it is not undone.
+    An alias that does not follow the ledger yet, because a server was lost, is moved. One that something else moved,
+    such as a person in MLflow's UI, stays, and a `manual` row records it. Returns None for a model without rows.
 
-    Raises LedgerConflict when another decision came in between.
+    Raises LedgerConflict when another decision is written meanwhile.
     """
-    # In this order: an alias read first could be of a time before the row, and look as if it were moved by hand.
+    # In this order: an alias read first could be older than the row, and look as if somebody had moved it.
     entries = resources.ledger.entries(model)
     alias = resources.models.find_alias(model, CHAMPION)
-    found = alias.version if alias else None
-    head, change = (entries[-1], reigning(entries)) if entries else (None, None)
+    actual = alias.version if alias else None
+    head, change = (entries[-1], last_change(entries)) if entries else (None, None)
     expected = head.to_version if head else None
     if change is not None and not resources.ledger.is_projected(change):
-        if found == change.from_version:
-            project(model, resources)
+        if actual == change.from_version:
+            move_alias(model, resources)
             return head
-        if found == expected:
+        if actual == expected:
             resources.ledger.mark_projected(change)
-    if found == expected:
+    if actual == expected:
         return head
     row = resources.ledger.append(
         head,
         model=model,
         kind="manual",
-        version=found,
-        to_version=found,
-        reason=f"the alias champion was found on {_version(found)}, where no row of the ledger had put it",
+        version=actual,
+        to_version=actual,
+        reason=f"the alias champion is on {name_version(actual)}, where no row of the ledger put it",
         actor="unknown",
     )
-    logger.warning("%s: %s; noted as row %d", model, row.reason, row.sequence)
+    logger.warning("%s: %s; recorded as row %d", model, row.reason, row.sequence)
     resources.ledger.mark_projected(row)
     return row
 
 
-def project(model: str, resources: Resources) -> None:
-    """Move the alias to the ledger's champion, once for each row that changes it; a repetition finishes the job.
+def move_alias(model: str, resources: Resources) -> None:
+    """Move the alias to the ledger's champion, once per change.
 
-    The alias call knows no condition, so the ledger is read again afterwards: should two processes come here at once,
-    whoever moves the alias last moves it to the newest champion.
+    MLflow's alias call has no compare-and-set, so the ledger is read again after each call: of two processes here at
+    once, the one that moves the alias last moves it to the newest champion.
     """
-    change = reigning(resources.ledger.entries(model))
+    change = last_change(resources.ledger.entries(model))
     while change is not None and not resources.ledger.is_projected(change):
         if change.to_version is not None:
             resources.models.set_alias(model, CHAMPION, change.to_version)
-        newest = reigning(resources.ledger.entries(model))
+        newest = last_change(resources.ledger.entries(model))
         if newest == change:
             resources.ledger.mark_projected(change)
         change = newest
 
 
 def verify(model: str, resources: Resources) -> list[str]:
-    """Replay the ledger and hold the registry against it; each thing that does not follow is one line."""
+    """Return each inconsistency of ledger and registry as a line."""
     entries = resources.ledger.entries(model)
     alias = resources.models.find_alias(model, CHAMPION)
     try:
         versions = {entry.version for entry in resources.models.list_versions(model)}
     except TrackingError:  # no version was ever registered
         versions = set()
-    change = reigning(entries)
-    projected = change is not None and resources.ledger.is_projected(change)
-    return problems(entries, alias.version if alias else None, versions, projected=projected)
+    change = last_change(entries)
+    is_projected = change is not None and resources.ledger.is_projected(change)
+    return find_inconsistencies(entries, alias.version if alias else None, versions, is_projected=is_projected)
 
 
-def dethrone_challenger(model: str, version: int, resources: Resources) -> None:
-    """Take the alias challenger from a version that was rejected."""
+def remove_challenger(model: str, version: int, resources: Resources) -> None:
+    """Remove the alias challenger from a rejected version."""
     challenger = resources.models.find_alias(model, CHALLENGER)
     if challenger is not None and challenger.version == version:
         resources.models.remove_alias(model, CHALLENGER)
 
 
-def actor_of(origin: Origin) -> str:
-    """Name what decides when no person does: the DAG, or the command and its user."""
+def name_actor(origin: Origin) -> str:
+    """Return the DAG, or the command and its user."""
     return f"airflow/{origin.dag_id}" if origin.runner == "airflow" else f"cli/{shell_user()}"
 
 
 def shell_user() -> str:
-    """Name the user of this process; a container may have none by name."""
+    """Return the name of this process's user, in a container perhaps its id."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
         return str(os.getuid())
-
-
-def _version(version: int | None) -> str:
-    return "no version" if version is None else f"version {version}"

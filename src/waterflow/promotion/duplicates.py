@@ -1,10 +1,11 @@
-"""Whether a run has anything to register or to decide: a model that is a version already is not registered twice."""
+"""Runs without news: a registered model is not registered twice."""
 
 import logging
 
 from waterflow.caching.keys import registration, write_done
 from waterflow.config.schema import PipelineConfig
 from waterflow.links import dag_run_url
+from waterflow.promotion.rules import Outcome
 from waterflow.records import Done, Evaluated, Prepared, Registered
 from waterflow.resources import Resources, scratch_folder
 from waterflow.tracking.model_store import CHAMPION, Version
@@ -13,35 +14,33 @@ from waterflow.tracking.tags import CACHED_FROM, EVALUATED_KEY, MLFLOW_NOTE, NOT
 logger = logging.getLogger(__name__)
 
 
-def find_known(prepared: Prepared, evaluated: Evaluated, model: str, resources: Resources) -> Version | None:
-    """Give the version that has the winner's model, unless this very run registered it."""
+def find_registered(prepared: Prepared, evaluated: Evaluated, model: str, resources: Resources) -> Version | None:
+    """Return the version of the winner's model, unless this run registered it."""
     version = resources.models.find_by_model(model, evaluated.winner.model_id)
     if version is None or version.tags.get(PARENT_RUN_ID) == prepared.parent_run_id:
         return None
     return version
 
 
-def is_settled(known: Version, evaluated: Evaluated, obstacle: str | None, resources: Resources) -> bool:
-    """Say whether all has been said of a version that exists, so that nothing is left to decide.
+def is_settled(known: Version, evaluated: Evaluated, outcome: Outcome, resources: Resources) -> bool:
+    """Return whether nothing is left to decide about a registered version.
 
-    The champion's own model has nobody to win against. Of any other, a verdict that was reached anew is something new;
-    so is a decision that was never made, or that only waited, for a person or for what stands in its way no more.
+    It is decided again after a new verdict, without any decision so far, or when the last one waited for a person or
+    for an obstacle that is gone.
     """
-    if CHAMPION in known.aliases:
-        return True
     if evaluated.cached_from is None:
         return False
     rows = [row for row in resources.ledger.entries(known.model) if row.version == known.version]
     if not rows:
         return False
     waited = rows[-1].kind == "hold" and rows[-1].verdict is not None and rows[-1].verdict.outcome == "promote"
-    return not (waited and obstacle is None)
+    return not (waited and outcome.kind == "stage")
 
 
-def say_nothing_new(
+def report_nothing_new(
     prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, known: Version, resources: Resources
 ) -> Registered:
-    """Lead from this run to the one whose version has its model; registry and ledger stay as they are."""
+    """Tag this run with the one that registered its model; registry and ledger stay unchanged."""
     source = known.tags.get(PARENT_RUN_ID, known.run_id)
     reason = f"nothing new: version {known.version} of run {source[:8]} has this model"
     lines = [f"**{config.name}**: {reason}.", f"Window {prepared.window}, data `{prepared.data.digest[:12]}`."]
@@ -70,7 +69,7 @@ def say_nothing_new(
 
 
 def log_registration(prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources) -> None:
-    """Log what the step register looked at, for `waterflow why`."""
+    """Log the inputs of the step register, for `waterflow why`."""
     champion = resources.models.find_alias(config.name, CHAMPION)
     tags = resources.runs.tags_of(prepared.parent_run_id)
     shown = f"version {champion.version}" if champion else "nobody"

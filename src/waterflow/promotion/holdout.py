@@ -1,4 +1,4 @@
-"""The verdict: challenger and champion scored row by row on the same holdout, and what follows from it."""
+"""Comparing the winner with its opponent on the run's holdout."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -29,8 +29,8 @@ SHOWN_RESAMPLES = 500
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A verdict, what it looked at, and what a run logs of it."""
+class ComparedModels:
+    """A verdict, the challenger's predictions, and the report."""
 
     verdict: Verdict
     predicted: Predicted
@@ -41,7 +41,7 @@ class Judged:
         return {VERDICT_METRIC + name: value for name, value in self.verdict.numbers().items()}
 
     def tags(self, resources: Resources) -> dict[str, str]:
-        """Give the verdict in words, and where the predictions lie, as tags of a run."""
+        """Return verdict, reason and address of the predictions as tags."""
         tags = {VERDICT: self.verdict.outcome, VERDICT_REASON: self.verdict.reason}
         if self.verdict.predictions is not None:
             tags[PREDICTIONS] = f"{resources.store.uri}/{self.verdict.predictions.key}"
@@ -54,7 +54,7 @@ class Judged:
         (folder / "report.md").write_text(self.report.to_markdown(), "utf-8")
 
 
-def judge(
+def compare_and_log(
     prepared: Prepared,
     config: PipelineConfig,
     ranked: Sequence[Trained],
@@ -62,23 +62,23 @@ def judge(
     resources: Resources,
     place: str = VERDICT_FOLDER,
 ) -> Verdict:
-    """Judge the first of `ranked` against the champion, or the baseline where there is none, on the run's holdout.
-
-    The report is logged below `place` of the parent run. A champion that cannot be compared is no error but a verdict;
-    what can be is a server that does not answer (UnreachableError) or the challenger's own files (StoreError).
-    """
-    judged = judge_holdout(config, ranked, champion, load_holdout(prepared, resources), resources)
-    resources.runs.log(prepared.parent_run_id, metrics=judged.metrics(), tags=judged.tags(resources))
+    """Compare as `compare_on_holdout` does, and log the report below `place`."""
+    compared = compare_on_holdout(config, ranked, champion, load_holdout(prepared, resources), resources)
+    resources.runs.log(prepared.parent_run_id, metrics=compared.metrics(), tags=compared.tags(resources))
     with scratch_folder() as folder:
-        judged.write(folder / place)
+        compared.write(folder / place)
         resources.runs.log_folder(prepared.parent_run_id, folder)
-    return judged.verdict
+    return compared.verdict
 
 
-def judge_holdout(
+def compare_on_holdout(
     config: PipelineConfig, ranked: Sequence[Trained], champion: Version | None, holdout: Holdout, resources: Resources
-) -> Judged:
-    """Judge without logging; the predictions of both models are stored."""
+) -> ComparedModels:
+    """Compare the first of `ranked` with the champion or baseline.
+
+    The predictions of both models are stored. A champion that cannot be compared is no error but a verdict. Raises
+    UnreachableError when a server does not answer, StoreError when the challenger's own files are gone.
+    """
     challenger = predict_holdout(resources.models.load_model(ranked[0].model_id), holdout.rows, config)
     opponent = (
         find_baseline(config, ranked, holdout, resources)
@@ -89,13 +89,18 @@ def judge_holdout(
     stored = _put_predictions(config, challenger, opponent, holdout, resources)
     verdict = verdict.model_copy(update={"predictions": stored})
     logger.info("verdict against %s: %s, %s", opponent.name, verdict.outcome, verdict.reason)
-    return Judged(verdict, challenger, VerdictReport(config.name, ranked[0].candidate, config.task, verdict, pair))
+    return ComparedModels(
+        verdict, challenger, VerdictReport(config.name, ranked[0].candidate, config.task, verdict, pair)
+    )
 
 
 def reach_verdict(
     config: PipelineConfig, challenger: Predicted, opponent: Opponent, rows: pd.DataFrame
 ) -> tuple[Verdict, Pair | None]:
-    """Compare on the rows that the opponent cannot have seen; the pair is None where nothing could be compared."""
+    """Compare on the rows that the opponent cannot have seen.
+
+    The pair is None where nothing could be compared.
+    """
     evidence = config.evidence
     verdict = Verdict(
         outcome="insufficient evidence",
@@ -154,9 +159,9 @@ def _compare_slices(config: PipelineConfig, pair: Pair, rows: pd.DataFrame) -> l
 
 
 def _compare_others(config: PipelineConfig, pair: Pair) -> list[MetricResult]:
-    """Compare on the other metrics that tables show, with fewer resamples, for they decide nothing.
+    """Compare on the other metrics of tables, with fewer resamples.
 
-    One that is undefined is left out.
+    They decide nothing; one that is undefined is left out.
     """
     evidence = config.evidence.model_copy(update={"resamples": min(config.evidence.resamples, SHOWN_RESAMPLES)})
     results = []
@@ -168,32 +173,32 @@ def _compare_others(config: PipelineConfig, pair: Pair) -> list[MetricResult]:
     return results
 
 
-def _to_record(found: Comparison) -> MetricResult:
+def _to_record(comparison: Comparison) -> MetricResult:
     return MetricResult(
-        metric=found.metric,
-        challenger=found.challenger.value,
-        challenger_low=found.challenger.low,
-        challenger_high=found.challenger.high,
-        champion=found.champion.value,
-        champion_low=found.champion.low,
-        champion_high=found.champion.high,
-        difference=found.difference.value,
-        low=found.difference.low,
-        high=found.difference.high,
+        metric=comparison.metric,
+        challenger=comparison.challenger.value,
+        challenger_low=comparison.challenger.low,
+        challenger_high=comparison.challenger.high,
+        champion=comparison.champion.value,
+        champion_low=comparison.champion.low,
+        champion_high=comparison.champion.high,
+        difference=comparison.difference.value,
+        low=comparison.difference.low,
+        high=comparison.difference.high,
     )
 
 
 def _put_predictions(
     config: PipelineConfig, challenger: Predicted, opponent: Opponent, holdout: Holdout, resources: Resources
 ) -> Blob:
-    """Store both models' predictions of every held-out row, with what names and dates the row."""
+    """Store both models' predictions of every held-out row, with its key, group, time and slices."""
     rows = holdout.rows
-    kept = [*config.key, config.group, config.time_column, *(asked.column for asked in config.promotion.not_worse_on)]
+    names = [*config.key, config.group, config.time_column, *(asked.column for asked in config.promotion.not_worse_on)]
     columns: dict[str, Any] = {"row": np.flatnonzero(holdout.part == "test"), "compared": opponent.unseen}
     columns |= {"truth": rows[config.target], **_columns_of("challenger", challenger)}
     if opponent.predicted is not None:
         columns |= _columns_of("champion", opponent.predicted)
-    columns |= {f"{name}_" if name in columns else name: rows[name] for name in kept if name is not None}
+    columns |= {f"{name}_" if name in columns else name: rows[name] for name in names if name is not None}
     with scratch_folder() as folder:
         write_parquet(pd.DataFrame(columns), folder / "predictions.parquet")
         return put_file(resources.store, folder / "predictions.parquet")

@@ -1,4 +1,4 @@
-"""What a challenger is judged against: the champion, or a baseline where there is none yet."""
+"""The opponent of a challenger: the champion, or the baseline without one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from waterflow.tracking.tags import MODEL_ID, PARENT_RUN_ID, RECORD_FILE
 
 @dataclass(frozen=True)
 class Holdout:
-    """The prepared rows with their part, and the positions of those held out; `rows` are these, with all columns."""
+    """The prepared rows, shape (rows, columns), and the part of each, shape (rows,)."""
 
     frame: pd.DataFrame
     part: NDArray[Any]
@@ -38,10 +38,10 @@ class Holdout:
 
 @dataclass(frozen=True)
 class Opponent:
-    """The other model: its name, its predictions of the held-out rows, and which of them it cannot have seen.
+    """The other model, its predictions, and the rows new to it.
 
-    `problem` is a clause that says why it cannot be compared, `doubt` why its training rows are not known to be
-    others; `unseen` has shape (held-out rows,).
+    `problem` is a clause that says why it cannot be compared, `doubt` why it may have been fitted on these rows;
+    `unseen` has shape (held-out rows,).
     """
 
     name: str
@@ -53,7 +53,7 @@ class Opponent:
 
 
 def load_holdout(prepared: Prepared, resources: Resources) -> Holdout:
-    """Read the prepared rows and their parts by their digests."""
+    """Load the prepared rows and their parts by digest."""
     frame, part = _read_rows(prepared.data, prepared.split, resources)
     return Holdout(frame, part, prepared.data)
 
@@ -61,7 +61,7 @@ def load_holdout(prepared: Prepared, resources: Resources) -> Holdout:
 def find_baseline(
     config: PipelineConfig, ranked: Sequence[Trained], holdout: Holdout, resources: Resources
 ) -> Opponent:
-    """Give the pipeline's baseline, fitted on the training rows of this run."""
+    """Return the pipeline's baseline, fitted on this run's training rows."""
     rows, name = holdout.rows, config.baseline
     unseen = np.ones(len(rows), dtype=bool)
     if name in BASELINES[config.task]:
@@ -76,7 +76,10 @@ def find_baseline(
 
 
 def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, resources: Resources) -> Opponent:
-    """Load the champion and let it predict the held-out rows; what hinders that becomes its `problem`."""
+    """Load the champion and predict the held-out rows.
+
+    Whatever prevents that becomes its `problem`; raises UnreachableError, which deserves a retry.
+    """
     rows, name = holdout.rows, f"champion version {champion.version}"
     unseen = np.ones(len(rows), dtype=bool)
     model_id = champion.tags.get(MODEL_ID, "")
@@ -85,7 +88,7 @@ def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, r
         return Opponent(name, champion.version, None, unseen, problem=problem)
     try:
         predicted = predict_holdout(resources.models.load_model(model_id), rows, config)
-    except UnreachableError:  # worth a retry, and says nothing about the champion
+    except UnreachableError:
         raise
     except (StoreError, TrackingError) as error:
         return Opponent(name, champion.version, None, unseen, problem=f"{name} cannot be loaded: {error}")
@@ -101,7 +104,10 @@ def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, r
 
 
 def predict_holdout(model: Any, rows: pd.DataFrame, config: PipelineConfig) -> Predicted:
-    """Let a model predict from the columns that it was fitted on; raises DataError when one is missing."""
+    """Predict from the columns that a model was fitted on.
+
+    Raises DataError when one is missing.
+    """
     names = [str(name) for name in getattr(model, "feature_names_in_", feature_columns(rows, config))]
     missing = [name for name in names if name not in rows.columns]
     if missing:
@@ -110,9 +116,9 @@ def predict_holdout(model: Any, rows: pd.DataFrame, config: PipelineConfig) -> P
 
 
 def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, resources: Resources) -> NDArray[np.bool_]:
-    """Follow the champion's version to its run's record, and that to the rows that it was fitted or selected on.
+    """Return which held-out rows the champion was neither fitted nor selected on.
 
-    Raises StoreError where a link of that chain is gone or altered, DataError where the rows cannot be told apart.
+    Raises StoreError where its run, record or data is gone or altered, DataError where rows cannot be told apart.
     """
     parent = champion.tags.get(PARENT_RUN_ID)
     record = resources.runs.read_json(parent, RECORD_FILE) if parent else None
@@ -124,7 +130,7 @@ def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, reso
         their_config = get_json(resources.store, _blob(record, "config"), folder)
     if their_config.get("target") != config.target:
         raise DataError(f"it predicts {their_config.get('target')!r}, not {config.target!r}")
-    # A strategy that selects on the holdout has looked at every row.
+    # A strategy that selects on the holdout has seen every row.
     selects_on_test = their_config.get("strategy", {}).get("select_on") == "test"
     seen = np.ones(len(part), dtype=bool) if selects_on_test else part != "test"
     if theirs.digest == holdout.data.digest and config.split_kind != "time":

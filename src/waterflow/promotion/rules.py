@@ -1,102 +1,162 @@
-"""What becomes of a version: the rules, in the order in which they speak, without doing anything."""
+"""The rules of promotion: one pure decision over all that matters."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NamedTuple
 
-from waterflow.config.schema import PipelineConfig
-from waterflow.promotion.staging import first_failure
-from waterflow.records import Approval, Check, Decision, DecisionKind, Evaluated, Prepared, Verdict
-from waterflow.resources import Resources
-from waterflow.tracking.model_store import Version
-from waterflow.tracking.tags import ACTION_KEY, DATA_READ_AT, WINDOW_END
+from waterflow.records import Approval, Check, Decision, DecisionKind, GateResult, Verdict
 
-Outcome = tuple[DecisionKind, str]
+NextStep = Literal["compare", "stage", "ask"]
 
 
-def exclude(
-    prepared: Prepared,
-    evaluated: Evaluated,
-    config: PipelineConfig,
-    champion: Version | None,
-    rolled_back: Mapping[int, Decision],
-    resources: Resources,
-) -> Outcome | None:
-    """Say what keeps a winner from the champion's place whatever the verdict; None when nothing does."""
-    if not config.strategy.promotable:
-        return "hold", f"exploratory: strategy {config.strategy.name!r} selects on the holdout, so it never promotes"
-    if evaluated.gate is not None and not evaluated.gate.passed:
-        return "reject", evaluated.gate.reason
-    older = find_older(prepared, config, champion, resources)
-    if older is not None:
-        return "hold", older
-    return exclude_twin(evaluated, config, rolled_back, resources)
+class Outcome(NamedTuple):
+    """A decision with its reason, or the step that is needed before one can be made.
+
+    `compare` asks for a verdict against the present champion, `stage` for staging checks, `ask` for a person's answer.
+    """
+
+    kind: DecisionKind | NextStep
+    reason: str
 
 
-def find_older(
-    prepared: Prepared, config: PipelineConfig, champion: Version | None, resources: Resources
-) -> str | None:
-    """Say in words that the champion has seen later data: by its window, or by when undated rows were read."""
-    if champion is None:
+@dataclass(frozen=True)
+class PromotionState:
+    """All that decides what becomes of a version.
+
+    `rows_end` and `champion_rows_end` are the ends of the two windows; of undated rows, the times of reading.
+    `rolled_back` maps the action keys of fits that were rolled back to the rows of the ledger that say so. `checks` is
+    None before staging. `shown_champion` is the champion that the person who answered was shown.
+    """
+
+    model: str
+    verdict: Verdict | None = None
+    strategy: str = ""
+    is_promotable: bool = True
+    gate: GateResult | None = None
+    action_key: str = ""
+    is_dated: bool = False
+    rows_end: datetime | None = None
+    champion_version: int | None = None
+    champion_rows_end: datetime | None = None
+    rolled_back: Mapping[str, Decision] = field(default_factory=dict)
+    checks: tuple[Check, ...] | None = None
+    needs_approval: bool = False
+    approval: Approval | None = None
+    shown_champion: int | None = None
+    is_rollback: bool = False
+
+
+def decide(state: PromotionState) -> Outcome:
+    """Return the first objection of the rules, else the promotion.
+
+    A rollback needs no new evidence: its target was champion before, so only staging is asked.
+    """
+    for rule in (check_staging,) if state.is_rollback else RULES:
+        outcome = rule(state)
+        if outcome is not None:
+            return outcome
+    if state.is_rollback:
+        return Outcome("rollback", "")
+    reason = state.verdict.reason if state.verdict else ""
+    return Outcome("promote", f"{reason}; approved by {state.approval.actor}" if state.approval else reason)
+
+
+def check_strategy(state: PromotionState) -> Outcome | None:
+    """Hold a model whose strategy selects on the holdout."""
+    if state.is_promotable:
         return None
-    if config.time_column is not None:
-        end, tag, what = prepared.window.end if prepared.window else None, WINDOW_END, "its window ends"
-    else:
-        end, tag, what = resources.runs.started_at(prepared.parent_run_id), DATA_READ_AT, "its rows were read"
-    theirs = champion.tags.get(tag)
-    if end is None or theirs is None or end >= datetime.fromisoformat(theirs).astimezone(UTC):
+    return Outcome("hold", f"exploratory: strategy {state.strategy!r} selects on the holdout, so it is never promoted")
+
+
+def check_gate(state: PromotionState) -> Outcome | None:
+    """Reject a model that misses the gate, whatever its evidence."""
+    return Outcome("reject", state.gate.reason) if state.gate and not state.gate.passed else None
+
+
+def check_recency(state: PromotionState) -> Outcome | None:
+    """Hold a model whose rows are older than the champion's."""
+    mine, theirs = state.rows_end, state.champion_rows_end
+    if mine is None or theirs is None or mine >= theirs:
         return None
-    return (
-        f"{what} {end.isoformat()}, before those of champion version {champion.version} ({theirs}); "
-        "an older window never takes its place"
+    what = "its window ends" if state.is_dated else "its rows were read"
+    return Outcome(
+        "hold",
+        f"{what} {mine.isoformat()}, before those of champion {name_version(state.champion_version)} "
+        f"({theirs.isoformat()}); an older window never replaces a newer one",
     )
 
 
-def exclude_twin(
-    evaluated: Evaluated, config: PipelineConfig, rolled_back: Mapping[int, Decision], resources: Resources
-) -> Outcome | None:
-    """Hold a model that is, by all that decides a fit, one that was rolled back: its evidence was good then, too."""
-    for number, row in rolled_back.items():
-        version = resources.models.get_version(config.name, number)
-        if version is not None and version.tags.get(ACTION_KEY) == evaluated.winner.action_key:
-            return "hold", (
-                f"it has the rows, settings and code of version {number}, which {row.actor} rolled back on "
-                f"{row.decided_at:%Y-%m-%d} ({row.reason}); "
-                f"`waterflow rollback {config.name} --to {number}` would put that one back"
-            )
+def check_rollbacks(state: PromotionState) -> Outcome | None:
+    """Hold a model with the fit of one that was rolled back: that one had good evidence, too."""
+    row = state.rolled_back.get(state.action_key)
+    if row is None:
+        return None
+    return Outcome(
+        "hold",
+        f"it has the rows, settings and code of version {row.from_version}, which {row.actor} rolled back on "
+        f"{row.decided_at:%Y-%m-%d} ({row.reason}); "
+        f"`waterflow rollback {state.model} --to {row.from_version}` restores that version",
+    )
+
+
+def check_verdict(state: PromotionState) -> Outcome | None:
+    """Hold a model without evidence that it is better than the present champion."""
+    verdict = state.verdict
+    if verdict is None or verdict.champion_version != state.champion_version:
+        return Outcome("compare", f"no verdict yet against {name_version(state.champion_version)}")
+    return None if verdict.outcome == "promote" else Outcome("hold", f"{verdict.outcome}: {verdict.reason}")
+
+
+def check_staging(state: PromotionState) -> Outcome | None:
+    """Reject a model that fails a staging check."""
+    if state.checks is None:
+        return Outcome("stage", "no staging checks yet")
+    failure = find_failure(state.checks)
+    return Outcome("reject", failure) if failure else None
+
+
+def check_approval(state: PromotionState) -> Outcome | None:
+    """Require a person's approval in the place of the champion that the person saw."""
+    approval = state.approval
+    if not state.needs_approval:
+        return None
+    if approval is None:
+        return Outcome(
+            "ask",
+            "promotion.approval is human and nobody was asked; start the run in Airflow, in a terminal, or with --yes",
+        )
+    if not approval.approved:
+        return Outcome("reject", f"not approved by {approval.actor}")
+    if state.champion_version == state.shown_champion:
+        return None
+    return Outcome(
+        "hold",
+        f"{approval.actor} approved it in the place of {name_version(state.shown_champion)}, but champion is now "
+        f"{name_version(state.champion_version)}; run the pipeline again and ask again",
+    )
+
+
+Rule = Callable[[PromotionState], Outcome | None]
+RULES: tuple[Rule, ...] = (
+    check_strategy,
+    check_gate,
+    check_recency,
+    check_rollbacks,
+    check_verdict,
+    check_staging,
+    check_approval,
+)
+
+
+def find_failure(checks: Sequence[Check]) -> str | None:
+    """Return the first failed check as text; None when all passed."""
+    for check in checks:
+        if not check.passed:
+            return f"staging check {check.name}: found {check.found}, asked {check.asked}"
     return None
 
 
-def weigh(
-    config: PipelineConfig,
-    verdict: Verdict,
-    checks: Sequence[Check],
-    shown_champion: int | None,
-    approval: Approval | None,
-) -> Outcome:
-    """Say what follows from verdict, staging checks and, where the pipeline asks for one, a person's answer.
-
-    `shown_champion` is the version that the person saw the challenger compared with.
-    """
-    if verdict.outcome != "promote":
-        return "hold", f"{verdict.outcome}: {verdict.reason}"
-    failure = first_failure(checks)
-    if failure is not None:
-        return "reject", failure
-    if config.promotion.approval == "auto":
-        return "promote", verdict.reason
-    if approval is None:
-        return "hold", (
-            "promotion.approval is human and nobody was asked; start the run in Airflow, in a terminal, or with --yes"
-        )
-    if not approval.approved:
-        return "reject", f"not approved by {approval.actor}"
-    if verdict.champion_version != shown_champion:
-        return "hold", (
-            f"{approval.actor} approved it in the place of {_version(shown_champion)}, but champion is now "
-            f"{_version(verdict.champion_version)}; run the pipeline again and ask again"
-        )
-    return "promote", f"{verdict.reason}; approved by {approval.actor}"
-
-
-def _version(version: int | None) -> str:
+def name_version(version: int | None) -> str:
+    """Return `version 3`, or `no version`."""
     return "no version" if version is None else f"version {version}"

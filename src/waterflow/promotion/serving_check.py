@@ -1,9 +1,9 @@
-"""The program of the fresh process that `serving.ServingProcess` starts.
+"""The program of the fresh process that `serving_process` starts.
 
     python -m waterflow.promotion.serving_check FOLDER
 
-It knows MLflow's flavour `pyfunc` alone, as a server does, whatever the model is made of. It reads the name of a folder
-with a model from its input and the rows from FOLDER/rows.pkl, and writes FOLDER/answer.json.
+Like a server it uses nothing but MLflow's flavour `pyfunc`, whatever the model is made of. It reads the path of a model
+from its input and the rows from FOLDER/rows.pkl, and writes FOLDER/answer.json.
 """
 
 import gc
@@ -25,7 +25,7 @@ TIMED_SECONDS = 2.0  # of a slow model fewer predictions are timed
 
 
 def main(folder: Path) -> None:
-    """Wait for the name of a folder with a model, examine it, and write the answer."""
+    """Wait for the path of a model, serve it, and write the answer."""
     gc.disable()  # a short life: nothing is worth collecting, and importing is a tenth faster
     import mlflow.pyfunc  # noqa: F401  # while the parent still fetches the model
 
@@ -34,14 +34,14 @@ def main(folder: Path) -> None:
     try:
         with (folder / "rows.pkl").open("rb") as file:
             rows = pickle.load(file)  # noqa: S301  # the parent wrote it a moment ago
-        examine(model, rows, answer)
+        serve(model, rows, answer)
     except Exception as error:  # a model may raise anything
         answer["error"] = f"{type(error).__name__}: {first_line(error)}"
     (folder / "answer.json").write_text(json.dumps(answer, default=_plain), "utf-8")
 
 
-def examine(path: str, rows: pd.DataFrame, answer: dict[str, Any]) -> None:
-    """Load the model and use it, noting in `answer` how far it came."""
+def serve(path: str, rows: pd.DataFrame, answer: dict[str, Any]) -> None:
+    """Load the model and predict, adding each result to `answer`."""
     from mlflow import pyfunc
 
     started = time.perf_counter()
@@ -61,7 +61,7 @@ def examine(path: str, rows: pd.DataFrame, answer: dict[str, Any]) -> None:
 
 
 def time_single_rows(model: Any, rows: pd.DataFrame) -> list[float]:
-    """Predict row after row, each as a batch of its own; gives milliseconds."""
+    """Return the milliseconds of predictions of single rows."""
     taken: list[float] = []
     began = time.perf_counter()
     for number in range(WARM_UP + TIMED):
@@ -76,7 +76,7 @@ def time_single_rows(model: Any, rows: pd.DataFrame) -> list[float]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn numpy's numbers and pandas' times into what JSON has."""
+    """Return numpy's numbers and pandas' times as JSON types."""
     return value.item() if hasattr(value, "item") else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Using a model as a server would: in a fresh process that shares nothing with the one that trained it."""
+"""Serving a model in a fresh process that shares nothing with training."""
 
 import json
 import os
@@ -16,10 +16,10 @@ TIMEOUT_SECONDS = 300
 
 
 class Served(Record):
-    """What the fresh process saw; `error` says why it saw no more.
+    """What the fresh process measured, up to its `error`.
 
-    `predictions` are of the rows that it was given, in their order, `probabilities` of each of the `classes` for them,
-    where the model has some; `latencies_ms` are of single rows.
+    `predictions` follow the order of the rows, as do `probabilities`, with a column per class, where the model has
+    some; `latencies_ms` are of single rows.
     """
 
     error: str | None = None
@@ -33,10 +33,10 @@ class Served(Record):
 
 
 class ServingProcess:
-    """A fresh process that begins to import as soon as it is made, and waits for the model's files."""
+    """A fresh process that starts its imports at once and waits for a model."""
 
     def __init__(self, folder: Path) -> None:
-        """Start it, with its own files below `folder`."""
+        """Start it; its files lie in `folder`."""
         self._folder = folder
         command = [sys.executable, "-m", "waterflow.promotion.serving_check", str(folder)]
         # A module of the user's own is found where this process found it.
@@ -50,14 +50,14 @@ class ServingProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End it, whatever it does."""
+        """Kill it if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.communicate()
         self._log.close()
 
     def serve(self, model: Path, rows: pd.DataFrame) -> Served:
-        """Load the model of a folder there and predict the rows; what goes wrong is part of the answer."""
+        """Load the model there and predict; failures are part of the answer."""
         with (self._folder / "rows.pkl").open("wb") as file:
             pickle.dump(rows, file)
         try:

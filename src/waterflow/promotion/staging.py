@@ -1,4 +1,4 @@
-"""Staging: a version checked as it would be served, before it may become champion."""
+"""Staging: checks of a version as it would be served."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ MAX_ROWS = 500
 
 @contextmanager
 def serving_process() -> Iterator[ServingProcess]:
-    """Start the fresh process early: it takes seconds to import what serves a model."""
+    """Start the fresh process early: its imports take seconds."""
     with scratch_folder() as folder, ServingProcess(folder) as process:
         yield process
 
@@ -40,32 +40,32 @@ def check_version(
     config: PipelineConfig,
     resources: Resources,
 ) -> tuple[Check, ...]:
-    """Serve a version from the registry's files in the fresh process, and hold what it does against the YAML.
+    """Serve a version's registered files in the fresh process and check it.
 
     Each check becomes a tag of the version, and a tag and a line of `waterflow/staging.json` of its run. A check that
     fails is no error; raises UnreachableError when a server does not answer.
     """
     with scratch_folder() as folder:
         try:
-            rows, expected = expected_predictions(prepared, evaluated, config, resources)
+            rows, expected = load_expected(prepared, evaluated, config, resources)
             files = resources.models.fetch_version(config.name, version, folder)
         except StoreError as error:
             gone = Check(name="files", passed=False, found=str(error), asked="all there, as they were logged")
             checks: tuple[Check, ...] = (gone,)
         else:
-            checks = examine(process.serve(files, rows), expected, _size_mb(files), config)
+            checks = check_serving(process.serve(files, rows), expected, _size_mb(files), config)
     for check in checks:
-        logger.info("%s: %s (%s), asked: %s", check.name, _word(check), check.found, check.asked)
+        logger.info("%s: %s (%s), asked: %s", check.name, _state(check), check.found, check.asked)
     _log_checks(version, prepared, config.name, checks, resources)
     return checks
 
 
-def expected_predictions(
+def load_expected(
     prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give raw columns of held-out rows, at most 500 spread over all, and what the model said of them when judged.
+    """Return held-out rows and the predictions recorded for them.
 
-    Raises StoreError when either is gone.
+    Both have at most 500 rows, spread evenly over the holdout. Raises StoreError when either is gone.
     """
     if evaluated.verdict is None or evaluated.verdict.predictions is None:
         raise StoreError("the run kept no predictions of its holdout, so there is nothing to compare with")
@@ -75,8 +75,8 @@ def expected_predictions(
     return rows.iloc[chosen].reset_index(drop=True), said.iloc[chosen].reset_index(drop=True)
 
 
-def examine(served: Served, expected: pd.DataFrame, size_mb: float, config: PipelineConfig) -> tuple[Check, ...]:
-    """Turn what the fresh process saw into checks; those that it did not come to are left out."""
+def check_serving(served: Served, expected: pd.DataFrame, size_mb: float, config: PipelineConfig) -> tuple[Check, ...]:
+    """Return the checks that the fresh process reached."""
     asked, checks = config.promotion.staging, []
     if served.load_seconds is None:
         return (Check(name="loads", passed=False, found=served.error or "nothing", asked="in a fresh process"),)
@@ -100,7 +100,10 @@ def examine(served: Served, expected: pd.DataFrame, size_mb: float, config: Pipe
 
 
 def compare_predictions(served: Served, expected: pd.DataFrame, task: Task, tolerance: float) -> Check:
-    """Hold served predictions against those of training: classes are equal, numbers and probabilities close."""
+    """Compare served with recorded predictions.
+
+    Classes have to be equal, numbers and probabilities at most `tolerance` apart.
+    """
     asked = f"as in training, within {tolerance:g}"
     if served.predictions is None:
         return Check(name="predictions", passed=False, found=served.error or "none", asked=asked)
@@ -119,16 +122,8 @@ def compare_predictions(served: Served, expected: pd.DataFrame, task: Task, tole
     return Check(name="predictions", passed=apart <= tolerance, found=found, asked=asked)
 
 
-def first_failure(checks: Sequence[Check]) -> str | None:
-    """Put the first check that failed into words; None when all have passed."""
-    for check in checks:
-        if not check.passed:
-            return f"staging check {check.name}: found {check.found}, asked {check.asked}"
-    return None
-
-
 def _log_checks(version: int, prepared: Prepared, model: str, checks: Sequence[Check], resources: Resources) -> None:
-    tags = {STAGING_PREFIX + check.name: f"{_word(check)}: {check.found}; {check.asked}" for check in checks}
+    tags = {STAGING_PREFIX + check.name: f"{_state(check)}: {check.found}; {check.asked}" for check in checks}
     resources.runs.log(prepared.parent_run_id, tags=tags)
     resources.models.tag_version(model, version, tags)
     with scratch_folder() as folder:
@@ -140,7 +135,7 @@ def _distance(now: Sequence[Any], then: pd.DataFrame | pd.Series) -> float:
     return float(np.abs(np.asarray(now, dtype=float) - then.to_numpy(dtype=float)).max())
 
 
-def _word(check: Check) -> str:
+def _state(check: Check) -> str:
     return "passed" if check.passed else "failed"
 
 

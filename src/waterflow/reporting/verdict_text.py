@@ -45,6 +45,40 @@ def describe_verdict(verdict: Verdict, model: str) -> str:
     return f"whether {model} is better than {against} cannot be told yet: {numbers}."
 
 
+def verdict_line(verdict: Verdict) -> str:
+    """Return outcome, difference, interval, p-value and rows."""
+    if verdict.difference is None:
+        return f"{verdict.outcome} against {verdict.against}: {verdict.reason}"
+    p_value = "" if verdict.p_value is None else f", p {verdict.p_value:.3g}"
+    return (
+        f"{verdict.outcome} against {verdict.against}: {verdict.metric} {verdict.difference:+.4f} "
+        f"{format_bounds(verdict.low, verdict.high)}{p_value}, {verdict.rows} rows"
+    )
+
+
+def verdict_table(verdict: Verdict) -> str:
+    """Return the numbers as a Markdown table, slices below the whole."""
+    heads = ("", "rows", "challenger", verdict.against, "difference", "interval")
+    whole = (verdict.metric, verdict.rows, verdict.challenger, verdict.champion, verdict.difference)
+    rows = [(*map(format_value, whole), format_bounds(verdict.low, verdict.high))]
+    for part in verdict.slices:
+        cells = (f"{part.column} = {part.value}", part.rows, part.challenger, part.champion, part.difference)
+        rows.append((*map(format_value, cells), format_bounds(part.low, part.high)))
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (heads, ("---",) * len(heads), *rows))
+
+
+def format_value(value: float | str | None) -> str:
+    """Return a number with four decimals, other values as text, None as `–`."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def format_bounds(low: float | None, high: float | None) -> str:
+    """Return `[low, high]` with signs, `–` where a bound is missing."""
+    return "–" if low is None or high is None else f"[{low:+.4f}, {high:+.4f}]"
+
+
 def list_numbers(verdict: Verdict) -> list[tuple[str, str]]:
     """Return the numbers behind a verdict with their names, those that exist."""
     rows: list[tuple[str, str | None]] = [

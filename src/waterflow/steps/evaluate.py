@@ -1,4 +1,4 @@
-"""evaluate: the survivors compared, one winner, judged once on the holdout, beside the champion."""
+"""evaluate: the survivors compared, one winner, compared once on the holdout, beside the champion."""
 
 import logging
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import CHAMPION, Version
 from waterflow.tracking.runs import write_record
 
-if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is judged nothing needs it
-    from waterflow.promotion.holdout import Judged
+if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is compared nothing needs it
+    from waterflow.promotion.holdout import ComparedModels
 
 logger = logging.getLogger(__name__)
 
@@ -76,23 +76,23 @@ def _judge(
     done: Done,
     resources: Resources,
 ) -> Evaluated:
-    from waterflow.promotion.holdout import judge_holdout
+    from waterflow.promotion.holdout import compare_on_holdout
     from waterflow.promotion.opponents import load_holdout
     from waterflow.scoring.metrics import headline, score_rows
 
-    judged = judge_holdout(config, ranked, champion, load_holdout(prepared, resources), resources)
-    scores = score_rows(judged.predicted, config.task, config.costs)
+    compared = compare_on_holdout(config, ranked, champion, load_holdout(prepared, resources), resources)
+    scores = score_rows(compared.predicted, config.task, config.costs)
     evaluated = Evaluated(
         ranked=ranked,
         missing=missing,
         main_metric=config.metrics.main,
         exploratory=not config.strategy.promotable,
-        holdout_rows=len(judged.predicted.truth),
+        holdout_rows=len(compared.predicted.truth),
         holdout_metrics=headline(scores),
         gate=check_gate(config.gate, scores) if config.gate else None,
-        verdict=judged.verdict,
+        verdict=compared.verdict,
     )
-    _log_evaluated(prepared, evaluated, scores, judged, config, done, resources)
+    _log_evaluated(prepared, evaluated, scores, compared, config, done, resources)
     return evaluated
 
 
@@ -102,9 +102,9 @@ def _take_over(
     """Say again what was said of the same models; the pictures stay with the run that drew them."""
     source = hit.run
     if source.run_id == prepared.parent_run_id:
-        logger.info("the models were judged by an earlier try")
+        logger.info("the models were compared by an earlier try")
         return hit.record
-    logger.info("cached, nothing is judged; %s has this verdict", source)
+    logger.info("cached, nothing is compared; %s has this verdict", source)
     evaluated = hit.record.model_copy(update={"ranked": ranked, "cached_from": source.run_id})
     metrics = {name: value for name, value in source.metrics.items() if name.startswith(tag.TEST_METRIC)}
     tags = {name: source.tags[name] for name in COPIED if name in source.tags}
@@ -144,7 +144,7 @@ def check_gate(gate: GateConfig, scores: dict[str, float]) -> GateResult:
 
 
 def find_opponent(model: str, winner: Trained, resources: Resources) -> Version | None:
-    """Give the champion; where that is the winner's own model, the one that it was judged against to get there."""
+    """Give the champion; where that is the winner's own model, the one that it was compared against to get there."""
     champion = resources.models.find_alias(model, CHAMPION)
     if champion is None or champion.tags.get(tag.MODEL_ID) != winner.model_id:
         return champion
@@ -159,7 +159,7 @@ def _log_evaluated(
     prepared: Prepared,
     evaluated: Evaluated,
     scores: dict[str, float],
-    judged: "Judged",
+    compared: "ComparedModels",
     config: PipelineConfig,
     done: Done,
     resources: Resources,
@@ -167,7 +167,7 @@ def _log_evaluated(
     from waterflow.reporting.plots import plot_candidates, plot_winner  # matplotlib, needed here alone
     from waterflow.scoring.metrics import confusion
 
-    predicted = judged.predicted
+    predicted = compared.predicted
     winner = evaluated.winner
     tags = {tag.WINNER: winner.candidate, tag.MODEL_ID: winner.model_id}
     if evaluated.missing:
@@ -186,13 +186,13 @@ def _log_evaluated(
             figure.savefig(folder / tag.PLOT_FOLDER / f"{name}.png", dpi=110)
         if config.task == "classification":
             write_json(folder / tag.CONFUSION_FILE.format(part="test"), confusion(predicted))
-        judged.write(folder / tag.VERDICT_FOLDER)
+        compared.write(folder / tag.VERDICT_FOLDER)
         write_done(folder, done)
         digest = write_record(folder, evaluated.to_json(), tag.EVALUATED_FILE)
         resources.runs.log(
             prepared.parent_run_id,
-            metrics={tag.TEST_METRIC + name: value for name, value in scores.items()} | judged.metrics(),
-            tags=tags | judged.tags(resources) | {tag.EVALUATED_KEY: done.key, tag.EVALUATED_DIGEST: digest},
+            metrics={tag.TEST_METRIC + name: value for name, value in scores.items()} | compared.metrics(),
+            tags=tags | compared.tags(resources) | {tag.EVALUATED_KEY: done.key, tag.EVALUATED_DIGEST: digest},
             model_id=winner.model_id,
         )
         resources.runs.log_folder(prepared.parent_run_id, folder)

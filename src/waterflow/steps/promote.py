@@ -1,14 +1,16 @@
 """promote: one decision on each run's version, written into the ledger, and the champion's alias moved last."""
 
 import logging
+from dataclasses import replace
+from typing import cast
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import LedgerConflict, LedgerError
-from waterflow.ledger.replay import rolled_back
-from waterflow.promotion.champion_alias import actor_of, dethrone_challenger, project, settle
-from waterflow.promotion.rules import exclude, weigh
+from waterflow.promotion.champion_alias import move_alias, name_actor, reconcile_alias, remove_challenger
+from waterflow.promotion.rules import PromotionState, decide, name_version
 from waterflow.promotion.staging import check_version, serving_process
-from waterflow.records import Approval, Check, Decision, Prepared, Registered, Verdict
+from waterflow.promotion.state import read_state
+from waterflow.records import Approval, Check, Decision, DecisionKind, Prepared, Registered, Verdict
 from waterflow.resources import Resources, load_config
 from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import CHALLENGER, Version
@@ -35,9 +37,9 @@ def promote(
             return registered
         config = load_config(prepared, resources)
         decision = find_or_make(prepared, registered, config, resources, approval)
-        project(config.name, resources)
+        move_alias(config.name, resources)
         if decision.kind == "reject":
-            dethrone_challenger(config.name, registered.version, resources)
+            remove_challenger(config.name, registered.version, resources)
         _tell(prepared, registered, decision, resources)
         logger.info("%s version %d: %s, %s", config.name, registered.version, decision.kind, decision.reason)
         return registered.model_copy(
@@ -58,7 +60,7 @@ def find_or_make(
     When another run's decision comes first, the ledger's sequence refuses this one, and all is looked at again.
     """
     for _ in range(ATTEMPTS):
-        earlier = resources.ledger.of_run(config.name, prepared.parent_run_id)
+        earlier = resources.ledger.find_decision(config.name, prepared.parent_run_id)
         if earlier is not None:
             return earlier
         try:
@@ -73,17 +75,20 @@ def find_or_make(
 def _decide(
     prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources, approval: Approval | None
 ) -> Decision:
-    head = settle(config.name, resources)
+    head = reconcile_alias(config.name, resources)
     champion = resources.models.get_version(config.name, head.to_version) if head and head.to_version else None
-    evaluated, verdict = registered.evaluated, registered.evaluated.verdict
-    shown_champion = verdict.champion_version if verdict else None
-    past = rolled_back(resources.ledger.entries(config.name))
-    outcome = exclude(prepared, evaluated, config, champion, past, resources)
-    if outcome is None:
-        verdict = fresh_verdict(prepared, registered, config, champion, resources)
-        checks = registered.checks or late_checks(prepared, registered, verdict, config, resources)
-        outcome = weigh(config, verdict, checks, shown_champion, approval)
-    kind, reason = outcome
+    state = read_state(prepared, registered.evaluated, config, champion, resources)
+    state = replace(state, checks=registered.checks or None, approval=approval)
+    outcome = decide(state)
+    if outcome.kind == "compare":
+        verdict = compare_again(prepared, registered, config, champion, resources)
+        state = replace(state, verdict=verdict)
+        outcome = decide(state)
+    if outcome.kind == "stage":
+        state = replace(state, checks=stage_late(prepared, registered, state, config, resources))
+        outcome = decide(state)
+    # Nobody can be asked any more; `compare` and `stage` are done by now.
+    kind = cast("DecisionKind", "hold" if outcome.kind == "ask" else outcome.kind)
     before = head.to_version if head else None
     return resources.ledger.append(
         head,
@@ -91,37 +96,32 @@ def _decide(
         kind=kind,
         version=registered.version,
         to_version=registered.version if kind == "promote" else before,
-        reason=reason,
-        actor=approval.actor if approval else actor_of(prepared.origin),
+        reason=outcome.reason,
+        actor=approval.actor if approval else name_actor(prepared.origin),
         run_id=prepared.parent_run_id,
         dag_run_id=prepared.origin.run_id,
         window=prepared.window,
-        verdict=verdict,
+        verdict=state.verdict,
     )
 
 
-def fresh_verdict(
+def compare_again(
     prepared: Prepared, registered: Registered, config: PipelineConfig, champion: Version | None, resources: Resources
 ) -> Verdict:
-    """Give the run's verdict, reached again if the champion is another one than it was about."""
-    verdict, present = registered.evaluated.verdict, champion.version if champion else None
-    if verdict is not None and verdict.champion_version == present:
-        return verdict
-    from waterflow.promotion.holdout import judge  # scikit-learn
+    """Return the verdict against a champion that `evaluate` did not know."""
+    from waterflow.promotion.holdout import compare_and_log  # scikit-learn
 
-    place = tag.VERDICT_AGAINST_FOLDER.format(champion="baseline" if present is None else present)
-    logger.info("champion is %s by now: judging again", "nobody" if present is None else f"version {present}")
-    return judge(prepared, config, registered.evaluated.ranked, champion, resources, place=place)
+    place = tag.VERDICT_AGAINST_FOLDER.format(champion=champion.version if champion else "baseline")
+    logger.info("champion is now %s: comparing again", name_version(champion.version if champion else None))
+    return compare_and_log(prepared, config, registered.evaluated.ranked, champion, resources, place=place)
 
 
-def late_checks(
-    prepared: Prepared, registered: Registered, verdict: Verdict, config: PipelineConfig, resources: Resources
+def stage_late(
+    prepared: Prepared, registered: Registered, state: PromotionState, config: PipelineConfig, resources: Resources
 ) -> tuple[Check, ...]:
-    """Check a version that had no reason to be checked before its verdict was reached again."""
-    if verdict.outcome != "promote":
-        return ()
+    """Run the staging checks of a version that had no reason for them before."""
     resources.models.set_alias(config.name, CHALLENGER, registered.version)
-    evaluated = registered.evaluated.model_copy(update={"verdict": verdict})
+    evaluated = registered.evaluated.model_copy(update={"verdict": state.verdict})
     with serving_process() as process:
         return check_version(process, registered.version, prepared, evaluated, config, resources)
 

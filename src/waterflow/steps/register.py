@@ -1,14 +1,15 @@
 """register: exactly one version for each run, and for one with good evidence the staging checks."""
 
 import logging
+from dataclasses import replace
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.ledger.replay import rolled_back
 from waterflow.lineage.graph import log_lineage
 from waterflow.links import dag_run_url
-from waterflow.promotion.duplicates import find_known, is_settled, log_registration, say_nothing_new
-from waterflow.promotion.rules import exclude
-from waterflow.promotion.staging import check_version, first_failure, serving_process
+from waterflow.promotion.duplicates import find_registered, is_settled, log_registration, report_nothing_new
+from waterflow.promotion.rules import PromotionState, decide
+from waterflow.promotion.staging import check_version, serving_process
+from waterflow.promotion.state import read_state
 from waterflow.records import Check, Evaluated, Prepared, Registered
 from waterflow.resources import Resources, lineage_tags, load_config
 from waterflow.tracking import tags as tag
@@ -20,32 +21,45 @@ logger = logging.getLogger(__name__)
 def register(prepared: Prepared, evaluated: Evaluated, resources: Resources) -> Registered:
     """Make the winner a version of the pipeline's registered model.
 
-    One whose verdict is `promote`, and that nothing else keeps from the champion's place, gets the alias challenger
-    and is checked as it would be served. Repeating it changes nothing; the run stays open for `promote`. A model that
-    is a version already gets no second one; where nothing is left to decide about it either, `new` is False.
+    One that may be promoted gets the alias challenger and is staged. A repetition changes nothing; the run stays open
+    for `promote`. A registered model gets no second version; where nothing is left to decide, `new` is False.
     """
     with resources.runs.closing(prepared.parent_run_id, success=None):
         config = load_config(prepared, resources)
-        known = find_known(prepared, evaluated, config.name, resources)
-        # The champion's own model needs no look into the ledger, and most runs without news end here.
-        reigns = known is not None and CHAMPION in known.aliases
-        reason = None if reigns else find_obstacle(prepared, evaluated, config, resources)
-        if known is not None and not prepared.force and is_settled(known, evaluated, reason, resources):
-            registered = say_nothing_new(prepared, evaluated, config, known, resources)
+        known = None if prepared.force else find_registered(prepared, evaluated, config.name, resources)
+        if known is not None and CHAMPION in known.aliases:  # it has nothing to win against, and most runs end here
+            registered = report_nothing_new(prepared, evaluated, config, known, resources)
         else:
-            registered = _register(prepared, evaluated, config, reason, resources)
+            state = _state_as_evaluated(prepared, evaluated, config, resources)
+            if known is not None and is_settled(known, evaluated, decide(state), resources):
+                registered = report_nothing_new(prepared, evaluated, config, known, resources)
+            else:
+                registered = _register(prepared, evaluated, config, state, resources)
         log_registration(prepared, registered, config, resources)
         return registered
 
 
+def _state_as_evaluated(
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
+) -> PromotionState:
+    """Return the state with the verdict as it is: a champion that changed since is left to `promote`."""
+    champion = resources.models.find_alias(config.name, CHAMPION)
+    state = read_state(prepared, evaluated, config, champion, resources)
+    return replace(state, champion_version=state.shown_champion)
+
+
 def _register(
-    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, reason: str | None, resources: Resources
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, state: PromotionState, resources: Resources
 ) -> Registered:
-    if reason is None:
+    outcome = decide(state)
+    checks: tuple[Check, ...] = ()
+    if outcome.kind == "stage":
         version, checks = register_and_stage(prepared, evaluated, config, resources)
-        reason = first_failure(checks) or (evaluated.verdict.reason if evaluated.verdict else "")
+        outcome = decide(replace(state, checks=checks))
     else:
-        version, checks = make_version(prepared, evaluated, config, resources), ()
+        version = make_version(prepared, evaluated, config, resources)
+    is_good = outcome.kind in ("promote", "ask")
+    reason = evaluated.verdict.reason if is_good and evaluated.verdict else outcome.reason
     logger.info("%s version %d: %s", config.name, version, reason)
     _tell(prepared, evaluated, config, version, resources)
     log_lineage(config.name, version, prepared.parent_run_id, resources)
@@ -59,19 +73,8 @@ def _register(
         parent_run_id=prepared.parent_run_id,
         experiment_id=prepared.experiment_id,
         checks=checks,
-        awaits_approval=config.promotion.approval == "human" and bool(checks) and first_failure(checks) is None,
+        awaits_approval=outcome.kind == "ask",
     )
-
-
-def find_obstacle(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources) -> str | None:
-    """Say what keeps the winner from becoming a challenger, as things stand now; None when nothing does."""
-    champion = resources.models.find_alias(config.name, CHAMPION)
-    past = rolled_back(resources.ledger.entries(config.name))
-    outcome = exclude(prepared, evaluated, config, champion, past, resources)
-    if outcome is not None:
-        return outcome[1]
-    verdict = evaluated.verdict
-    return f"{verdict.outcome}: {verdict.reason}" if verdict and verdict.outcome != "promote" else None
 
 
 def register_and_stage(

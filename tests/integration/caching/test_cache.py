@@ -67,14 +67,14 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """List each judgement, by what it was against; no pictures are drawn."""
     called: list[str] = []
-    real = judging.judge_holdout
+    real = judging.compare_on_holdout
 
     def counted(*given: Any) -> Any:
         found = real(*given)
         called.append(found.verdict.against)
         return found
 
-    monkeypatch.setattr(judging, "judge_holdout", counted)
+    monkeypatch.setattr(judging, "compare_on_holdout", counted)
     monkeypatch.setattr("waterflow.reporting.plots.plot_winner", lambda predicted, task: {})
     monkeypatch.setattr("waterflow.reporting.plots.plot_candidates", lambda *given: _Nothing())
     return called

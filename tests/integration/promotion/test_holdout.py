@@ -14,7 +14,7 @@ from support.simulated import leave_out_pictures
 
 from waterflow import workflow
 from waterflow.errors import ConfigError
-from waterflow.promotion.holdout import judge
+from waterflow.promotion.holdout import compare_and_log
 from waterflow.records import Prepared, Trained, Verdict, Window
 from waterflow.resources import Resources, load_config
 from waterflow.steps.evaluate import evaluate
@@ -211,7 +211,7 @@ def test_a_second_judgement_has_a_place_of_its_own(scene: Scene) -> None:
     scene.crown("third", wrong=0.01)
     champion = scene.resources.models.find_alias(scene.name, CHAMPION)
     config = load_config(prepared, scene.resources)
-    verdict = judge(prepared, config, [winner], champion, scene.resources, place="verdict_against_2")
+    verdict = compare_and_log(prepared, config, [winner], champion, scene.resources, place="verdict_against_2")
     assert (verdict.outcome, verdict.champion_version) == ("hold", 2)
     assert scene.resources.runs.read_json(prepared.parent_run_id, "verdict_against_2/verdict.json") == verdict.to_json()
     first = scene.resources.runs.read_json(prepared.parent_run_id, "verdict/verdict.json")

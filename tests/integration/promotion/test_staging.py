@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from support.projects import config_of
 
+from waterflow.promotion.rules import find_failure
 from waterflow.promotion.serving_process import Served, ServingProcess
-from waterflow.promotion.staging import examine, first_failure
+from waterflow.promotion.staging import check_serving
 
 CLASSES = pd.DataFrame(
     {
@@ -31,7 +32,7 @@ REGRESSION = config_of(task="regression", metrics={"main": "rmse"}, promotion={"
 
 def test_a_model_that_serves_as_it_was_trained_passes() -> None:
     """Each check says what was found and what was asked."""
-    checks = examine(FINE, CLASSES, 1.5, CLASSIFICATION)
+    checks = check_serving(FINE, CLASSES, 1.5, CLASSIFICATION)
     assert [check.name for check in checks] == [
         "loads",
         "signature",
@@ -40,7 +41,7 @@ def test_a_model_that_serves_as_it_was_trained_passes() -> None:
         "latency",
         "size",
     ]
-    assert first_failure(checks) is None
+    assert find_failure(checks) is None
     assert checks[3].found == "3 rows, at most 0 apart"
     assert (checks[5].found, checks[5].asked) == ("1.5 MB", "at most 500 MB")
 
@@ -67,7 +68,7 @@ def test_a_model_that_serves_as_it_was_trained_passes() -> None:
 )
 def test_what_does_not_hold_is_named(changes: dict[str, object], size_mb: float, reason: str) -> None:
     """The first failure becomes the reason of the rejection."""
-    failure = first_failure(examine(FINE.model_copy(update=changes), CLASSES, size_mb, CLASSIFICATION))
+    failure = find_failure(check_serving(FINE.model_copy(update=changes), CLASSES, size_mb, CLASSIFICATION))
     assert failure is not None
     assert failure.startswith(reason)
 
@@ -76,14 +77,14 @@ def test_what_does_not_hold_is_named(changes: dict[str, object], size_mb: float,
 def test_numbers_may_differ_within_the_tolerance(served: tuple[float, ...], passed: bool) -> None:
     """What it is stands in the YAML."""
     seen = FINE.model_copy(update={"predictions": served, "classes": (), "probabilities": ()})
-    found = {check.name: check.passed for check in examine(seen, NUMBERS, 1.0, REGRESSION)}
+    found = {check.name: check.passed for check in check_serving(seen, NUMBERS, 1.0, REGRESSION)}
     assert found["predictions"] is passed
 
 
 def test_a_number_that_became_none_does_not_pass() -> None:
     """Whatever the tolerance."""
     seen = FINE.model_copy(update={"predictions": (1.0, float("nan"), 3.0), "classes": (), "probabilities": ()})
-    found = {check.name: check.passed for check in examine(seen, NUMBERS, 1.0, REGRESSION)}
+    found = {check.name: check.passed for check in check_serving(seen, NUMBERS, 1.0, REGRESSION)}
     assert not found["predictions"]
 
 
@@ -93,7 +94,7 @@ def test_a_model_that_cannot_be_loaded_is_told_by_its_process(tmp_path: Path) ->
     with ServingProcess(tmp_path / "work") as process:
         served = process.serve(tmp_path / "nothing", pd.DataFrame({"x": [1.0]}))
     assert served.load_seconds is None
-    failure = first_failure(examine(served, NUMBERS, 1.0, REGRESSION))
+    failure = find_failure(check_serving(served, NUMBERS, 1.0, REGRESSION))
     assert failure is not None
     assert failure.startswith("staging check loads: found ")
 

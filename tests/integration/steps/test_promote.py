@@ -103,7 +103,7 @@ def test_a_server_lost_before_the_alias_is_made_good_by_a_retry(
         promote(prepared, registered, resources)
     assert (kinds(name, resources), champion_of(name, resources)) == (["promote"], None)
     assert champion_alias.verify(name, resources) == [
-        "row 1 made version 1 champion, but the alias still is on no version; run the step promote again to finish it"
+        "row 1 made version 1 champion, but the alias is still on no version; run the step promote again to finish it"
     ]
     monkeypatch.setattr(ModelStore, "set_alias", counted)
     promote(prepared, registered, resources)
@@ -151,7 +151,7 @@ def test_a_champion_from_before_the_ledger_is_noted(resources: Resources, pipeli
     name = pipeline()
     _, registered = entered(name, resources, "run_1")
     resources.models.set_alias(name, CHAMPION, registered.version)
-    champion_alias.settle(name, resources)
+    champion_alias.reconcile_alias(name, resources)
     assert [(row.kind, row.to_version) for row in resources.ledger.entries(name)] == [("manual", 1)]
 
 
@@ -240,7 +240,7 @@ def test_a_twin_of_what_was_rolled_back_waits(resources: Resources, pipeline: Wr
     resources.ledger.append(
         resources.ledger.head(name), model=name, kind="rollback", version=1, to_version=1, reason="wrong", actor="ada"
     )
-    champion_alias.project(name, resources)
+    champion_alias.move_alias(name, resources)
     third = entered(name, resources, "run_3", VERDICT.model_copy(update={"champion_version": 1}))
     done = promote(*third, resources).decision
     assert done is not None
@@ -271,4 +271,4 @@ def test_a_window_before_the_champions_never_takes_its_place(
     done = promote(*entered(name, resources, "february", window=until[2]), resources).decision
     assert done is not None
     assert (done.kind, done.to_version) == ("hold", 1)
-    assert "an older window never takes its place" in done.reason
+    assert "an older window never replaces a newer one" in done.reason

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from waterflow.ledger.replay import champion_before, problems, reigning, rolled_back
+from waterflow.ledger.replay import champion_before, find_inconsistencies, last_change, rolled_back
 from waterflow.records import Decision
 
 
@@ -37,7 +37,7 @@ HISTORY = [
 )
 def test_the_champion_of_a_moment_is_known(day: int, version: int | None) -> None:
     """It is whom the last change before that moment made champion."""
-    found = reigning(HISTORY, datetime(2026, 1, day, tzinfo=UTC))
+    found = last_change(HISTORY, datetime(2026, 1, day, tzinfo=UTC))
     assert (found.to_version if found else None) == version
 
 
@@ -56,18 +56,18 @@ def test_what_was_rolled_back_is_known_until_it_comes_back() -> None:
 
 def test_a_ledger_that_the_registry_follows_has_no_problem() -> None:
     """Rows in a chain, the alias at its end, the version there."""
-    assert problems(HISTORY, alias=1, versions={1, 2, 3}, projected=True) == []
-    assert problems([], alias=None, versions=set(), projected=False) == []
+    assert find_inconsistencies(HISTORY, alias=1, versions={1, 2, 3}, is_projected=True) == []
+    assert find_inconsistencies([], alias=None, versions=set(), is_projected=False) == []
 
 
 @pytest.mark.parametrize(
-    ("rows", "alias", "versions", "projected", "reason"),
+    ("rows", "alias", "versions", "is_projected", "reason"),
     [
         (HISTORY, 2, {1, 2, 3}, True, "on version 2, but the ledger's champion is version 1: it was moved by hand"),
         (HISTORY, None, {1, 2, 3}, True, "on no version, but the ledger's champion is version 1"),
         ([], 4, {4}, False, "on version 4, but the ledger's champion is no version"),
         (HISTORY, 3, {1, 2, 3}, True, "it was moved by hand"),
-        (HISTORY, 3, {1, 2, 3}, False, "row 5 made version 1 champion, but the alias still is on version 3"),
+        (HISTORY, 3, {1, 2, 3}, False, "row 5 made version 1 champion, but the alias is still on version 3"),
         (HISTORY, 1, {2, 3}, True, "champion version 1 is no longer in the registry"),
         (HISTORY[:1] + HISTORY[2:], 1, {1, 3}, True, "row 2 is missing"),
         ([row(1, "promote", 7, 1)], 1, {1}, True, "row 1 starts from version 7, but champion was no version"),
@@ -76,9 +76,9 @@ def test_a_ledger_that_the_registry_follows_has_no_problem() -> None:
     ],
 )
 def test_what_does_not_follow_is_told(
-    rows: list[Decision], alias: int | None, versions: set[int], projected: bool, reason: str
+    rows: list[Decision], alias: int | None, versions: set[int], is_projected: bool, reason: str
 ) -> None:
     """One line for each thing, with what was found and what should be."""
-    found = problems(rows, alias, versions, projected=projected)
+    found = find_inconsistencies(rows, alias, versions, is_projected=is_projected)
     assert len(found) == 1, found
     assert reason in found[0]

@@ -1,36 +1,92 @@
+"""The rules of promotion, in the order in which they object."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
-from support.projects import config_of
 from support.promotion import FAILED, PASSED, VERDICT
 
-from waterflow.promotion.rules import weigh
-from waterflow.records import Approval
+from waterflow.promotion.rules import Outcome, PromotionState, decide
+from waterflow.records import Approval, Decision, GateResult
 
-AUTO = config_of()
-HUMAN = config_of(promotion={"approval": "human"})
 YES, NO = Approval(approved=True, actor="ada"), Approval(approved=False, actor="ada")
-AGAINST_4 = VERDICT.model_copy(update={"champion_version": 4})
 UNSURE = VERDICT.model_copy(update={"outcome": "insufficient evidence", "reason": "12 rows are fewer than 30"})
+AGAINST_4 = VERDICT.model_copy(update={"champion_version": 4})
+MISSED = GateResult(metric="f1", value=0.1, threshold=0.5, rule="at_least", passed=False, reason="misses the gate")
+JANUARY, MARCH = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+UNDONE = Decision(
+    model="flowers",
+    sequence=3,
+    kind="rollback",
+    from_version=2,
+    to_version=1,
+    version=1,
+    reason="it drifts",
+    actor="ada",
+    decided_at=MARCH,
+)
+GOOD = PromotionState("flowers", VERDICT, strategy="quick", action_key="abc", checks=(PASSED,))
 
 
 @pytest.mark.parametrize(
-    ("config", "verdict", "checks", "shown", "approval", "kind", "reason"),
+    ("changes", "kind", "reason"),
     [
-        (AUTO, VERDICT, (PASSED,), None, None, "promote", "better by 0.1"),
-        (AUTO, UNSURE, (PASSED,), None, None, "hold", "insufficient evidence: 12 rows"),
-        (AUTO, UNSURE, (FAILED,), None, None, "hold", "insufficient evidence"),
-        (AUTO, VERDICT, (PASSED, FAILED), None, None, "reject", "staging check latency"),
-        (HUMAN, VERDICT, (PASSED,), None, YES, "promote", "approved by ada"),
-        (HUMAN, VERDICT, (PASSED,), None, NO, "reject", "not approved by ada"),
-        (HUMAN, VERDICT, (PASSED,), None, None, "hold", "nobody was asked"),
-        (HUMAN, VERDICT, (FAILED,), None, YES, "reject", "staging check latency"),
-        (HUMAN, UNSURE, (PASSED,), None, YES, "hold", "insufficient evidence"),
-        (HUMAN, AGAINST_4, (PASSED,), 3, YES, "hold", "in the place of version 3, but champion is now version 4"),
+        ({}, "promote", "better by 0.1"),
+        ({"is_promotable": False}, "hold", "exploratory: strategy 'quick'"),
+        ({"gate": MISSED}, "reject", "misses the gate"),
+        ({"gate": MISSED.model_copy(update={"passed": True})}, "promote", "better by 0.1"),
+        ({"rows_end": JANUARY, "champion_rows_end": MARCH}, "hold", "its rows were read 2026-01-01"),
+        ({"rows_end": JANUARY, "champion_rows_end": MARCH, "is_dated": True}, "hold", "its window ends 2026-01-01"),
+        ({"rows_end": MARCH, "champion_rows_end": MARCH}, "promote", "better by 0.1"),
+        ({"rows_end": None, "champion_rows_end": MARCH}, "promote", "better by 0.1"),
+        ({"rolled_back": {"abc": UNDONE}}, "hold", "of version 2, which ada rolled back on 2026-03-01 (it drifts)"),
+        ({"rolled_back": {"other": UNDONE}}, "promote", "better by 0.1"),
+        ({"verdict": None}, "compare", "no verdict yet against no version"),
+        ({"champion_version": 4}, "compare", "no verdict yet against version 4"),
+        ({"verdict": UNSURE}, "hold", "insufficient evidence: 12 rows"),
+        ({"checks": None}, "stage", "no staging checks yet"),
+        ({"checks": (PASSED, FAILED)}, "reject", "staging check latency"),
+        ({"needs_approval": True, "approval": YES}, "promote", "approved by ada"),
+        ({"needs_approval": True, "approval": NO}, "reject", "not approved by ada"),
+        ({"needs_approval": True}, "ask", "nobody was asked"),
+        (
+            {"needs_approval": True, "approval": YES, "verdict": AGAINST_4, "champion_version": 4, "shown_champion": 3},
+            "hold",
+            "in the place of version 3, but champion is now version 4",
+        ),
     ],
 )
-def test_verdict_checks_and_answer_decide_in_this_order(  # type: ignore[no-untyped-def]
-    config, verdict, checks, shown, approval, kind, reason
-) -> None:
-    """Who approves cannot make up for evidence, and approves only what was shown."""
-    found = weigh(config, verdict, checks, shown, approval)
-    assert found[0] == kind
-    assert reason in found[1]
+def test_each_rule_objects_with_its_reason(changes: dict[str, Any], kind: str, reason: str) -> None:
+    """A state that differs from a good one in one respect."""
+    outcome = decide(replace(GOOD, **changes))
+    assert outcome.kind == kind
+    assert reason in outcome.reason
+
+
+def test_the_rules_object_in_order() -> None:
+    """Each rule speaks when those before it are content, and approval makes up for none."""
+    bad: dict[str, Any] = {
+        "is_promotable": False,
+        "gate": MISSED,
+        "rows_end": JANUARY,
+        "champion_rows_end": MARCH,
+        "rolled_back": {"abc": UNDONE},
+        "verdict": UNSURE,
+        "checks": (FAILED,),
+        "needs_approval": True,
+        "approval": NO,
+    }
+    kinds, state = [], replace(GOOD, **bad)
+    for name in bad:
+        kinds.append(decide(state).kind)
+        state = replace(state, **{name: getattr(GOOD, name)})
+    assert kinds == ["hold", "reject", "hold", "hold", "hold", "hold", "reject", "reject", "promote"]
+
+
+def test_a_rollback_asks_for_staging_alone() -> None:
+    """Its target had its evidence before."""
+    state = PromotionState("flowers", is_rollback=True)
+    assert decide(state).kind == "stage"
+    assert decide(replace(state, checks=(FAILED,))).kind == "reject"
+    assert decide(replace(state, checks=(PASSED,))) == Outcome("rollback", "")

@@ -1,0 +1,48 @@
+"""What a decision rests on, read from the run, the registry and the ledger."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.ledger.replay import rolled_back
+from waterflow.promotion.rules import PromotionState
+from waterflow.records import Decision, Evaluated, Prepared
+from waterflow.resources import Resources
+from waterflow.tracking.model_store import Version
+from waterflow.tracking.tags import ACTION_KEY, DATA_READ_AT, WINDOW_END
+
+
+def read_state(
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, champion: Version | None, resources: Resources
+) -> PromotionState:
+    """Return the state of a run's winner before staging and approval."""
+    is_dated = config.time_column is not None
+    if is_dated:
+        rows_end = prepared.window.end if prepared.window else None
+    else:
+        rows_end = resources.runs.started_at(prepared.parent_run_id)
+    theirs = champion.tags.get(WINDOW_END if is_dated else DATA_READ_AT) if champion else None
+    return PromotionState(
+        model=config.name,
+        verdict=evaluated.verdict,
+        strategy=config.strategy.name,
+        is_promotable=config.strategy.promotable,
+        gate=evaluated.gate,
+        action_key=evaluated.winner.action_key,
+        is_dated=is_dated,
+        rows_end=rows_end,
+        champion_version=champion.version if champion else None,
+        champion_rows_end=datetime.fromisoformat(theirs).astimezone(UTC) if theirs else None,
+        rolled_back=_rolled_back_fits(config.name, resources.ledger.entries(config.name), resources),
+        needs_approval=config.promotion.approval == "human",
+        shown_champion=evaluated.verdict.champion_version if evaluated.verdict else None,
+    )
+
+
+def _rolled_back_fits(model: str, entries: Sequence[Decision], resources: Resources) -> dict[str, Decision]:
+    fits = {}
+    for number, row in rolled_back(entries).items():
+        version = resources.models.get_version(model, number)
+        if version is not None and ACTION_KEY in version.tags:
+            fits[version.tags[ACTION_KEY]] = row
+    return fits
