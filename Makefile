@@ -25,8 +25,8 @@ dvc-demo: $(BIN)/.dvc ## Show data under DVC in a temporary clone: change, repro
 	@$(BIN)/python scripts/dvc_demo.py
 
 .PHONY: test
-test: $(BIN)/.dev $(BIN)/.dvc ## Pass every test that needs no Docker
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/integration tests/dags tests/e2e
+test: $(BIN)/.dev $(BIN)/.dvc ## Run every test that needs no Docker; COVERAGE=yes measures them
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(if $(COVERAGE),--cov) tests/unit tests/integration tests/dags tests/e2e
 
 .PHONY: test-evidence
 test-evidence: $(BIN)/.dev ## Simulate 1,500 pairs of equal models and 600 better ones, all sent through evaluate
@@ -56,16 +56,26 @@ test-faults: $(BIN)/.dev ## Take the stack's servers away in the middle of a run
 	$(BIN)/python -m pytest -v -m faults tests/stack
 
 .PHONY: check
-check: $(BIN)/.dev ## ruff, mypy --strict and the import rules
+check: $(BIN)/.dev ## Check style, types, imports, dead code, dependencies, spelling and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
+	$(BIN)/deptry .
+	git ls-files -z ':!*.lock' | xargs -0 $(BIN)/codespell
+	$(BIN)/zizmor --quiet --offline .github
 
 .PHONY: format
 format: $(BIN)/.dev ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: $(BIN)/.docs ## Build the documentation's site in .waterflow/site, strict about links
+	@rm -rf .waterflow/site
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky -d .waterflow/doctrees docs .waterflow/site
+	@echo "file://$(CURDIR)/.waterflow/site/index.html"
 
 .PHONY: ui
 ui: $(BIN)/.runtime ## Open MLflow's UI over what the demo made, at http://127.0.0.1:5001
@@ -91,6 +101,8 @@ lock: $(BIN)/.uv ## Resolve the locked requirements again
 		-c requirements-bert.lock -o requirements-bert-test.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make lock" --group dvc -o requirements-dvc.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make lock" --group docs -c requirements.lock -o requirements-docs.lock
 
 .PHONY: clean
 clean: ## Remove .venv, .venv-bert, .venv-dvc and .waterflow (not the stack's volumes)
@@ -114,6 +126,11 @@ $(BIN)/.dev: $(BIN)/.runtime requirements-dev.lock
 	@echo "installing the development tools"
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-dev.lock
 	@$(UV) pip install -q --python $(BIN)/python --no-deps --compile-bytecode -e .
+	@touch $@
+
+$(BIN)/.docs: $(BIN)/.runtime requirements-docs.lock
+	@echo "installing the documentation's generator"
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-docs.lock
 	@touch $@
 
 # The extra only adds to what the other locks install: its own lock is resolved under theirs.
