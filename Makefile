@@ -87,22 +87,18 @@ ui: $(BIN)/.runtime ## Open MLflow's UI over what the demo made, at http://127.0
 bench: $(BIN)/.dev ## Compare a bare script, `waterflow run` and the DAG on the same work
 	$(BIN)/python benchmarks/compare.py
 
+COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command "make lock"
+
 .PHONY: lock
 lock: $(BIN)/.uv ## Resolve the locked requirements again
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" pyproject.toml -o requirements.lock
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
+	$(COMPILE) --group docs -c requirements.lock -o requirements-docs.lock
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bert"], sep="\n")' \
-		| $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" - -c requirements.lock -o requirements-bert.lock
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" --group bert-test -c requirements.lock \
-		-c requirements-bert.lock -o requirements-bert-test.lock
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" --group dvc -o requirements-dvc.lock
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-		--no-emit-find-links --custom-compile-command "make lock" --group docs -c requirements.lock -o requirements-docs.lock
+		| $(COMPILE) - -c requirements.lock -o requirements-bert.lock
+	$(COMPILE) --group bert-test -c requirements.lock -c requirements-bert.lock -o requirements-bert-test.lock
+	$(COMPILE) --group dvc -o requirements-dvc.lock
 
 .PHONY: clean
 clean: ## Remove .venv, .venv-bert, .venv-dvc and .waterflow (not the stack's volumes)

@@ -8,12 +8,11 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric by scikit-learn's name for it; `needs_scores` asks for probabilities."""
+    """A metric under its name in scikit-learn."""
 
     name: str
     task: Task
     greater_is_better: bool
-    needs_scores: bool = False
 
     def better(self, value: float, other: float) -> bool:
         """Say whether `value` is strictly better than `other`."""
@@ -28,9 +27,9 @@ METRICS: dict[str, Metric] = {
         Metric("precision_macro", "classification", greater_is_better=True),
         Metric("recall_macro", "classification", greater_is_better=True),
         Metric("f1_macro", "classification", greater_is_better=True),
-        Metric("roc_auc", "classification", greater_is_better=True, needs_scores=True),
-        Metric("average_precision", "classification", greater_is_better=True, needs_scores=True),
-        Metric("log_loss", "classification", greater_is_better=False, needs_scores=True),
+        Metric("roc_auc", "classification", greater_is_better=True),
+        Metric("average_precision", "classification", greater_is_better=True),
+        Metric("log_loss", "classification", greater_is_better=False),
         # Of two classes, where the pipeline declares `costs`.
         Metric("expected_cost", "classification", greater_is_better=False),
         Metric("mae", "regression", greater_is_better=False),

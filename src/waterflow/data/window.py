@@ -15,7 +15,6 @@ from waterflow.records import Window
 
 OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
 EXACT_UNITS = ("minute", "hour")  # the others are counted on the calendar, so that a day may have 23 hours
-RunType = Literal["manual", "scheduled", "backfill", "asset_triggered"]
 
 
 def window_of(run_type: str, interval_end: datetime | None, conf: Mapping[str, Any], now: datetime) -> Window:

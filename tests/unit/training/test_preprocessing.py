@@ -25,7 +25,6 @@ ROWS = pd.DataFrame(
         "picked": pd.date_range("2026-01-01", periods=4, tz="UTC"),
     }
 )
-LABELS = pd.Series(["rose", "rose", "tulip", "tulip"])
 
 
 def block(encode: str | None = None, **content: Any) -> Block:
