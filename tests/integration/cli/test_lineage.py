@@ -8,7 +8,7 @@ from support.projects import FLOWERS, give_database, make_project, write_pipelin
 from support.tracing import alter, commit_all, path_of, version_of
 
 from waterflow import workflow
-from waterflow.cli.lineage import differing
+from waterflow.cli.reproduce import differing
 from waterflow.lineage.version_history import Chain
 from waterflow.resources import Resources
 

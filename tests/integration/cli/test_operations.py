@@ -39,7 +39,7 @@ def test_gc_lists_what_would_go(stray: Path, waterflow: Command) -> None:
         "2,000",
         "1970-01-01",
         "named by nothing",
-        "would go    1 object, 2,000 bytes",
+        "unused      1 object, 2,000 bytes",
         "--delete",
     ):
         assert text in out
@@ -65,5 +65,5 @@ def test_gc_gives_json(stray: Path, waterflow: Command) -> None:
 def test_gc_names_an_age_that_is_none(stray: Path, waterflow: Command, age: str) -> None:
     """A run under way must be safe."""
     err = waterflow("gc", f"--older-than={age}", "--delete").err
-    assert f"error: --older-than: '{age}' is no age of an hour or more; write it like 12h, 30d or 8w" in err
+    assert f"error: --older-than: '{age}' is not an age of an hour or more; write it like 12h, 30d or 8w" in err
     assert stray.exists()

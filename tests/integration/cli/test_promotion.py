@@ -62,7 +62,7 @@ def test_ledger_champion_and_rollback(waterflow: Command, resources: Resources) 
     assert "names no champion at 2020-01-01" in waterflow("champion", "flowers", "--at", "2020-01-01").err
     back = waterflow("rollback", "flowers", "--reason", "it drifts")
     assert back.code == 0, back.err
-    assert "version 1 again, in the place of 2" in back.out
+    assert "version 1 again, replacing 2" in back.out
     again = waterflow("rollback", "flowers")
     assert again.code == 0
     assert again.out.startswith("nothing to do: flowers version 1 is champion by row 3 (rollback by ")
@@ -84,7 +84,7 @@ def test_an_alias_moved_by_hand_is_reported(waterflow: Command, resources: Resou
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("champion", "flowers", "--at", "soon"), "'soon' is no time"),
+        (("champion", "flowers", "--at", "soon"), "'soon' is not a time"),
         (("rollback", "flowers"), "names no champion yet"),
         (("ledger", "roses"), "'roses' is unknown; valid: flowers"),
         (("champion", "roses"), "'roses' is unknown; valid: flowers"),
@@ -105,7 +105,7 @@ def test_without_a_terminal_nobody_is_asked(waterflow: Command, resources: Resou
     answer = waterflow("run", "flowers")
     assert answer.code == 0
     assert (
-        "not promoted: flowers wants a person's approval, and this is no terminal; add --yes to approve" in answer.err
+        "not promoted: flowers needs a person's approval, and this is not a terminal; add --yes to approve" in answer.err
     )
     assert "decision    hold: nobody is champion" in answer.out
     answer = waterflow("run", "flowers", "--yes")

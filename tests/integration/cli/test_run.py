@@ -121,7 +121,7 @@ def test_steps_run_one_by_one_on_files(waterflow: Command, tmp_path: Path) -> No
         (("show", "flowers"), "has no version yet"),
         (
             ("step", "train", "svc", "--prepared", "none.json", "--out", "x.json"),
-            "none.json: no record Prepared",
+            "none.json: not a record of Prepared",
         ),
     ],
 )

@@ -1,0 +1,128 @@
+"""`waterflow step`: single steps on records in JSON files, for runners such as DVC."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from waterflow.cli import promotion
+from waterflow.cli.console import Overrides, Yes, out
+from waterflow.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from waterflow.records import Record
+
+Kind = TypeVar("Kind", bound="Record")
+Out = Annotated[Path, typer.Option("--out", help="The file to write the step's record to.")]
+PreparedFile = Annotated[Path, typer.Option("--prepared", help="The record of prepare.")]
+
+step_app = typer.Typer(help="Run one step on records in JSON files.", no_args_is_help=True)
+
+
+@step_app.command("prepare")
+def step_prepare(
+    pipeline: str,
+    record: Out,
+    overrides: Overrides = None,
+    force: Annotated[bool, typer.Option("--force", help="Let the later steps fit and evaluate again.")] = False,
+) -> None:
+    """Read, check, split and store the rows of PIPELINE."""
+    from waterflow import workflow
+    from waterflow.records import RunRequest, Window
+
+    resources = workflow.open_resources(overrides=overrides or ())
+    origin = workflow.origin_of_shell().model_copy(update={"runner": "step"})
+    window = Window(end=datetime.now(UTC))
+    request = RunRequest(pipeline=pipeline, origin=origin, window=window, overrides=tuple(overrides or ()), force=force)
+    _write_record(record, workflow.prepare(request, resources))
+
+
+@step_app.command("train")
+def step_train(
+    candidate: str,
+    record: Out,
+    prepared: PreparedFile,
+) -> None:
+    """Fit one CANDIDATE on the prepared rows."""
+    from waterflow import workflow
+    from waterflow.records import Prepared
+
+    before = _read_record(Prepared, prepared)
+    _write_record(record, workflow.train(before, candidate, before.origin, workflow.open_resources()))
+
+
+@step_app.command("evaluate")
+def step_evaluate(
+    trained: Annotated[list[Path], typer.Argument(help="The records of train, or their folder.")],
+    record: Out,
+    prepared: PreparedFile,
+    metrics: Annotated[Path | None, typer.Option(help="A file for the metrics, as JSON for DVC.")] = None,
+    plots: Annotated[Path | None, typer.Option(help="A folder for the data of DVC's plots, as CSV.")] = None,
+) -> None:
+    """Compare the candidates and evaluate the winner on the holdout."""
+    from waterflow import workflow
+    from waterflow.records import Prepared, Trained
+
+    before, resources = _read_record(Prepared, prepared), workflow.open_resources()
+    paths = [found for path in trained for found in _records_at(path, before.candidates)]
+    evaluated = workflow.evaluate(before, [_read_record(Trained, path) for path in paths], resources)
+    workflow.write_dvc_files(before, evaluated, resources, metrics=metrics, plots=plots)
+    _write_record(record, evaluated)
+
+
+@step_app.command("register")
+def step_register(
+    record: Out,
+    prepared: PreparedFile,
+    evaluated: Annotated[Path, typer.Option(help="The record of evaluate.")],
+) -> None:
+    """Register the winner, and run the staging checks if its verdict allows."""
+    from waterflow import workflow
+    from waterflow.records import Evaluated, Prepared
+
+    before = _read_record(Prepared, prepared)
+    _write_record(record, workflow.register(before, _read_record(Evaluated, evaluated), workflow.open_resources()))
+
+
+@step_app.command("promote")
+def step_promote(
+    record: Out,
+    prepared: PreparedFile,
+    registered: Annotated[Path, typer.Option(help="The record of register.")],
+    yes: Yes = False,
+) -> None:
+    """Decide on the registered version, record it in the ledger, and move the alias."""
+    from waterflow import workflow
+    from waterflow.records import Prepared, Registered
+
+    resources = workflow.open_resources()
+    entry = _read_record(Registered, registered)
+    approval = promotion.asker(yes, resources)(entry) if entry.awaits_approval else None
+    _write_record(record, workflow.promote(_read_record(Prepared, prepared), entry, resources, approval))
+
+
+def _records_at(path: Path, candidates: "Sequence[str]") -> list[Path]:
+    """Return the path, or the paths of the candidates' records in a folder."""
+    if not path.is_dir():
+        return [path]
+    return [path / f"{name}.json" for name in candidates if (path / f"{name}.json").is_file()]
+
+
+def _read_record(kind: "type[Kind]", path: Path) -> "Kind":
+    try:
+        return kind.from_json(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError) as error:  # pydantic's error is a ValueError too, of many lines
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"{path}: not a record of {kind.__name__} ({reason}); name the file that the previous step wrote"
+        ) from error
+
+
+def _write_record(path: Path, record: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    out.print(f"wrote {path}", highlight=False)
