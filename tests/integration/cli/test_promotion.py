@@ -66,9 +66,7 @@ def test_ledger_champion_and_rollback(waterflow: Command, resources: Resources) 
     again = waterflow("rollback", "flowers")
     assert again.code == 0
     assert again.out.startswith("nothing to do: flowers version 1 is champion by row 3 (rollback by ")
-    assert waterflow("ledger", "flowers", "--verify").out.startswith(
-        "ledger of flowers: 3 rows follow from one another"
-    )
+    assert waterflow("ledger", "flowers", "--verify").out.startswith("ledger of flowers: 3 rows, consistent")
 
 
 def test_an_alias_moved_by_hand_is_reported(waterflow: Command, resources: Resources) -> None:
@@ -105,7 +103,8 @@ def test_without_a_terminal_nobody_is_asked(waterflow: Command, resources: Resou
     answer = waterflow("run", "flowers")
     assert answer.code == 0
     assert (
-        "not promoted: flowers needs a person's approval, and this is not a terminal; add --yes to approve" in answer.err
+        "not promoted: flowers needs a person's approval, and this is not a terminal; add --yes to approve"
+        in answer.err
     )
     assert "decision    hold: nobody is champion" in answer.out
     answer = waterflow("run", "flowers", "--yes")
