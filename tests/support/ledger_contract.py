@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, insert, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from waterflow.errors import LedgerConflict, LedgerError
 from waterflow.ledger import migrate
 from waterflow.ledger.store import Ledger
-from waterflow.records import Decision, Verdict, Window
+from waterflow.ledger.tables import decisions
+from waterflow.records import Blob, Decision, Look, Verdict, Window
 
 VERDICT = Verdict(
     outcome="promote",
@@ -50,7 +51,8 @@ def test_a_new_ledger_is_empty(url: str) -> None:
 def test_a_row_comes_back_whole(url: str) -> None:
     """Verdict, window and times included, in another process too."""
     window = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 2, 1, tzinfo=UTC))
-    written = promote(Ledger(url), 2, run_id="r", dag_run_id="manual__1", window=window, verdict=VERDICT)
+    identity = {"model_id": "m-1", "model_digest": "ab" * 32, "effective_at": datetime(2026, 3, 1, tzinfo=UTC)}
+    written = promote(Ledger(url), 2, run_id="r", dag_run_id="manual__1", window=window, verdict=VERDICT, **identity)
     read = Ledger(url)
     assert read.head("flowers") == written
     assert read.find_decision("flowers", "r") == written
@@ -83,11 +85,83 @@ def test_a_row_behind_an_old_one_is_refused(url: str) -> None:
 
 
 def test_a_run_has_one_decision(url: str) -> None:
-    """The second try of a step cannot decide again."""
+    """A retry cannot decide again."""
     ledger = Ledger(url)
     promote(ledger, 1, run_id="r")
     with pytest.raises(LedgerConflict):
         promote(ledger, 2, run_id="r")
+
+
+def test_a_canary_reports_on_a_run_as_often_as_it_needs(url: str) -> None:
+    """The decision on the run is the other row."""
+    ledger = Ledger(url)
+    for _ in range(2):
+        ledger.append(
+            ledger.head("flowers"),
+            model="flowers",
+            kind="canary",
+            version=1,
+            to_version=None,
+            reason="no errors so far",
+            actor="me",
+            run_id="r",
+        )
+    assert ledger.find_decision("flowers", "r") is None
+    decided = promote(ledger, 1, run_id="r")
+    assert ledger.find_decision("flowers", "r") == decided
+
+
+def look(sequence: int, evaluation_key: str = "e", model: str = "flowers") -> Look:
+    """Return a look at ten rows."""
+    return Look(
+        model=model,
+        sequence=sequence,
+        evaluation_key=evaluation_key,
+        run_id="r",
+        rows=Blob(key="blobs/ab", digest="ab" * 32, size_bytes=80),
+        row_count=10,
+        number=2,
+        alpha=0.025,
+        looked_at=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+
+
+def test_looks_come_back_in_order(url: str) -> None:
+    """Of their model alone, which counts among the models even without a decision."""
+    ledger = Ledger(url)
+    both = [look(1), look(2, "f")]
+    for entry in (*both, look(1, model="roses")):
+        ledger.append_look(entry)
+    assert Ledger(url).looks("flowers") == both
+    assert ledger.models() == ["flowers", "roses"]
+
+
+@pytest.mark.parametrize(("sequence", "evaluation_key"), [(1, "f"), (2, "e")])
+def test_a_look_is_recorded_once(url: str, sequence: int, evaluation_key: str) -> None:
+    """Neither its place in the order nor its evaluation is used again."""
+    ledger = Ledger(url)
+    ledger.append_look(look(1))
+    with pytest.raises(LedgerConflict):
+        ledger.append_look(look(sequence, evaluation_key))
+
+
+def test_rows_of_the_first_revision_survive_the_migration(url: str) -> None:
+    """They name no model by its id yet, and are as safe from changes as before."""
+    engine = create_engine(url, poolclass=NullPool)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
+    with engine.connect() as connection:
+        migrate.lock_tables(connection)
+        migrate.upgrade(connection, "0001")
+        values = {"model": "flowers", "sequence": 1, "kind": "promote", "version": 1, "to_version": 1}
+        values |= {"reason": "better", "actor": "me", "decided_at": datetime(2026, 1, 1, tzinfo=UTC)}
+        connection.execute(insert(decisions).values(**values))
+        connection.commit()
+    ledger = Ledger(url)
+    assert [(row.version, row.model_id) for row in ledger.entries("flowers")] == [(1, None)]
+    with pytest.raises(DBAPIError, match="rows of the ledger are not changed"), engine.begin() as connection:
+        connection.execute(text("DELETE FROM waterflow_ledger"))
+    assert promote(ledger, 2).sequence == 2
 
 
 def test_two_threads_that_decide_at_once_leave_one_row(url: str) -> None:
@@ -138,12 +212,13 @@ def test_processes_that_start_at_once_share_tables_and_rows(url: str) -> None:
     assert all(row.from_version == before.to_version for before, row in pairwise(rows))
 
 
-@pytest.mark.parametrize("table", ["waterflow_ledger", "waterflow_ledger_projection"])
+@pytest.mark.parametrize("table", ["waterflow_ledger", "waterflow_ledger_projection", "waterflow_look"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET model = 'roses'", "DELETE FROM {}"])
 def test_the_database_refuses_to_change_a_row(url: str, table: str, change: str) -> None:
     """Not even SQL typed by hand does it."""
     ledger = Ledger(url)
     ledger.mark_projected(promote(ledger, 1))
+    ledger.append_look(look(1))
     engine = create_engine(url, poolclass=NullPool)
     with pytest.raises(DBAPIError, match="rows of the ledger are not changed or deleted"), engine.begin() as connection:
         connection.execute(text(change.format(table)))
@@ -187,5 +262,5 @@ def test_tables_of_a_newer_waterflow_are_refused(url: str) -> None:
     engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {migrate.VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(LedgerError, match=r"'9999'.*'0001'"):
+    with pytest.raises(LedgerError, match=r"'9999'.*'0002'"):
         Ledger(url)

@@ -7,7 +7,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from waterflow.errors import LedgerError
 
-HEAD = "0001"  # the newest revision in migrations/versions
+HEAD = "0002"  # the newest revision in migrations/versions
 # Optuna's tables lie in the same database and have a version table of their own.
 VERSION_TABLE = "waterflow_ledger_version"
 LOCK = 5_724_101_855  # any number that nothing else uses for an advisory lock

@@ -9,7 +9,9 @@ from waterflow.records import Decision
 def last_change(entries: Sequence[Decision], moment: datetime | None = None) -> Decision | None:
     """Return the last row, up to a moment, that changed the champion."""
     changes = [
-        row for row in entries if row.from_version != row.to_version and (moment is None or row.decided_at <= moment)
+        row
+        for row in entries
+        if row.from_version != row.to_version and (moment is None or row.champion_since <= moment)
     ]
     return changes[-1] if changes else None
 
@@ -49,7 +51,7 @@ def find_inconsistencies(
             found.append(
                 f"row {number} starts from {_version(row.from_version)}, but champion was {_version(champion)}"
             )
-        if row.kind in ("hold", "reject") and row.to_version != row.from_version:
+        if row.kind in ("hold", "reject", "canary") and row.to_version != row.from_version:
             found.append(f"row {number} is a {row.kind} and yet moves the champion to {_version(row.to_version)}")
         if number > 1 and row.decided_at < entries[number - 2].decided_at:
             found.append(f"row {number} is older than the one before it")

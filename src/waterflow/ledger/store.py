@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, Row, create_engine, event, insert, make_url, select
+from sqlalchemy import Engine, Row, Table, create_engine, event, insert, make_url, select, union
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -19,8 +19,8 @@ from waterflow.errors import (
     first_line,
 )
 from waterflow.ledger.migrate import ensure_tables
-from waterflow.ledger.tables import decisions, projections
-from waterflow.records import Decision, DecisionKind, Verdict, Window
+from waterflow.ledger.tables import decisions, looks, projections
+from waterflow.records import Blob, Decision, DecisionKind, Look, Verdict, Window
 
 
 class Ledger:
@@ -48,14 +48,16 @@ class Ledger:
         return [_decision(row) for row in reversed(rows)]
 
     def models(self) -> list[str]:
-        """Return the names of models with decisions."""
-        query = select(decisions.c.model).distinct().order_by(decisions.c.model)
+        """Return the names of models with decisions or looks."""
+        query = union(select(decisions.c.model), select(looks.c.model))
         with self._translated(), self._engine.connect() as connection:
-            return list(connection.execute(query).scalars())
+            return sorted(connection.execute(query).scalars())
 
     def find_decision(self, model: str, run_id: str) -> Decision | None:
         """Return the decision on the version of an MLflow run."""
-        query = select(decisions).where(decisions.c.model == model, decisions.c.run_id == run_id)
+        query = select(decisions).where(
+            decisions.c.model == model, decisions.c.run_id == run_id, decisions.c.kind != "canary"
+        )
         with self._translated(), self._engine.connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else _decision(row)
@@ -74,6 +76,9 @@ class Ledger:
         dag_run_id: str | None = None,
         window: Window | None = None,
         verdict: Verdict | None = None,
+        model_id: str | None = None,
+        model_digest: str | None = None,
+        effective_at: datetime | None = None,
     ) -> Decision:
         """Append the row that follows `after`, the newest row known to the caller.
 
@@ -94,16 +99,27 @@ class Ledger:
             window=window if window and (window.start or window.end) else None,
             verdict=verdict,
             decided_at=max(now, after.decided_at) if after else now,  # clocks of two machines may differ
+            model_id=model_id,
+            model_digest=model_digest,
+            effective_at=effective_at,
         )
-        with self._translated():
-            try:
-                with self._engine.begin() as connection:
-                    connection.execute(insert(decisions).values(**_columns(decision)))
-            except IntegrityError as error:
-                raise LedgerConflict(
-                    f"ledger of {model}: row {decision.sequence} was written meanwhile; read it and try again"
-                ) from error
+        self._insert(decisions, _columns(decision))
         return decision
+
+    def looks(self, model: str) -> list[Look]:
+        """Return the looks at a model's held-out rows, oldest first."""
+        query = select(looks).where(looks.c.model == model).order_by(looks.c.sequence)
+        with self._translated(), self._engine.connect() as connection:
+            return [_look(row) for row in connection.execute(query)]
+
+    def append_look(self, look: Look) -> None:
+        """Append a look.
+
+        Raises LedgerConflict when another one has its sequence, or its evaluation.
+        """
+        columns = look.model_dump(exclude={"rows"})
+        rows = {"rows_key": look.rows.key, "rows_digest": look.rows.digest, "rows_bytes": look.rows.size_bytes}
+        self._insert(looks, columns | rows)
 
     def mark_projected(self, decision: Decision) -> None:
         """Record that the registry's alias follows a decision; idempotent."""
@@ -122,6 +138,17 @@ class Ledger:
         )
         with self._translated(), self._engine.connect() as connection:
             return connection.execute(query.limit(1)).first() is not None
+
+    def _insert(self, table: Table, columns: dict[str, Any]) -> None:
+        with self._translated():
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(insert(table).values(**columns))
+            except IntegrityError as error:
+                raise LedgerConflict(
+                    f"ledger of {columns['model']}: row {columns['sequence']} was written meanwhile; "
+                    "read it and try again"
+                ) from error
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -170,3 +197,9 @@ def _decision(row: Row[Any]) -> Decision:
     content = dict(row._mapping)
     start, end = content.pop("window_start"), content.pop("window_end")
     return Decision.model_validate(content | {"window": Window(start=start, end=end) if start or end else None})
+
+
+def _look(row: Row[Any]) -> Look:
+    content = dict(row._mapping)
+    key, digest, size_bytes = (content.pop(f"rows_{name}") for name in ("key", "digest", "bytes"))
+    return Look.model_validate(content | {"rows": Blob(key=key, digest=digest, size_bytes=size_bytes)})

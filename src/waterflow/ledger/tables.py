@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Integer, MetaData, String, Table, Text, TypeDecorator
+from sqlalchemy import JSON, Column, DateTime, Float, Integer, MetaData, String, Table, Text, TypeDecorator
 
 
 class Moment(TypeDecorator[datetime]):
@@ -44,6 +44,9 @@ decisions = Table(
     Column("window_end", Moment),
     Column("verdict", JSON(none_as_null=True)),
     Column("decided_at", Moment),
+    Column("model_id", String(64)),
+    Column("model_digest", String(64)),
+    Column("effective_at", Moment),
 )
 
 # A row per decision that the registry's alias was seen to follow. An alias that differs afterwards was moved by
@@ -54,4 +57,21 @@ projections = Table(
     Column("model", String(255), primary_key=True),
     Column("sequence", Integer, primary_key=True, autoincrement=False),
     Column("projected_at", Moment),
+)
+
+# A row per look at held-out rows: an evaluation that shows how models do on them.
+looks = Table(
+    "waterflow_look",
+    metadata,
+    Column("model", String(255), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("evaluation_key", String(64)),
+    Column("run_id", String(64)),
+    Column("rows_key", String(255)),
+    Column("rows_digest", String(64)),
+    Column("rows_bytes", Integer),
+    Column("row_count", Integer),
+    Column("number", Integer),
+    Column("alpha", Float),
+    Column("looked_at", Moment),
 )

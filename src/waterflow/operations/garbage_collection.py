@@ -112,6 +112,7 @@ def mark(resources: Resources) -> Marks:
     marks = Marks()
     for model in resources.ledger.models():
         marks.add(row.model_dump_json() for row in resources.ledger.entries(model))
+        marks.add(look.model_dump_json() for look in resources.ledger.looks(model))
     waiting = {run.run_id: run for run in list_runs(resources.runs)}
     for version in list_registered(resources.runs):
         marks.add(version.tags.values())

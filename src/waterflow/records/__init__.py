@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 Part = Literal["train", "validation", "test"]
 ScoredOn = Literal["validation", "folds", "test"]
 Rule = Literal["at_least", "at_most"]
-DecisionKind = Literal["promote", "hold", "reject", "rollback", "manual"]
+DecisionKind = Literal["promote", "refresh", "canary", "hold", "reject", "rollback", "manual"]
 
 
 class Record(BaseModel):
@@ -249,10 +249,13 @@ class Approval(Record):
 
 
 class Decision(Record):
-    """A row of the ledger: what was decided about `version`, and the champion before and after.
+    """A row of the ledger: a decision on `version`, and the champion before and after.
 
-    `hold` and `reject` leave the champion as it was; `manual` tells of an alias that something else had moved.
-    `run_id` is the MLflow run that the decision is about, `actor` who or what made it; times are in UTC.
+    `promote` was won by being better, `refresh` by being no worse than a champion of the same recipe. `hold`, `reject`
+    and `canary` leave the champion as it was; `manual` records an alias that something else moved. A number can name
+    two models once a registered model was deleted: `model_id` and `model_digest`, the sha256 of its files, name one.
+    `run_id` is the MLflow run that the decision is about, `actor` who or what made it. Times are in UTC; a decision is
+    effective when it is made unless `effective_at` names another time.
     """
 
     model: str
@@ -268,6 +271,32 @@ class Decision(Record):
     window: Window | None = None
     verdict: Verdict | None = None
     decided_at: datetime
+    model_id: str | None = None
+    model_digest: str | None = None
+    effective_at: datetime | None = None
+
+    @property
+    def champion_since(self) -> datetime:
+        """The time from which the decision counts."""
+        return self.effective_at or self.decided_at
+
+
+class Look(Record):
+    """A row of the ledger of looks: an evaluation that shows how models do on held-out rows.
+
+    `rows` holds the identities of the `row_count` rows that it compares on; `number` counts the looks at the most
+    looked-at of them, this one included; `alpha` is what it may spend.
+    """
+
+    model: str
+    sequence: int
+    evaluation_key: str
+    run_id: str
+    rows: Blob
+    row_count: int
+    number: int
+    alpha: float
+    looked_at: datetime
 
 
 class Evaluated(Record):
