@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.projects import FLOWERS, give_database, make_project, write_pipeline
+from support.projects import FLOWERS, give_database, make_project, name_of, write_pipeline
 
 from waterflow import workflow
 from waterflow.resources import Resources
@@ -24,7 +24,7 @@ def pipeline(resources: Resources, request: pytest.FixtureRequest) -> Callable[.
     """Write a pipeline named after the test, with one fast candidate; gives its name."""
 
     def write(**changes: Any) -> str:
-        name = f"p{abs(hash(request.node.name)):x}"
+        name = name_of(request.node.name)
         one = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
         write_pipeline(resources.project, name, {**FLOWERS, "defaults": one}, **changes)
         return name

@@ -1,9 +1,34 @@
 """One stack for all of these tests, from clean volumes; KEEP_STACK=1 leaves it running for a look."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.compose import Stack, running
+
+# The files share one stack. What reads the first run of iris comes first; what restarts servers or deletes objects
+# comes after what needs neither.
+ORDER = (
+    "run",
+    "windows",
+    "security",
+    "resilience",
+    "browser",
+    "faults",
+    "monthly_backfill",
+    "ledger_on_postgres",
+    "dvc_source",
+    "sql_source",
+    "garbage_collection",
+    "approval",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the files of this folder by `ORDER`; a file that is not listed is an error."""
+    here = Path(__file__).parent
+    places = {item: ORDER.index(item.path.stem.removeprefix("test_")) for item in items if item.path.parent == here}
+    items.sort(key=lambda item: places.get(item, -1))
 
 
 @pytest.fixture(scope="session")

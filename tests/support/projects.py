@@ -1,5 +1,6 @@
 """Small projects for tests: a `conf/` with the checkout's own groups, pipelines written from Python, real rows."""
 
+import hashlib
 import json
 import random
 import shutil
@@ -78,6 +79,11 @@ def candidates(**named: str | dict[str, Any]) -> dict[str, Any]:
     """Give the two keys of a pipeline that lists its estimators itself: `nb="sklearn.naive_bayes.GaussianNB"`."""
     listed = {name: {"estimator": given} if isinstance(given, str) else given for name, given in named.items()}
     return {"defaults": [{"/strategy": "balanced"}], "candidates": listed}
+
+
+def name_of(test: str) -> str:
+    """Return a pipeline's name for a test: the same in every process, unlike Python's own `hash`."""
+    return f"p{hashlib.sha256(test.encode()).hexdigest()[:12]}"
 
 
 def config_of(**changes: Any) -> PipelineConfig:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.planted import Replay, log_model, make_champion, plant
-from support.projects import candidates, message_of, request_of, write_pipeline, write_rows
+from support.projects import candidates, message_of, name_of, request_of, write_pipeline, write_rows
 from support.simulated import leave_out_pictures
 
 from waterflow import workflow
@@ -33,7 +33,7 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def scene(resources: Resources, tmp_path: Path, request: pytest.FixtureRequest) -> "Scene":
     """Write a pipeline named after the test, on rows of its own."""
-    return Scene(resources, tmp_path, f"j{abs(hash(request.node.name)):x}")
+    return Scene(resources, tmp_path, name_of(request.node.name))
 
 
 class Scene:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.projects import CHECKOUT, message_of
+from support.projects import CHECKOUT, message_of, name_of
 
 from waterflow.config.estimators import build_estimator, check_candidate, load_estimator
 from waterflow.config.schema import CandidateConfig
@@ -50,7 +50,7 @@ def test_a_module_of_the_users_own_that_will_not_do_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, reason: str
 ) -> None:
     """Whatever a module raises while it is imported becomes one line."""
-    name = f"own_module_{abs(hash(source))}"
+    name = f"own_module_{name_of(source)}"
     (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     message = message_of(lambda: load_estimator(f"{name}.Mine", "candidates.mine"), ConfigError)
