@@ -63,7 +63,7 @@ def load(pipeline: str) -> tuple[pd.DataFrame, list[str]]:
     """Read a pipeline's rows, and name the columns that it may learn from."""
     project = find_project(start=Path(__file__).parent)
     config = compose_pipeline(project, pipeline, ())
-    frame = read_source(config.dataset, project, copy_object)
+    frame = read_source(config.dataset, project, copy_object).frame
     return frame, list(feature_columns(frame, config))
 
 

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+EXACT_FLOATS = 2**53  # up to here float64 represents every integer
 
 
 def canonical_order(frame: pd.DataFrame, time_column: str | None) -> pd.DataFrame:
@@ -39,11 +42,24 @@ def by_time_then_hash(times: NDArray[np.int64], hashes: NDArray[Any]) -> NDArray
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write `frame` without its index and without pandas' metadata, whose wording follows pandas' version."""
+    """Write `frame` without index, and without pandas' metadata, which varies between its versions."""
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     pq.write_table(table, path, compression="zstd", compression_level=3, row_group_size=1 << 20)
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
-    """Read what `write_parquet` wrote."""
-    return pq.read_table(path).to_pandas()
+    """Read a Parquet file; integers beside nulls keep every digit.
+
+    They become float64 where that is exact, else pandas' nullable Int64.
+    """
+    table = pq.read_table(path)
+    frame = table.to_pandas()
+    for position, column in enumerate(table.columns):
+        if pa.types.is_integer(column.type) and column.null_count and _exceeds_floats(column):
+            frame.isetitem(position, column.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get))
+    return frame
+
+
+def _exceeds_floats(column: pa.ChunkedArray) -> bool:
+    bounds = pc.min_max(column).as_py()
+    return bounds["min"] is not None and max(-bounds["min"], bounds["max"]) > EXACT_FLOATS

@@ -124,7 +124,7 @@ class _Tracing:
         return self._blob("data set", prepared.data, facts, source, split)
 
     def _source(self) -> Link:
-        facts = dict(self.chain.provenance.source)
+        facts = self.chain.provenance.source.model_dump(exclude_none=True)
         reason = "not asked: a source changes; the data set holds the rows that were read from it"
         return _link("source", facts.pop("where", "–"), Proof(None, reason), facts)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.data.sources.reading import source_facts
+from waterflow.data.sources.facts import SourceFacts
 from waterflow.errors import StoreError
 from waterflow.provenance.code import EXTRAS, environment_digest, git_diff, lock_digest
 from waterflow.records import Blob, Record
@@ -38,11 +38,16 @@ class Provenance(Record):
     python: str
     platform: str
     image: str | None
-    source: dict[str, str]
+    source: SourceFacts
 
 
 def keep_provenance(
-    config: PipelineConfig, commit: str | None, dirty: bool | None, resources: Resources, folder: Path
+    config: PipelineConfig,
+    source: SourceFacts,
+    commit: str | None,
+    dirty: bool | None,
+    resources: Resources,
+    folder: Path,
 ) -> None:
     """Write what is known below `folder`, whose files are the run's artifacts to be, and its bytes into the store."""
     lock = resources.project.lock_file
@@ -59,7 +64,7 @@ def keep_provenance(
         python=platform.python_version(),
         platform=platform_name(),
         image=image_name(),
-        source=source_facts(config.dataset),
+        source=source,
     )
     write_json(folder / PROVENANCE_FILE, found.to_json())
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.contract_inference import contract_yaml, propose_contract
-from waterflow.data.sources.reading import describe_source, read_source
+from waterflow.data.sources.reading import read_source
 from waterflow.data.window import cut_to_window
 from waterflow.errors import Break, ContractError
 from waterflow.records import Window
@@ -37,9 +37,9 @@ def breaks_logged(run_id: str, resources: Resources) -> Iterator[None]:
 
 def propose(config: PipelineConfig, window: Window | None, project: Project) -> str:
     """Read the rows of a window and give a contract that they hold, as YAML to paste into the pipeline."""
-    frame = read_source(config.dataset, project, copy_object)
-    frame = cut_to_window(frame, window, config)
-    origin = f"# From {len(frame)} rows of {describe_source(config.dataset)}; loosen what may rightly vary.\n"
+    source = read_source(config.dataset, project, copy_object)
+    frame = cut_to_window(source.frame, window, config)
+    origin = f"# From {len(frame)} rows of {source.facts.where}; loosen what may rightly vary.\n"
     return origin + contract_yaml(propose_contract(frame, config))
 
 

@@ -14,7 +14,8 @@ from waterflow.data.canonical import canonical_order, read_parquet, write_parque
 from waterflow.data.columns import feature_columns
 from waterflow.data.contract import check_contract
 from waterflow.data.sampling import sample_rows
-from waterflow.data.sources.reading import describe_source, read_source, source_facts
+from waterflow.data.sources.facts import SourceFacts
+from waterflow.data.sources.reading import read_source
 from waterflow.data.splitting import count_shares, split_rows
 from waterflow.data.validation import check_rows, check_slices
 from waterflow.data.window import apply_window_rule, cut_to_window
@@ -61,7 +62,7 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
         return Prepared.from_json(opened.record)
     with resources.runs.closing(opened.run_id, success=None), scratch_folder() as folder:
         with breaks_logged(opened.run_id, resources):
-            frame = read_rows(config, window, resources)
+            frame, source = read_rows(config, window, resources)
         write_parquet(frame, folder / "data.parquet")
         same = find_same_rows(sha256_of(folder / "data.parquet"), opened.run_id, experiment_id, resources)
         data = put_file(resources.store, folder / "data.parquet")
@@ -87,7 +88,7 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
         )
         leak = twin.leak if twin else _find_leak(frame, folder, config)
         # The record comes last: a retry that finds it does nothing more.
-        _log_prepared(prepared, config, git, leak, done, resources)
+        _log_prepared(prepared, config, source, git, leak, done, resources)
         if note:
             logger.info("%s", note)
         for share in prepared.shares:
@@ -110,10 +111,10 @@ def compose_request(request: RunRequest, resources: Resources) -> PipelineConfig
     )
 
 
-def read_rows(config: PipelineConfig, window: Window | None, resources: Resources) -> pd.DataFrame:
+def read_rows(config: PipelineConfig, window: Window | None, resources: Resources) -> tuple[pd.DataFrame, SourceFacts]:
     """Read the source, cut it to the window before anything else sees it, check it and order it."""
-    frame = read_source(config.dataset, resources.project, copy_object)
-    frame = cut_to_window(frame, window, config)
+    source = read_source(config.dataset, resources.project, copy_object)
+    frame = cut_to_window(source.frame, window, config)
     check_contract(frame, config)
     frame = sample_rows(frame, config)
     check_rows(frame, config)
@@ -122,8 +123,8 @@ def read_rows(config: PipelineConfig, window: Window | None, resources: Resource
 
         check_costs(frame[config.target].unique(), config.costs)
     check_slices(frame, config)
-    logger.info("%d rows from %s", len(frame), describe_source(config.dataset))
-    return canonical_order(frame, config.time_column)
+    logger.info("%d rows from %s", len(frame), source.facts.where)
+    return canonical_order(frame, config.time_column), source.facts
 
 
 def window_for(asked: Window | None, config: PipelineConfig) -> Window | None:
@@ -160,7 +161,13 @@ def _find_leak(frame: pd.DataFrame, folder: Path, config: PipelineConfig) -> str
 
 
 def _log_prepared(
-    prepared: Prepared, config: PipelineConfig, git: GitState, leak: str, done: Done, resources: Resources
+    prepared: Prepared,
+    config: PipelineConfig,
+    source: SourceFacts,
+    git: GitState,
+    leak: str,
+    done: Done,
+    resources: Resources,
 ) -> None:
     if leak:
         logger.warning(
@@ -187,12 +194,12 @@ def _log_prepared(
         context="all",
     )
     with scratch_folder() as folder:
-        keep_provenance(config, git.commit, git.dirty, resources, folder)
+        keep_provenance(config, source, git.commit, git.dirty, resources, folder)
         digest = write_record(folder, prepared.to_json())
         write_done(folder, done)
         warned = {LEAK_WARNING: leak} if leak else {}
-        source = {SOURCE_PREFIX + name: value for name, value in source_facts(config.dataset).items()}
-        tags = lineage_tags(prepared) | source | warned | {RECORD_DIGEST: digest}
+        facts = {SOURCE_PREFIX + name: value for name, value in source.model_dump(exclude_none=True).items()}
+        tags = lineage_tags(prepared) | facts | warned | {RECORD_DIGEST: digest}
         resources.runs.log(prepared.parent_run_id, params=params, tags=tags)
         (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=2), "utf-8")
         resources.runs.log_folder(prepared.parent_run_id, folder)

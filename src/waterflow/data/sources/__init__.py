@@ -1,1 +1,1 @@
-"""Readers for each kind of data source."""
+"""Readers of data sources, a module for each kind."""

@@ -1,7 +1,6 @@
-"""Files that DVC tracks: read at a revision of their git repository, pulled from the remote where needed.
+"""Files tracked by DVC, at a revision of their git repository.
 
-DVC runs as a command of its own, in an environment of its own, as git does: its S3 client wants another botocore than
-the one that is locked here.
+DVC runs as a subprocess in an environment of its own: its S3 client needs another botocore than the one locked here.
 """
 
 import json
@@ -9,61 +8,117 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
 
 from waterflow.config.schema import DvcSource
 from waterflow.data.sources import dvc_reader
-from waterflow.data.sources.http import shown
-from waterflow.errors import ConfigError, DataError, UnreachableError, first_line
+from waterflow.data.sources.facts import hide_credentials
+from waterflow.data.sources.files import parse_file
+from waterflow.errors import ConfigError, DataError, UnreachableError, WaterflowError, first_line
 
 TIMEOUT_SECONDS = 3600
 INSTALL = "`make install-dvc` installs it"
+PROBLEMS: dict[str, tuple[type[WaterflowError], str]] = {
+    "no repository": (
+        ConfigError,
+        "dataset.repo: {place} is not in a DVC repository; run `git init` and `dvc init` there",
+    ),
+    "no git": (
+        ConfigError,
+        "dataset.repo: {place} is not in a git repository, so its data has no revision; run `git init`",
+    ),
+    "no clone": (
+        UnreachableError,
+        "dataset.repo: {place} cannot be cloned ({detail}); check address and credentials",
+    ),
+    "unknown revision": (
+        ConfigError,
+        "dataset.rev: {rev!r} is no revision of {place}; name a commit, tag or branch of it",
+    ),
+    "no file": (
+        DataError,
+        "dataset.path: {path!r} is not there {at} of {place}; `dvc list -R {place}` lists what is",
+    ),
+    "not tracked": (
+        DataError,
+        "dataset.path: {path!r} is not tracked by DVC {at}; run `dvc add {path}`, or use kind: csv or parquet",
+    ),
+    "folder": (ConfigError, "dataset.path: {path!r} is a folder; name one file in it"),
+    "no remote": (
+        DataError,
+        "dataset.path: {path!r} is not in the cache {at}, and {place} has no default remote; run "
+        "`dvc remote add -d NAME URL`, or `dvc push` where the data is",
+    ),
+    "not in remote": (
+        DataError,
+        "dataset.path: {path!r} {at} is neither in the cache nor in remote {detail!r}; "
+        "run `dvc push` where the data is",
+    ),
+    "altered": (
+        DataError,
+        "dataset.path: {path!r} {at}: the bytes in cache or remote were altered or cut short ({detail}); "
+        "run `dvc push` again from a good copy",
+    ),
+    "unreachable": (UnreachableError, "dataset.path: {path!r}: the remote does not answer ({detail}); is it up?"),
+}
+UNKNOWN_PROBLEM = "dataset.path: {path!r}: dvc could not read it {at} ({detail}); check the remote and its credentials"
 
-# What the last read of each source found in this process: what a branch points to is only known by reading.
-_found: dict[DvcSource, dict[str, str]] = {}
+
+class DvcVersion(NamedTuple):
+    """The commit that a file was read at, ending in `-dirty` for other data than the commit's, and its md5."""
+
+    revision: str
+    md5: str
 
 
-def fetch_dvc(source: DvcSource, root: Path, path: Path) -> None:
+def read_dvc(source: DvcSource, root: Path) -> tuple[pd.DataFrame, DvcVersion]:
+    """Read a tracked file, and return the version that was read."""
+    with tempfile.TemporaryDirectory(prefix="waterflow-") as folder:
+        path = Path(folder) / Path(source.path).name
+        version = fetch_dvc(source, root, path)
+        return parse_file(path, source), version
+
+
+def fetch_dvc(source: DvcSource, root: Path, path: Path) -> DvcVersion:
     """Write the tracked file to `path`; relative repositories start at `root`.
 
-    Raises ConfigError where DVC is not installed or a setting leads nowhere, DataError where there are no such
-    data, UnreachableError where the remote does not answer.
+    Pulls from the remote where needed. Raises ConfigError without DVC or on a wrong setting, DataError without such
+    data, UnreachableError when the remote does not answer.
     """
     repo = source.repo or "."
     place = repo if is_address(repo) else str(root / repo)
-    asked = {
+    request = {
         "repo": place,
         "path": source.path,
         "rev": source.rev,
         "out": str(path),
         "endpoint": os.environ.get("AWS_ENDPOINT_URL_S3") or None,
     }
-    answer = _run([str(find_python()), "-I", str(Path(dvc_reader.__file__)), json.dumps(asked)], source)
+    answer = _run([str(find_python()), "-I", str(Path(dvc_reader.__file__)), json.dumps(request)], source)
     if "problem" in answer:
-        raise _explained(answer["problem"], answer["detail"], source, shown(place))
-    _found[source] = {"revision": answer["revision"], "md5": answer["md5"]}
-
-
-def facts_of(source: DvcSource) -> dict[str, str]:
-    """Give `revision` (a commit, with `-dirty` for other data than the commit's) and `md5` of the last read."""
-    return dict(_found.get(source, {}))
+        raise _explain(answer["problem"], answer["detail"], source, hide_credentials(place))
+    return DvcVersion(answer["revision"], answer["md5"])
 
 
 def is_address(repo: str) -> bool:
-    """Say whether a repository lies elsewhere: a URL, or git's short form `user@host:path`."""
+    """Return whether a repository is remote: a URL, or git's short form `user@host:path`."""
     return "://" in repo or ("@" in repo.partition("/")[0] and ":" in repo)
 
 
 def find_python(environment: Mapping[str, str] = os.environ) -> Path:
-    """Find the Python that DVC's command runs on: that of this environment's `dvc`, or of the one on the PATH."""
+    """Return the Python of this environment's `dvc`, or of the one on the PATH."""
     places = [str(Path(sys.executable).parent), environment.get("PATH", "")]
     command = shutil.which("dvc", path=os.pathsep.join(places))
     if command is None:
         raise ConfigError(f"dataset.kind: dvc is not installed; {INSTALL} (docs/how-to/dvc.md)")
     python = Path(command).resolve().with_name("python")
     if not python.exists():
-        raise ConfigError(f"dataset.kind: {command} brings no Python of its own that could read for us; {INSTALL}")
+        raise ConfigError(f"dataset.kind: {command} has no Python beside it, which is needed to read data; {INSTALL}")
     return python
 
 
@@ -78,53 +133,19 @@ def _run(command: list[str], source: DvcSource) -> dict[str, str]:
         )
     except subprocess.TimeoutExpired as error:
         raise UnreachableError(
-            f"dataset.path: dvc brought {source.path!r} not within an hour; is the remote up?"
+            f"dataset.path: dvc did not fetch {source.path!r} within an hour; is the remote up?"
         ) from error
     try:
         return dict(json.loads(done.stdout.splitlines()[-1]))
     except (IndexError, ValueError) as error:
         reason = first_line("\n".join(done.stderr.strip().splitlines()[-1:])) or f"exit code {done.returncode}"
         raise DataError(
-            f"dataset.path: dvc could not read {source.path!r} ({reason}); try `dvc get` by hand"
+            f"dataset.path: dvc could not read {source.path!r} ({reason}); run `dvc get` to see why"
         ) from error
 
 
-def _explained(problem: str, detail: str, source: DvcSource, place: str) -> Exception:
-    """Put into one line what was wrong and what to do."""
+def _explain(problem: str, detail: str, source: DvcSource, place: str) -> WaterflowError:
+    """Return the error for a problem that the reader reports."""
+    kind, text = PROBLEMS.get(problem, (DataError, UNKNOWN_PROBLEM))
     at = f"at revision {source.rev!r}" if source.rev else "in the workspace"
-    what = f"dataset.path: {source.path!r}"
-    match problem:
-        case "no repository":
-            return ConfigError(f"dataset.repo: {place} is in no DVC repository; run `git init` and `dvc init` there")
-        case "no git":
-            return ConfigError(
-                f"dataset.repo: {place} is in no git repository, so no revision names its data; `git init`"
-            )
-        case "no clone":
-            return UnreachableError(f"dataset.repo: {place} cannot be cloned ({detail}); check address and credentials")
-        case "unknown revision":
-            return ConfigError(
-                f"dataset.rev: {source.rev!r} is no revision of {place}; name a commit, tag or branch that is there"
-            )
-        case "no file":
-            return DataError(f"{what} is not there {at} of {place}; `dvc list -R {place}` shows what is")
-        case "not tracked":
-            return DataError(f"{what} is not tracked by DVC {at}; `dvc add {source.path}`, or use kind: csv or parquet")
-        case "folder":
-            return ConfigError(f"{what} is a folder; name one file in it")
-        case "no remote":
-            return DataError(
-                f"{what} is not in the cache {at}, and {place} has no default remote; `dvc remote add -d NAME URL`, "
-                "or `dvc push` it from where it is"
-            )
-        case "not in remote":
-            return DataError(
-                f"{what} {at} is neither in the cache nor in remote {detail!r}; `dvc push` it from where it is"
-            )
-        case "altered":
-            return DataError(
-                f"{what} {at}: the bytes in cache or remote were altered or cut short ({detail}); `dvc push` again"
-            )
-        case "unreachable":
-            return UnreachableError(f"{what}: the remote does not answer ({detail}); is it up?")
-    return DataError(f"{what}: dvc could not read it {at} ({detail}); check the remote and its credentials")
+    return kind(text.format(path=source.path, rev=source.rev, at=at, place=place, detail=detail))

@@ -1,4 +1,4 @@
-"""Rows of a query. No message, log line or exception chain shows the password of its database."""
+"""Rows of a SQL query; no message, log line or exception chain shows the password of its database."""
 
 import os
 import re
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 CONNECT_TIMEOUT_SECONDS = 10
-# Said by a server or a network that may be well again in a while, in the words of Postgres' and MySQL's drivers.
-PASSING = re.compile(
+# How Postgres' and MySQL's drivers word transient failures of a server or a network.
+TRANSIENT = re.compile(
     r"refused|timed? ?out|time-?out|could not translate|not known|unreachable|no route|can't connect|starting up|"
     r"shutting down|recovery|too many (clients|connections)|connection slots|closed the connection|reset by peer",
     re.IGNORECASE,
@@ -24,7 +24,7 @@ PASSING = re.compile(
 
 
 def read_sql(source: SqlSource, root: Path) -> pd.DataFrame:
-    """Run the query and give its rows; nothing that it might change is committed.
+    """Return the rows of the query; nothing that it changes is committed.
 
     Raises UnreachableError when the database does not answer, DataError when it refuses the login or the query,
     ConfigError when the address cannot be used.
@@ -47,7 +47,7 @@ def read_sql(source: SqlSource, root: Path) -> pd.DataFrame:
     except SQLAlchemyError as error:
         raise DataError(f"database {_server(url)}: {_first_line(error, url)}; check dataset.{_place(source)}") from None
     with connection:
-        # Else a driver looks for parameters in the query and trips over each `%`.
+        # Otherwise drivers look for parameters in the query and fail at each `%`.
         raw = connection.execution_options(no_parameters=True)
         try:
             frame = pd.read_sql(source.query, raw)
@@ -66,7 +66,7 @@ def _parse(source: SqlSource, root: Path) -> "URL":
 
     try:
         url = make_url(source.url or _from_environment(str(source.url_env)))
-    except (ArgumentError, ValueError):  # whose texts may hold a piece of the password
+    except (ArgumentError, ValueError):  # whose messages may contain a part of the password
         raise ConfigError(
             f"dataset.{_place(source)}: no database URL; write it like postgresql+psycopg2://user@host:5432/database"
         ) from None
@@ -76,8 +76,8 @@ def _parse(source: SqlSource, root: Path) -> "URL":
         url = url.set(drivername="postgresql+psycopg2")
     if url.get_backend_name() == "sqlite" and url.database and not url.database.startswith((":", "file:")):
         path = root / url.database
-        if not path.is_file():  # SQLite would make an empty one
-            raise DataError(f"dataset.{_place(source)}: {url.database!r} is no file (looked for {path}); mend the path")
+        if not path.is_file():  # SQLite would create an empty one
+            raise DataError(f"dataset.{_place(source)}: {url.database!r} is no file (looked for {path}); fix the path")
         url = url.set(database=str(path))
     return url
 
@@ -88,43 +88,43 @@ def _from_environment(name: str) -> str:
     path = os.environ.get(f"{name}_FILE")
     if not path:
         raise ConfigError(
-            f"dataset.url_env: {name!r} is not set; set it to the database's URL, or {name}_FILE to a file holding it"
+            f"dataset.url_env: {name!r} is not set; set it to the database's URL, or {name}_FILE to a file with it"
         )
     try:
         return Path(path).read_text("utf-8").strip()
     except OSError as error:
         raise ConfigError(
-            f"{name}_FILE: {path!r} cannot be read ({error.strerror}); mend the path or its rights"
+            f"{name}_FILE: {path!r} cannot be read ({error.strerror}); fix the path or its permissions"
         ) from None
 
 
 def _not_connected(error: Any, url: "URL") -> WaterflowError:
     text = str(error.orig)
-    # A host of several addresses has a line for each; one that answers says FATAL.
+    # A host with several addresses has a line for each; one that answered says FATAL.
     answers = [line for line in text.splitlines() if "FATAL" in line] or [_first_line(error.orig, url)]
     reason = _masked(answers[0].rpartition("FATAL:")[2].strip(), url)
-    if PASSING.search(answers[0]):
+    if TRANSIENT.search(answers[0]):
         return UnreachableError(f"database {_server(url)} does not answer ({reason}); is it up?")
     return DataError(f"database {_server(url)} refuses the login ({reason}); check user, password and database name")
 
 
 def _not_answered(error: Any, url: "URL") -> WaterflowError:
     if getattr(error, "connection_invalidated", False):
-        return UnreachableError(f"database {_server(url)} broke off ({_first_line(error, url)}); try again")
+        return UnreachableError(f"database {_server(url)} closed the connection ({_first_line(error, url)}); try again")
     if type(error).__name__ == "ResourceClosedError":
-        return DataError("dataset.query: it gives no rows at all; write a SELECT")
-    return DataError(f"dataset.query: database {_server(url)} refuses it ({_first_line(error, url)}); mend the query")
+        return DataError("dataset.query: it returns no rows; write a SELECT")
+    return DataError(f"dataset.query: database {_server(url)} refuses it ({_first_line(error, url)}); fix the query")
 
 
 def _check_names(frame: pd.DataFrame) -> pd.DataFrame:
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
-        raise DataError(f"dataset.query: it gives column {twice[0]!r} twice; list the columns, each with its own name")
+        raise DataError(f"dataset.query: it returns column {twice[0]!r} twice; name each column once")
     return frame
 
 
 def _plain_types(frame: pd.DataFrame) -> pd.DataFrame:
-    """Turn what drivers give as Python objects into types that Parquet and models know: dates, else text."""
+    """Convert drivers' Python objects to datetimes, else to text."""
     for name in [name for name, dtype in frame.dtypes.items() if pd.api.types.is_object_dtype(dtype)]:
         kind = pd.api.types.infer_dtype(frame[name], skipna=True)
         if kind == "date":
@@ -135,7 +135,7 @@ def _plain_types(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _server(url: "URL") -> str:
-    """Show an address without password and options: `user@host:port/database`."""
+    """Return `user@host:port/database`, without password and options."""
     user = f"{url.username}@" if url.username else ""
     port = f":{url.port}" if url.port else ""
     return f"{user}{url.host or ''}{port}/{url.database or ''}" if url.host else str(url.database)

@@ -12,7 +12,8 @@ from support.s3_server import BUCKET, KEY, SECRET, s3_server
 from waterflow.config.project import Project
 from waterflow.config.schema import DvcSource
 from waterflow.data.sources.dvc import find_python
-from waterflow.data.sources.reading import read_source, source_facts
+from waterflow.data.sources.facts import SourceFacts
+from waterflow.data.sources.reading import read_source
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError, UnreachableError
 from waterflow.stores.open import copy_object
@@ -59,7 +60,12 @@ def source_of(rev: str | None = None, path: str = PATH, repo: str | None = None)
 
 def rows_of(source: DvcSource, tracked: Tracked) -> int:
     """Count the rows that are read."""
-    return len(read_source(source, tracked.project, copy_object))
+    return len(read_source(source, tracked.project, copy_object).frame)
+
+
+def revision_of(source: DvcSource, tracked: Tracked) -> str | None:
+    """Return the revision that is read."""
+    return read_source(source, tracked.project, copy_object).facts.revision
 
 
 def refusal(source: DvcSource, tracked: Tracked, kind: type[Exception] = DataError) -> str:
@@ -74,25 +80,24 @@ def test_a_revision_is_read_whatever_the_workspace_holds(tracked: Tracked) -> No
         ("HEAD~1", tracked.first, 120),
         ("main", tracked.second, 150),
     ):
-        source = source_of(rev)
-        assert rows_of(source, tracked) == rows
-        facts = source_facts(source)
+        loaded = read_source(source_of(rev), tracked.project, copy_object)
+        assert len(loaded.frame) == rows
         content = iris().head(rows).to_csv(index=False).encode()
-        assert facts == {
-            "kind": "dvc",
-            "where": f"dvc:{PATH}@{rev}",
-            "revision": commit,
-            "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
-        }
+        assert loaded.facts == SourceFacts(
+            kind="dvc",
+            where=f"dvc:{PATH}@{rev}",
+            revision=commit,
+            md5=hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        )
 
 
 def test_the_workspace_is_read_as_it_is(tracked: Tracked) -> None:
     """What is not committed shows in the revision."""
     assert rows_of(source_of(), tracked) == 150
-    assert source_facts(source_of())["revision"] == tracked.second
+    assert revision_of(source_of(), tracked) == tracked.second
     iris().head(30).to_csv(tracked.root / PATH, index=False)
     assert rows_of(source_of(), tracked) == 30
-    assert source_facts(source_of())["revision"] == f"{tracked.second}-dirty"
+    assert revision_of(source_of(), tracked) == f"{tracked.second}-dirty"
 
 
 @pytest.mark.parametrize("rev", [None, "HEAD~1"])
@@ -121,7 +126,7 @@ def test_a_parquet_file_is_read(tracked: Tracked) -> None:
     run(tracked.root, "dvc", "add", "-q", "data/flowers.parquet")
     source = source_of(path="data/flowers.parquet")
     assert rows_of(source, tracked) == 150
-    assert source_facts(source)["revision"] == f"{tracked.second}-dirty"
+    assert revision_of(source, tracked) == f"{tracked.second}-dirty"
 
 
 def test_an_unknown_revision_is_named(tracked: Tracked) -> None:
@@ -142,20 +147,20 @@ def test_a_file_that_dvc_does_not_track_is_named(tracked: Tracked) -> None:
     """Git alone has it, or nobody."""
     (tracked.root / "data" / "own.csv").write_text("a\n1\n")
     message = refusal(source_of(path="data/own.csv"), tracked)
-    assert "'data/own.csv' is not tracked by DVC in the workspace; `dvc add data/own.csv`" in message
+    assert "'data/own.csv' is not tracked by DVC in the workspace; run `dvc add data/own.csv`" in message
 
 
 def test_a_cache_without_the_file_needs_a_remote(tracked: Tracked) -> None:
     """No remote at all, and one that was never pushed to."""
     forget(tracked.root)
     shutil.rmtree(tracked.root.parent / "remote")
-    assert "neither in the cache nor in remote 'there'; `dvc push` it" in refusal(source_of("main"), tracked)
+    assert "neither in the cache nor in remote 'there'; run `dvc push`" in refusal(source_of("main"), tracked)
     run(tracked.root, "dvc", "remote", "remove", "there")
-    assert "has no default remote; `dvc remote add -d NAME URL`" in refusal(source_of(), tracked)
+    assert "has no default remote; run `dvc remote add -d NAME URL`" in refusal(source_of(), tracked)
 
 
 def test_altered_bytes_are_not_believed(tracked: Tracked) -> None:
-    """What the remote gives is held against the md5 that the commit names."""
+    """What the remote gives is compared with the md5 that the commit names."""
     forget(tracked.root)
     for path in (tracked.root.parent / "remote").rglob("*"):
         if path.is_file():
@@ -173,7 +178,7 @@ def test_a_folder_without_git_or_dvc_is_named(tracked: Tracked, tmp_path: Path) 
     (bare.root / "data").mkdir()
     iris().to_csv(bare.root / PATH, index=False)
     run(bare.root, "dvc", "add", "-q", PATH)
-    assert "is in no git repository" in refusal(source_of(), bare, ConfigError)
+    assert "is not in a git repository" in refusal(source_of(), bare, ConfigError)
 
 
 def test_data_before_the_first_commit_can_be_read(tracked: Tracked, tmp_path: Path) -> None:
@@ -184,7 +189,7 @@ def test_data_before_the_first_commit_can_be_read(tracked: Tracked, tmp_path: Pa
     for command in (("git", "init", "-q"), ("dvc", "init", "-q"), ("dvc", "add", "-q", PATH)):
         run(fresh.root, *command)
     assert rows_of(source_of(), fresh) == 150
-    assert source_facts(source_of())["revision"] == "uncommitted"
+    assert revision_of(source_of(), fresh) == "uncommitted"
 
 
 def test_without_dvc_the_command_that_installs_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,10 +245,10 @@ def test_a_bucket_is_a_remote(s3_port: int, tmp_path: Path, monkeypatch: pytest.
     assert "does not answer" in refusal(source_of(), tracked, UnreachableError)
 
 
-def test_a_branch_that_moves_is_read_anew(tracked: Tracked) -> None:
+def test_a_branch_that_moves_is_read_again(tracked: Tracked) -> None:
     """The facts are those of the last read."""
     source = source_of("main")
     assert rows_of(source, tracked) == 150
     third = add(tracked.root, 90, "90 irises")
     assert rows_of(source, tracked) == 90
-    assert source_facts(source)["revision"] == third
+    assert revision_of(source, tracked) == third

@@ -11,8 +11,8 @@ from support.s3_server import BUCKET, KEY, SECRET, s3_client, s3_server
 
 from waterflow.config.project import Project
 from waterflow.config.schema import CsvSource, ParquetSource
-from waterflow.data.sources.http import shown
-from waterflow.data.sources.reading import describe_source, read_source
+from waterflow.data.sources.facts import describe_source, hide_credentials
+from waterflow.data.sources.reading import read_source
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError, StoreError, UnreachableError
 from waterflow.stores.open import copy_object
@@ -71,7 +71,7 @@ def credentials(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("name", ["rows.csv", "rows.csv?page=1", "rows.csv.gz"])
 def test_a_csv_is_read_over_http(site: str, project: Project, name: str) -> None:
     """The rows are those of the file, packed or not."""
-    frame = read_source(CsvSource(kind="csv", path=f"http://{site}/{name}"), project, copy_object)
+    frame = read_source(CsvSource(kind="csv", path=f"http://{site}/{name}"), project, copy_object).frame
     pd.testing.assert_frame_equal(frame, iris())
 
 
@@ -100,7 +100,7 @@ def test_a_web_server_that_is_not_there_is_one_line(project: Project) -> None:
     assert "is it up?" in message_of(lambda: read_source(source, project, copy_object), UnreachableError)
 
 
-def test_a_signed_link_and_a_password_are_not_shown(site: str, project: Project) -> None:
+def test_a_signed_link_and_a_password_are_not_hide_credentials(site: str, project: Project) -> None:
     """Neither in an error nor where the source is described."""
     source = CsvSource(kind="csv", path=f"http://me:open-sesame@{site}/private.csv?signature=open-sesame")
     message = message_of(lambda: read_source(source, project, copy_object), DataError)
@@ -110,7 +110,7 @@ def test_a_signed_link_and_a_password_are_not_shown(site: str, project: Project)
 @pytest.mark.parametrize("password", ["plain", "with@sign", "with/slash"])
 def test_an_address_is_shown_without_its_password(password: str) -> None:
     """Also where its writer forgot to encode a character."""
-    assert shown(f"https://me:{password}@host.example/a.csv") == "https://host.example/a.csv"
+    assert hide_credentials(f"https://me:{password}@host.example/a.csv") == "https://host.example/a.csv"
 
 
 def test_an_address_of_another_kind_is_refused(project: Project) -> None:
@@ -124,7 +124,7 @@ def test_an_address_of_another_kind_is_refused(project: Project) -> None:
 def test_a_parquet_file_is_read_from_a_bucket(project: Project) -> None:
     """By the endpoint and the key that the object store has."""
     source = ParquetSource(kind="parquet", path=f"s3://{BUCKET}/raw/iris.parquet")
-    pd.testing.assert_frame_equal(read_source(source, project, copy_object), iris())
+    pd.testing.assert_frame_equal(read_source(source, project, copy_object).frame, iris())
 
 
 @pytest.mark.usefixtures("credentials")

@@ -10,7 +10,8 @@ from support.projects import free_port, message_of
 
 from waterflow.config.project import Project
 from waterflow.config.schema import SqlSource
-from waterflow.data.sources.reading import describe_source, read_source
+from waterflow.data.sources.facts import describe_source
+from waterflow.data.sources.reading import read_source
 from waterflow.data.sources.sql import read_sql
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError, UnreachableError
@@ -37,7 +38,7 @@ def garden(query: str) -> SqlSource:
 @pytest.mark.usefixtures("database")
 def test_the_rows_of_a_query_are_read(project: Project) -> None:
     """A relative path of SQLite starts at the project."""
-    frame = read_source(garden("select * from flowers"), project, copy_object)
+    frame = read_source(garden("select * from flowers"), project, copy_object).frame
     pd.testing.assert_frame_equal(frame, iris())
 
 
@@ -45,7 +46,7 @@ def test_the_rows_of_a_query_are_read(project: Project) -> None:
 def test_a_query_is_sent_as_it_is_written(project: Project) -> None:
     """A percent sign or a colon in it is no parameter."""
     query = "select species, ':when' as note from flowers where species like '%tosa' and 7 % 2 = 1"
-    frame = read_source(garden(query), project, copy_object)
+    frame = read_source(garden(query), project, copy_object).frame
     assert len(frame) == 50
     assert frame["note"].unique().tolist() == [":when"]
 
@@ -53,7 +54,7 @@ def test_a_query_is_sent_as_it_is_written(project: Project) -> None:
 def test_a_query_changes_nothing(project: Project, database: Path) -> None:
     """What it deletes is there afterwards."""
     read_source(garden("delete from flowers returning species"), project, copy_object)
-    assert len(read_source(garden("select * from flowers"), project, copy_object)) == 150
+    assert len(read_source(garden("select * from flowers"), project, copy_object).frame) == 150
     assert database.is_file()
 
 
@@ -63,8 +64,8 @@ def test_a_query_changes_nothing(project: Project, database: Path) -> None:
     [
         ("select * from roses", "no such table: roses"),
         ("selekt", 'near "selekt": syntax error'),
-        ("update flowers set species = 'x'", "it gives no rows at all; write a SELECT"),
-        ("select species, species from flowers", "it gives column 'species' twice"),
+        ("update flowers set species = 'x'", "it returns no rows; write a SELECT"),
+        ("select species, species from flowers", "it returns column 'species' twice"),
         ("select * from flowers where 1 = 2", "has no row"),
     ],
 )
@@ -93,7 +94,7 @@ def test_the_address_may_stand_in_a_variable_or_in_a_file(
     assert "cannot be read" in message_of(lambda: read_source(source, project, copy_object), ConfigError)
     (tmp_path / "url").write_text("sqlite:///data/garden.db\n")
     monkeypatch.setenv("GARDEN_FILE", str(tmp_path / "url"))
-    assert len(read_source(source, project, copy_object)) == 150
+    assert len(read_source(source, project, copy_object).frame) == 150
     monkeypatch.setenv("GARDEN", "sqlite:///data/none.db")
     assert "none.db" in message_of(lambda: read_source(source, project, copy_object), DataError)
 

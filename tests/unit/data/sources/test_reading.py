@@ -1,10 +1,15 @@
+import sqlite3
+from contextlib import closing
+
 import pandas as pd
 import pytest
 from support.projects import message_of, write_rows
 
 from waterflow.config.project import Project
-from waterflow.config.schema import CsvSource, PackageSource, ParquetSource, Source
-from waterflow.data.sources.reading import describe_source, read_source
+from waterflow.config.schema import CsvSource, PackageSource, ParquetSource, Source, SqlSource
+from waterflow.data.canonical import write_parquet
+from waterflow.data.sources.facts import SourceFacts, describe_source
+from waterflow.data.sources.reading import read_source
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError
 from waterflow.stores.open import copy_object
@@ -21,19 +26,19 @@ def refusal(source: Source, project: Project, kind: type[Exception] = DataError)
 def test_a_csv_is_read_with_its_separator(project: Project) -> None:
     """A semicolon is one word of YAML away."""
     (project.root / "data" / "rows.csv").write_text("a;b\n1;x\n2;y\n")
-    frame = read_source(CsvSource(kind="csv", path="data/rows.csv", separator=";"), project, copy_object)
+    frame = read_source(CsvSource(kind="csv", path="data/rows.csv", separator=";"), project, copy_object).frame
     assert frame.to_dict("list") == {"a": [1, 2], "b": ["x", "y"]}
 
 
 def test_a_parquet_file_is_read(project: Project) -> None:
     """Types come from the file."""
     iris().to_parquet(project.root / "data" / "rows.parquet")
-    pd.testing.assert_frame_equal(read_source(PARQUET, project, copy_object), iris())
+    pd.testing.assert_frame_equal(read_source(PARQUET, project, copy_object).frame, iris())
 
 
 def test_a_packaged_data_set_is_read_by_its_loader(project: Project) -> None:
     """Iris needs no file at all."""
-    frame = read_source(PackageSource(kind="package", loader="iris"), project, copy_object)
+    frame = read_source(PackageSource(kind="package", loader="iris"), project, copy_object).frame
     assert frame["species"].value_counts().to_dict() == {"setosa": 50, "versicolor": 50, "virginica": 50}
 
 
@@ -90,3 +95,36 @@ def test_a_source_is_described_in_a_word() -> None:
     """Logs name a file by its path and a packaged data set by its loader."""
     assert describe_source(CSV) == "data/rows.csv"
     assert describe_source(PackageSource(kind="package", loader="iris")) == "package:iris"
+
+
+IDS = [1_582_218_195_625_938_000, None, 1_582_218_195_625_938_001]
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_large_integers_keep_every_digit_beside_a_null(project: Project, kind: str) -> None:
+    """As floats the two ids would be one number."""
+    frame = pd.DataFrame({"parent": pd.array(IDS, dtype="Int64"), "x": [1.5, 2.5, None]})
+    path = project.root / "data" / f"rows.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else write_parquet(frame, path)
+    read = read_source(CSV if kind == "csv" else PARQUET, project, copy_object).frame
+    assert [None if pd.isna(value) else int(value) for value in read["parent"]] == IDS
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_small_integers_beside_a_null_are_floats(project: Project, kind: str) -> None:
+    """Nothing is lost, and every estimator takes them."""
+    frame = pd.DataFrame({"rooms": pd.array([3, None, 2], dtype="Int64"), "x": [1.5, 2.5, 3.5]})
+    path = project.root / "data" / f"rows.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else write_parquet(frame, path)
+    read = read_source(CSV if kind == "csv" else PARQUET, project, copy_object).frame
+    assert read["rooms"].dtype == "float64"
+
+
+def test_the_query_of_sql_is_a_fact_and_its_password_is_not(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lineage shows what was asked, by the name of the variable that holds the address."""
+    with closing(sqlite3.connect(project.root / "rows.db")) as database:
+        iris().to_sql("flowers", database, index=False)
+    monkeypatch.setenv("GARDEN", "sqlite:///rows.db")
+    source = SqlSource(kind="sql", url_env="GARDEN", query="select * from flowers")
+    facts = read_source(source, project, copy_object).facts
+    assert facts == SourceFacts(kind="sql", where="sql:$GARDEN", query="select * from flowers")
