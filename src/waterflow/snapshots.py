@@ -1,24 +1,51 @@
-"""The prepared rows as fitting takes them; what decides which rows these are stands here, and keys `train`."""
+"""The rows of a run, their split and its configuration, stored and read by digest."""
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from waterflow.config.schema import PipelineConfig
-from waterflow.data.canonical import read_parquet
-from waterflow.records import Part, Prepared
+from waterflow.data.canonical import write_parquet
+from waterflow.data.preparation import DividedRows
+from waterflow.provenance.code import sha256_of
+from waterflow.records import Blob, DividedBlob, Part, Prepared
 from waterflow.resources import Resources, scratch_folder
-from waterflow.stores.base import get_file
+from waterflow.stores.base import blob_key, get_file, put_file, put_json
 
 if TYPE_CHECKING:
     from waterflow.training.fitting import Rows
 
 
+def store_frame(frame: pd.DataFrame, resources: Resources) -> tuple[Blob, bool]:
+    """Store rows as canonical Parquet; returns the blob, and whether the store did not have it yet."""
+    with scratch_folder() as folder:
+        path = folder / "data.parquet"
+        write_parquet(frame, path)
+        is_new = not resources.store.exists(blob_key(sha256_of(path)))
+        return put_file(resources.store, path), is_new
+
+
+def store_config(config: PipelineConfig, resources: Resources) -> Blob:
+    """Store a composed configuration, from which the later steps load it."""
+    with scratch_folder() as folder:
+        return put_json(resources.store, config.model_dump(mode="json"), folder)
+
+
+def store_division(divided: DividedRows, resources: Resources) -> DividedBlob:
+    """Store the part and fold of each row."""
+    with scratch_folder() as folder:
+        write_parquet(divided.split, folder / "split.parquet")
+        blob = put_file(resources.store, folder / "split.parquet")
+    return DividedBlob(split=blob, shares=divided.shares, leak=divided.leak)
+
+
 def load_rows(
     prepared: Prepared, config: PipelineConfig, resources: Resources, parts: tuple[Part, ...]
 ) -> "dict[Part, Rows]":
-    """Read the prepared rows by their digest and divide them by their stored parts, with their folds if they have."""
-    from waterflow.training.partitions import divide_parts  # scikit-learn
+    """Read the prepared rows by their digest and divide them by their stored parts, with their folds if any."""
+    from waterflow.training.partitions import read_parts  # scikit-learn
 
     with scratch_folder() as folder:
-        frame = read_parquet(get_file(resources.store, prepared.data, folder / "data.parquet"))
-        split = read_parquet(get_file(resources.store, prepared.split, folder / "split.parquet"))
-    return divide_parts(frame, split, config, parts)
+        data = get_file(resources.store, prepared.data, folder / "data.parquet")
+        split = get_file(resources.store, prepared.split, folder / "split.parquet")
+        return read_parts(data, split, config, parts)

@@ -39,7 +39,7 @@ from waterflow.tracking.runs import RunStore
 from waterflow.tracking.tags import CANDIDATE, METRIC_PREFIX
 
 if TYPE_CHECKING:
-    from waterflow.caching.explain import Change, Story, Told
+    from waterflow.caching.explain import InputChange, RunExplanation, StepExplanation
     from waterflow.datasets.download import Fetchable
     from waterflow.lineage.graph import Link
     from waterflow.operations.audit import Audit
@@ -51,16 +51,16 @@ if TYPE_CHECKING:
 __all__ = [
     # The steps, and what a caller of `workflow` sees of the records of other rooms.
     "Audit",
-    "Change",
     "Compared",
     "Entry",
     "Fetchable",
+    "InputChange",
     "Link",
     "Reproduction",
     "Resources",
-    "Story",
+    "RunExplanation",
+    "StepExplanation",
     "Survey",
-    "Told",
     "evaluate",
     "prepare",
     "promote",
@@ -117,7 +117,7 @@ def run_all(
         report("evaluate", f"{len(trained)} of {len(prepared.candidates)} candidates")
         evaluated = evaluate(prepared, trained, resources)
         if evaluated.cached_from is not None:
-            report("cached", f"judged by run {evaluated.cached_from[:8]}")
+            report("cached", f"evaluated by run {evaluated.cached_from[:8]}")
         report("register", evaluated.winner.candidate)
         registered = register(prepared, evaluated, resources)
         approval = ask(registered) if registered.awaits_approval else None
@@ -184,8 +184,8 @@ def open_for(pipeline: str) -> Resources:
 
 def propose_contract(pipeline: str, overrides: Sequence[str], window: Window) -> str:
     """Return a contract for the rows of a pipeline's source in a window, as YAML to paste."""
+    from waterflow.data.preparation import window_for
     from waterflow.reporting.contract_report import propose
-    from waterflow.steps.prepare import window_for
 
     project = find_project()
     config = compose_pipeline(project, pipeline, overrides)
@@ -241,7 +241,7 @@ def list_versions(pipeline: str, resources: Resources) -> list[ListedVersion]:
     ]
 
 
-def explain_run(pipeline: str, run: str | None, resources: Resources) -> "Told":
+def explain_run(pipeline: str, run: str | None, resources: Resources) -> "RunExplanation":
     """Explain why each step of a run was done or reused; the latest run if `run` is None."""
     from waterflow.caching.explain import explain
 

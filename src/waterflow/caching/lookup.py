@@ -1,4 +1,4 @@
-"""Finding what an earlier run has made of the same inputs, and not believing it before its files are verified."""
+"""Looking up results of equal actions in earlier runs; each is verified by digest before it is used."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -7,44 +7,62 @@ from typing import Generic, TypeVar
 
 from waterflow.errors import StoreError, TrackingError, UnreachableError
 from waterflow.links import run_link
-from waterflow.records import Blob, Evaluated, Prepared, Trained
+from waterflow.records import Blob, DividedBlob, Evaluated, Prepared, Record, Trained
 from waterflow.resources import Resources
 from waterflow.stores.base import find_problem
 from waterflow.tracking import tags as tag
-from waterflow.tracking.cache import find_runs, read_verified
+from waterflow.tracking.cache import find_experiment, find_runs, read_verified
 from waterflow.tracking.found import FoundRun
 
 logger = logging.getLogger(__name__)
 
-
-Found = TypeVar("Found", Trained, Evaluated)
+RecordT = TypeVar("RecordT", bound=Record)
 
 
 @dataclass(frozen=True)
-class Hit(Generic[Found]):
-    """What an earlier run has made, verified."""
+class CacheHit(Generic[RecordT]):
+    """A verified record of an earlier run."""
 
-    record: Found
+    record: RecordT
     run: FoundRun
 
 
 @dataclass(frozen=True)
-class Lookup(Generic[Found]):
-    """What a search in the cache came to; `misses` say why what was found is not used."""
+class CacheLookup(Generic[RecordT]):
+    """The outcome of a look-up; `misses` say why what was found is not used."""
 
-    hit: Hit[Found] | None
+    hit: CacheHit[RecordT] | None = None
     misses: tuple[str, ...] = ()
 
 
-def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Resources) -> Lookup[Trained]:
-    """Find a finished fit of the same action, whose record and model are what was logged.
+def is_validated(pipeline: str, setting: str, resources: Resources) -> bool:
+    """Return whether a run of these very settings began before: then its estimators could be built."""
+    experiment_id = find_experiment(resources.runs, pipeline)
+    asked = {tag.SETTING_KEY: setting}
+    return experiment_id is not None and bool(find_runs(resources.runs, experiment_id, asked, most=1))
 
-    One that leaves the main metric undefined is none: fitting it again says so, as it would without a cache.
+
+def find_division(experiment_id: str, key: str, resources: Resources) -> CacheLookup[DividedBlob]:
+    """Look up the split of the same rows by the same rules, and verify the stored object."""
+
+    def read(run: FoundRun) -> DividedBlob:
+        content = read_verified(resources.runs, run, tag.DIVISION_FILE, run.tags.get(tag.DIVISION_DIGEST))
+        divided = _parsed(DividedBlob, content)
+        _check_blob(divided.split, resources)
+        return divided
+
+    return _first_good(find_runs(resources.runs, experiment_id, {tag.DIVISION_KEY: key}), read)
+
+
+def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Resources) -> CacheLookup[Trained]:
+    """Look up a finished fit of the same action, and verify its record and model files.
+
+    One whose main metric is undefined is no hit: fitting it again says so, as it would without a cache.
     """
 
     def read(run: FoundRun) -> Trained:
-        record = read_verified(resources.runs, run, tag.RECORD_FILE, run.tags.get(tag.RECORD_DIGEST))
-        trained = _parsed(Trained, record)
+        content = read_verified(resources.runs, run, tag.RECORD_FILE, run.tags.get(tag.RECORD_DIGEST))
+        trained = _parsed(Trained, content)
         if main_metric not in trained.metrics:
             raise StoreError(f"{main_metric} is undefined for it")
         resources.models.verify(trained.model_id)
@@ -55,12 +73,12 @@ def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Reso
     return _first_good([run for run in runs if run.status == "FINISHED"], read)
 
 
-def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_own: bool) -> Lookup[Evaluated]:
-    """Find a judgement of the same action, whose record and predictions are what was stored; this run's own first."""
+def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_own: bool) -> CacheLookup[Evaluated]:
+    """Look up an evaluation of the same action, this run's own first, and verify its record and predictions."""
 
     def read(run: FoundRun) -> Evaluated:
-        record = read_verified(resources.runs, run, tag.EVALUATED_FILE, run.tags.get(tag.EVALUATED_DIGEST))
-        evaluated = _parsed(Evaluated, record)
+        content = read_verified(resources.runs, run, tag.EVALUATED_FILE, run.tags.get(tag.EVALUATED_DIGEST))
+        evaluated = _parsed(Evaluated, content)
         predictions = evaluated.verdict.predictions if evaluated.verdict else None
         if predictions is not None:
             _check_blob(predictions, resources)
@@ -73,27 +91,27 @@ def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_o
 
 
 def note_of(run: FoundRun, experiment_id: str, what: str, resources: Resources) -> str:
-    """Say in a run's note that nothing was done, with the way to the run that did it."""
+    """Return the note of a run that used an earlier one's result, with a link to that."""
     link = run_link(experiment_id, run.run_id, resources.profile)
     return f"Cached: {what} by {link} of {run.started_at:%Y-%m-%d %H:%M}."
 
 
-def _first_good(runs: Iterable[FoundRun], read: Callable[[FoundRun], Found]) -> Lookup[Found]:
+def _first_good(runs: Iterable[FoundRun], read: Callable[[FoundRun], RecordT]) -> CacheLookup[RecordT]:
     misses: list[str] = []
     for run in runs:
         try:
-            return Lookup(Hit(read(run), run), tuple(misses))
+            return CacheLookup(CacheHit(read(run), run), tuple(misses))
         except UnreachableError:
             raise
         except (StoreError, TrackingError) as error:
             logger.warning("%s cannot be used again: %s", run, error)
             misses.append(f"{run}: {error}")
-    return Lookup(None, tuple(misses))
+    return CacheLookup(None, tuple(misses))
 
 
-def _parsed(kind: type[Found], record: object) -> Found:
+def _parsed(kind: type[RecordT], content: object) -> RecordT:
     try:
-        return kind.model_validate(record)
+        return kind.model_validate(content)
     except ValueError as error:
         raise StoreError(f"its record is of another version of Waterflow ({type(error).__name__})") from error
 

@@ -13,7 +13,7 @@ from waterflow.cli.console import MARKS, AsJson, Reference, err, out, short_dige
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from waterflow.workflow import Change, Link, Story
+    from waterflow.workflow import InputChange, Link, StepExplanation
 
 COLOURS = {"ran": "cyan", "cached": "green", "failed": "red"}
 MOST_CHANGES = 12
@@ -54,14 +54,14 @@ def why(
 
     explained = workflow.explain_run(pipeline, run, workflow.open_for(pipeline))
     if as_json:
-        steps = [story.to_json() for story in explained.stories]
+        steps = [step.to_json() for step in explained.steps]
         out.print_json(json.dumps({"pipeline": pipeline, "run_id": explained.run.run_id, "steps": steps}))
         return
     out.print(
         f"[bold]{pipeline}[/bold], {explained.run} ({escape(explained.run.name)})", highlight=False, soft_wrap=True
     )
-    for story in explained.stories:
-        print_story(story)
+    for step in explained.steps:
+        print_explanation(step)
 
 
 def tree_of(link: "Link") -> Tree:
@@ -78,24 +78,24 @@ def _label(link: "Link") -> str:
     return f"{MARKS[link.resolves]} [bold]{link.kind}[/bold]  {escape(short_digest(link.name))}  {facts}{reason}"
 
 
-def print_story(story: "Story") -> None:
+def print_explanation(step: "StepExplanation") -> None:
     """Print a step, its reasons and the inputs that changed."""
-    name = f"{story.step} {story.candidate}".strip()
-    colour = COLOURS.get(story.outcome, "yellow")
+    name = f"{step.step} {step.candidate}".strip()
+    colour = COLOURS.get(step.outcome, "yellow")
     source = ""
-    if story.cached_from is not None:
-        when = f" of {story.cached_at:%Y-%m-%d %H:%M}" if story.cached_at else ""
-        source = f" (from run {story.cached_from[:8]}{when})"
-    out.print(f"{escape(name):<32} [{colour}]{story.outcome}[/{colour}]{source}", highlight=False, soft_wrap=True)
-    changed = describe_all(story.changes)
-    lines = [*story.reasons, *changed[:MOST_CHANGES]]
+    if step.cached_from is not None:
+        when = f" of {step.cached_at:%Y-%m-%d %H:%M}" if step.cached_at else ""
+        source = f" (from run {step.cached_from[:8]}{when})"
+    out.print(f"{escape(name):<32} [{colour}]{step.outcome}[/{colour}]{source}", highlight=False, soft_wrap=True)
+    changed = describe_all(step.changes)
+    lines = [*step.reasons, *changed[:MOST_CHANGES]]
     if len(changed) > MOST_CHANGES:
         lines.append(f"and {len(changed) - MOST_CHANGES} more; --json lists them all")
     for line in lines:
         out.print(f"    [dim]{escape(line)}[/dim]", highlight=False, soft_wrap=True)
 
 
-def describe_all(changes: "Sequence[Change]") -> list[str]:
+def describe_all(changes: "Sequence[InputChange]") -> list[str]:
     """Describe changes; a block of settings that is new or gone is one line."""
     blocks = Counter(_block(change) for change in changes)
     lines: dict[str, None] = {}
@@ -106,13 +106,13 @@ def describe_all(changes: "Sequence[Change]") -> list[str]:
     return list(lines)
 
 
-def describe(change: "Change") -> str:
+def describe(change: "InputChange") -> str:
     """Describe one change: `config candidates.svc.params.C 1.0 → 2.0`."""
     label = change.name if change.kind == "input" else f"{change.kind} {change.name}"
     return f"{label} {_shown(change.before)} → {_shown(change.now)}"
 
 
-def _block(change: "Change") -> tuple[str, str]:
+def _block(change: "InputChange") -> tuple[str, str]:
     state = "new" if change.before is None else "gone" if change.now is None else ""
     name = ".".join(change.name.split(".")[:2])
     return (name, state) if change.kind == "config" and state else (change.name, "")

@@ -28,6 +28,7 @@ from waterflow.config.profile import Profile
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError
+from waterflow.records import RunRequest
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -232,3 +233,11 @@ def _sections_in(annotation: Any) -> list[Any]:
     if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return [annotation]
     return [found for inner in getattr(annotation, "__args__", ()) for found in _sections_in(inner)]
+
+
+def compose_request(request: RunRequest, project: Project) -> PipelineConfig:
+    """Compose the configuration of a request, its estimators unchecked; raises ConfigError on an unknown name."""
+    overrides = (*request.overrides, *choose_scenario(project, request.pipeline, request.scenario))
+    config = compose_pipeline(project, request.pipeline, overrides, checked=False)
+    choice = choose(config, project, request.strategy, request.candidates)
+    return compose_pipeline(project, request.pipeline, (*overrides, *choice), checked=False) if choice else config

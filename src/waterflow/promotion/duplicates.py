@@ -2,14 +2,16 @@
 
 import logging
 
-from waterflow.caching.keys import registration, write_done
+from waterflow.caching.keys import registration
 from waterflow.config.schema import PipelineConfig
 from waterflow.links import dag_run_url
 from waterflow.promotion.rules import Outcome
-from waterflow.records import Done, Evaluated, Prepared, Registered
+from waterflow.records import Evaluated, ExecutedAction, Prepared, Registered
+from waterflow.reporting.run_note import run_note
+from waterflow.reporting.step_log import write_action
 from waterflow.resources import Resources, scratch_folder
 from waterflow.tracking.model_store import CHAMPION, Version
-from waterflow.tracking.tags import CACHED_FROM, EVALUATED_KEY, MLFLOW_NOTE, NOTHING_NEW, PARENT_RUN_ID, REGISTERED
+from waterflow.tracking.tags import CACHED_FROM, MLFLOW_NOTE, NOTHING_NEW, PARENT_RUN_ID, REGISTERED
 
 logger = logging.getLogger(__name__)
 
@@ -43,19 +45,7 @@ def report_nothing_new(
     """Tag this run with the one that registered its model; registry and ledger stay unchanged."""
     source = known.tags.get(PARENT_RUN_ID, known.run_id)
     reason = f"nothing new: version {known.version} of run {source[:8]} has this model"
-    lines = [f"**{config.name}**: {reason}.", f"Window {prepared.window}, data `{prepared.data.digest[:12]}`."]
-    url = dag_run_url(prepared.origin, resources.profile)
-    if url:
-        lines.append(f"[Open the Airflow run]({url})")
-    tags = {
-        REGISTERED: f"{config.name}/{known.version}",
-        NOTHING_NEW: "true",
-        CACHED_FROM: source,
-        MLFLOW_NOTE: "\n\n".join(lines),
-    }
-    resources.runs.log(prepared.parent_run_id, tags=tags)
-    logger.info("%s: cached, %s", config.name, reason)
-    return Registered(
+    registered = Registered(
         model=config.name,
         version=known.version,
         aliases=known.aliases,
@@ -66,22 +56,34 @@ def report_nothing_new(
         experiment_id=prepared.experiment_id,
         new=False,
     )
+    tags = {
+        REGISTERED: f"{config.name}/{known.version}",
+        NOTHING_NEW: "true",
+        CACHED_FROM: source,
+        MLFLOW_NOTE: run_note(prepared, registered, config, dag_run_url(prepared.origin, resources.profile)),
+    }
+    resources.runs.log(prepared.parent_run_id, tags=tags)
+    logger.info("%s: cached, %s", config.name, reason)
+    return registered
 
 
 def log_registration(prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources) -> None:
     """Log the inputs of the step register, for `waterflow why`."""
     champion = resources.models.find_alias(config.name, CHAMPION)
-    tags = resources.runs.tags_of(prepared.parent_run_id)
-    shown = f"version {champion.version}" if champion else "nobody"
-    model_id = registered.evaluated.winner.model_id
-    action = registration(config, model_id, shown, tags.get(EVALUATED_KEY, ""))
-    done = Done(
-        action=action,
+    name = f"version {champion.version}" if champion else "nobody"
+    evaluated = registered.evaluated
+    executed = ExecutedAction(
+        action=registration(config, evaluated.winner.model_id, name, evaluated.action_key),
         key="",
-        cached_from=None if registered.new else tags.get(CACHED_FROM),
+        cached_from=None if registered.new else _run_of(registered, resources),
         forced=prepared.force,
         note=f"version {registered.version}" if registered.new else registered.reason,
     )
     with scratch_folder() as folder:
-        write_done(folder, done)
+        write_action(folder, executed)
         resources.runs.log_folder(prepared.parent_run_id, folder)
+
+
+def _run_of(registered: Registered, resources: Resources) -> str | None:
+    version = resources.models.get_version(registered.model, registered.version)
+    return version.tags.get(PARENT_RUN_ID, version.run_id) if version else None

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from waterflow.config.schema import PipelineConfig
 from waterflow.ledger.replay import rolled_back
 from waterflow.promotion.rules import PromotionState
-from waterflow.records import Decision, Evaluated, Prepared
+from waterflow.records import Decision, Evaluated, Prepared, Trained
 from waterflow.resources import Resources
-from waterflow.tracking.model_store import Version
-from waterflow.tracking.tags import ACTION_KEY, DATA_READ_AT, WINDOW_END
+from waterflow.tracking.model_store import CHAMPION, Version
+from waterflow.tracking.tags import ACTION_KEY, DATA_READ_AT, EVALUATED_FILE, MODEL_ID, PARENT_RUN_ID, WINDOW_END
 
 
 def read_state(
@@ -17,10 +17,8 @@ def read_state(
 ) -> PromotionState:
     """Return the state of a run's winner before staging and approval."""
     is_dated = config.time_column is not None
-    if is_dated:
-        rows_end = prepared.window.end if prepared.window else None
-    else:
-        rows_end = resources.runs.started_at(prepared.parent_run_id)
+    window_end = prepared.window.end if prepared.window else None
+    rows_end = window_end if is_dated else prepared.read_at
     theirs = champion.tags.get(WINDOW_END if is_dated else DATA_READ_AT) if champion else None
     return PromotionState(
         model=config.name,
@@ -46,3 +44,15 @@ def _rolled_back_fits(model: str, entries: Sequence[Decision], resources: Resour
         if version is not None and ACTION_KEY in version.tags:
             fits[version.tags[ACTION_KEY]] = row
     return fits
+
+
+def find_opponent(model: str, winner: Trained, resources: Resources) -> Version | None:
+    """Return the champion; if it is the winner's own model, the version that it was compared with to get there."""
+    champion = resources.models.find_alias(model, CHAMPION)
+    if champion is None or champion.tags.get(MODEL_ID) != winner.model_id:
+        return champion
+    parent = champion.tags.get(PARENT_RUN_ID)
+    logged = resources.runs.read_json(parent, EVALUATED_FILE) if parent else None
+    verdict = Evaluated.from_json(logged).verdict if logged else None
+    before = verdict.champion_version if verdict else None
+    return next((entry for entry in resources.models.list_versions(model) if entry.version == before), None)

@@ -94,9 +94,14 @@ def code_digest(module: str, root: Path = SOURCE_ROOT) -> str:
     return digest_of(module_digests([module], root))
 
 
-def module_digests(modules: Iterable[str], root: Path = SOURCE_ROOT, *, follow: bool = True) -> dict[str, str]:
-    """Hash the source of each module and, unless told otherwise, of all that they import below `root`, by name."""
-    names = {name for module in modules for name in (imported_modules(module, root) if follow else [module])}
+def module_digests(
+    modules: Iterable[str], root: Path = SOURCE_ROOT, *, outside: Collection[str] = ()
+) -> dict[str, str]:
+    """Hash the source of modules and of all that they import below `root`, by name.
+
+    Imports of packages in `outside` are not followed.
+    """
+    names = {name for module in modules for name in imported_modules(module, root, outside)}
     files = {name: _module_file(name, root) for name in sorted(names)}
     return {name: sha256_of(path) for name, path in files.items() if path is not None}
 
@@ -121,7 +126,14 @@ def user_modules(estimator_path: str) -> dict[str, str]:
     return module_digests([module], origin.parents[depth])
 
 
-def imported_modules(module: str, root: Path = SOURCE_ROOT) -> list[str]:
+def package_modules(package: str, root: Path = SOURCE_ROOT) -> list[str]:
+    """List the modules of a package below `root`, with their dotted names."""
+    files = sorted(root.joinpath(*package.split(".")).rglob("*.py"))
+    parts = (file.relative_to(root).with_suffix("").parts for file in files)
+    return [".".join(names[:-1] if names[-1] == "__init__" else names) for names in parts]
+
+
+def imported_modules(module: str, root: Path = SOURCE_ROOT, outside: Collection[str] = ()) -> list[str]:
     """List the modules below `root` that `module` reaches by imports, itself included, in order of name."""
     # Most of what is imported lies elsewhere, and asking the disk for each of its names takes long.
     outermost = {path.stem for path in root.iterdir()}
@@ -130,7 +142,7 @@ def imported_modules(module: str, root: Path = SOURCE_ROOT) -> list[str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in asked or name.partition(".")[0] not in outermost:
+        if name in asked or name.partition(".")[0] not in outermost or _is_within(name, outside):
             continue
         asked.add(name)
         path = _module_file(name, root)
@@ -167,6 +179,10 @@ def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
         needed += packages
         versions |= locked_versions(lock_file.with_name(extra), packages)
     return [f"{name}=={versions[name]}" for name in needed if name in versions]
+
+
+def _is_within(module: str, packages: Collection[str]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
 @cache  # the steps of one process ask for the same sources, and parsing them is dear

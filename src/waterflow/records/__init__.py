@@ -93,8 +93,19 @@ class Share(Record):
     by_class: dict[str, int] = Field(default_factory=dict)
 
 
+class DividedBlob(Record):
+    """The stored split of some rows: `leak` names features that alone reveal the target, empty where none does."""
+
+    split: Blob
+    shares: tuple[Share, ...]
+    leak: str = ""
+
+
 class Prepared(Record):
-    """What `prepare` made: the rows, their split and the composed configuration, each by digest."""
+    """What `prepare` made: the rows, their split and the composed configuration, each by digest.
+
+    `read_at` is the moment in UTC at which the source was read.
+    """
 
     pipeline: str
     origin: Origin
@@ -105,6 +116,7 @@ class Prepared(Record):
     data: Blob
     split: Blob
     window: Window | None
+    read_at: datetime
     rows: int
     shares: tuple[Share, ...]
     candidates: tuple[str, ...]
@@ -302,7 +314,8 @@ class Look(Record):
 class Evaluated(Record):
     """The survivors, best first, and what the best of them scored on the holdout.
 
-    `cached_from` is the MLflow run that judged the same models before, where nothing was judged.
+    `action_key` names all that decided this evaluation. `cached_from` is the MLflow run that evaluated the same models
+    before, where nothing was compared.
     """
 
     ranked: tuple[Trained, ...] = Field(min_length=1)
@@ -313,6 +326,7 @@ class Evaluated(Record):
     holdout_metrics: dict[str, float]
     gate: GateResult | None
     verdict: Verdict | None = None
+    action_key: str = ""
     cached_from: str | None = None
 
     @property
@@ -358,10 +372,10 @@ class Action(Record):
     environment: dict[str, str]
 
 
-class Done(Record):
-    """An action of one run, and whether it ran: `cached_from` and `cached_at` name the run that had done it before.
+class ExecutedAction(Record):
+    """An action of one run; `cached_from` and `cached_at` name the earlier run whose result was used, if any.
 
-    `misses` say why what an earlier run had made was not used; `note` what else a reader should know.
+    `misses` say why results of earlier runs were not used; `note` what else a reader should know.
     """
 
     action: Action

@@ -6,11 +6,13 @@ from typing import cast
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import LedgerConflict, LedgerError
+from waterflow.links import dag_run_url
 from waterflow.promotion.champion_alias import move_alias, name_actor, reconcile_alias, remove_challenger
 from waterflow.promotion.rules import PromotionState, decide, name_version
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.promotion.state import read_state
 from waterflow.records import Approval, Check, Decision, DecisionKind, Prepared, Registered, Verdict
+from waterflow.reporting.run_note import run_note
 from waterflow.resources import Resources, load_config
 from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import CHALLENGER, Version
@@ -40,16 +42,12 @@ def promote(
         move_alias(config.name, resources)
         if decision.kind == "reject":
             remove_challenger(config.name, registered.version, resources)
-        _tell(prepared, registered, decision, resources)
         logger.info("%s version %d: %s, %s", config.name, registered.version, decision.kind, decision.reason)
-        return registered.model_copy(
-            update={
-                "aliases": resources.models.aliases_of(config.name, registered.version),
-                "reason": decision.reason,
-                "decision": decision,
-                "awaits_approval": False,
-            }
-        )
+        aliases = resources.models.aliases_of(config.name, registered.version)
+        decided = {"aliases": aliases, "reason": decision.reason, "decision": decision, "awaits_approval": False}
+        registered = registered.model_copy(update=decided)
+        _tag_decision(prepared, registered, decision, config, resources)
+        return registered
 
 
 def find_or_make(
@@ -126,13 +124,13 @@ def stage_late(
         return check_version(process, registered.version, prepared, evaluated, config, resources)
 
 
-def _tell(prepared: Prepared, registered: Registered, decision: Decision, resources: Resources) -> None:
-    """Say the decision where people look: tags of run and version, and the run's note."""
-    words = f"{decision.kind}: {decision.reason}"
-    tags = {tag.DECISION: words, tag.LEDGER_SEQUENCE: str(decision.sequence)}
+def _tag_decision(
+    prepared: Prepared, registered: Registered, decision: Decision, config: PipelineConfig, resources: Resources
+) -> None:
+    """Tag run and version with the decision, and render the run's note again."""
+    tags = {tag.DECISION: f"{decision.kind}: {decision.reason}", tag.LEDGER_SEQUENCE: str(decision.sequence)}
     verdict = decision.verdict
-    judged = {tag.VERDICT: verdict.outcome, tag.VERDICT_REASON: verdict.reason} if verdict else {}
-    resources.models.tag_version(registered.model, registered.version, tags | judged)
-    note = resources.runs.tags_of(prepared.parent_run_id).get(tag.MLFLOW_NOTE, "").partition("\n\nDecision")[0]
-    told = f"{note}\n\nDecision {decision.sequence} of the ledger, by {decision.actor}: {words}."
-    resources.runs.log(prepared.parent_run_id, tags={**tags, tag.MLFLOW_NOTE: told})
+    compared = {tag.VERDICT: verdict.outcome, tag.VERDICT_REASON: verdict.reason} if verdict else {}
+    resources.models.tag_version(registered.model, registered.version, tags | compared)
+    note = run_note(prepared, registered, config, dag_run_url(prepared.origin, resources.profile))
+    resources.runs.log(prepared.parent_run_id, tags=tags | {tag.MLFLOW_NOTE: note})

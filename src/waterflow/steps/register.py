@@ -11,6 +11,7 @@ from waterflow.promotion.rules import PromotionState, decide
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.promotion.state import read_state
 from waterflow.records import Check, Evaluated, Prepared, Registered
+from waterflow.reporting.run_note import run_note
 from waterflow.resources import Resources, lineage_tags, load_config
 from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import CHALLENGER, CHAMPION
@@ -61,9 +62,8 @@ def _register(
     is_good = outcome.kind in ("promote", "ask")
     reason = evaluated.verdict.reason if is_good and evaluated.verdict else outcome.reason
     logger.info("%s version %d: %s", config.name, version, reason)
-    _tell(prepared, evaluated, config, version, resources)
     log_lineage(config.name, version, prepared.parent_run_id, resources)
-    return Registered(
+    registered = Registered(
         model=config.name,
         version=version,
         aliases=resources.models.aliases_of(config.name, version),
@@ -75,6 +75,10 @@ def _register(
         checks=checks,
         awaits_approval=outcome.kind == "ask",
     )
+    note = run_note(prepared, registered, config, dag_run_url(prepared.origin, resources.profile))
+    tags = {tag.REGISTERED: f"{config.name}/{version}", tag.MLFLOW_NOTE: note}
+    resources.runs.log(prepared.parent_run_id, tags=tags)
+    return registered
 
 
 def register_and_stage(
@@ -106,8 +110,12 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
         tag.STRATEGY: config.strategy.name,
         tag.MODEL_ID: winner.model_id,
         tag.ACTION_KEY: winner.action_key,
-        tag.DATA_READ_AT: resources.runs.started_at(prepared.parent_run_id).isoformat(),
-        **{tag.METRIC_PREFIX + name: f"{evaluated.holdout_metrics[name]:.6g}" for name in _shown(evaluated, config)},
+        tag.DATA_READ_AT: prepared.read_at.isoformat(),
+        **{
+            tag.METRIC_PREFIX + name: f"{evaluated.holdout_metrics[name]:.6g}"
+            for name in config.shown_metrics
+            if name in evaluated.holdout_metrics
+        },
     }
     if evaluated.verdict is not None:
         tags |= {tag.VERDICT: evaluated.verdict.outcome, tag.VERDICT_REASON: evaluated.verdict.reason}
@@ -120,24 +128,3 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
     }
     card = model_card(config, prepared, evaluated, links)
     return resources.models.register(config.name, winner.model_id, winner.run_id, description=card, tags=tags)
-
-
-def _shown(evaluated: Evaluated, config: PipelineConfig) -> list[str]:
-    return [name for name in config.shown_metrics if name in evaluated.holdout_metrics]
-
-
-def _tell(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, version: int, resources: Resources) -> None:
-    """Tag the run with its version, and sum it up in its note."""
-    shown = ", ".join(f"{name} {evaluated.holdout_metrics[name]:.4f}" for name in _shown(evaluated, config))
-    lines = [
-        f"**{config.name} version {version}**: {evaluated.winner.candidate}, best of {len(evaluated.ranked)} "
-        f"candidates for {config.target}; on {evaluated.holdout_rows} held-out rows: {shown}.",
-        f"Window {prepared.window}, data `{prepared.data.digest[:12]}`.",
-    ]
-    if evaluated.missing:
-        lines.append(f"Not trained: {', '.join(evaluated.missing)}.")
-    url = dag_run_url(prepared.origin, resources.profile)
-    if url:
-        lines.append(f"[Open the Airflow run]({url})")
-    tags = {tag.REGISTERED: f"{config.name}/{version}", tag.MLFLOW_NOTE: "\n\n".join(lines)}
-    resources.runs.log(prepared.parent_run_id, tags=tags)

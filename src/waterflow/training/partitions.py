@@ -1,11 +1,19 @@
 """Prepared rows divided by their parts. It knows no store, for the process that trains a version again."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from waterflow.config.schema import PipelineConfig
+from waterflow.data.canonical import read_parquet
 from waterflow.data.columns import feature_columns
 from waterflow.records import Part
 from waterflow.training.fitting import Rows
+
+
+def read_parts(data: Path, split: Path, config: PipelineConfig, parts: tuple[Part, ...]) -> dict[Part, Rows]:
+    """Read stored rows and their split from two Parquet files, and divide them as `divide_parts` does."""
+    return divide_parts(read_parquet(data), read_parquet(split), config, parts)
 
 
 def divide_parts(

@@ -10,11 +10,13 @@ from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from support.planted import make_champion
 from support.projects import candidates, config_of, request_of, write_rows
 
-from waterflow.caching.keys import fitting, judgement, key_of
+from waterflow.caching.keys import evaluation, fitting, key_of
 from waterflow.datasets.loaders import iris
 from waterflow.promotion import holdout as judging
+from waterflow.provenance.code import package_modules
 from waterflow.records import Blob, Evaluated, Prepared, Trained
 from waterflow.resources import Resources, load_config
+from waterflow.steps import prepare as preparing
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.train import train
@@ -256,6 +258,62 @@ def test_judging_is_no_part_of_a_fit(resources: Resources, pipeline: Writer) -> 
     assert {"waterflow.training.fitting", "waterflow.training.candidate", "waterflow.data.canonical"} <= set(code)
 
 
+@pytest.mark.parametrize("search", [None, {"space": {"alpha": {"choices": [0.5, 1.0]}}}])
+def test_all_of_training_is_part_of_a_fit(resources: Resources, pipeline: Writer, search: Any) -> None:
+    """Whether a candidate is tuned or not: no list of modules can forget one."""
+    listed = candidates(nb={"estimator": BERNOULLI, "search": search}) | {"tuning": None}
+    prepared = prepare(request_of(pipeline(**listed)), resources)
+    code = fitting(prepared, load_config(prepared, resources), "nb", resources).code
+    assert set(package_modules("waterflow.training")) <= set(code)
+
+
+def test_a_comparison_is_keyed_by_what_compares(resources: Resources, pipeline: Writer) -> None:
+    """An edit to a report, a picture or a client of MLflow compares nothing again; one to the rules does."""
+    prepared, (fitted,) = trained(pipeline(), resources, "one")
+    code = evaluation(prepared, load_config(prepared, resources), (fitted,), None, resources).code
+    assert {"waterflow.promotion.holdout", "waterflow.evaluation.comparison", "waterflow.data.overlap"} <= set(code)
+    for room in ("reporting", "tracking", "stores", "lineage"):
+        assert not [name for name in code if name.startswith(f"waterflow.{room}")]
+
+
+def test_what_an_estimator_declares_to_read_is_part_of_its_fit(
+    resources: Resources, pipeline: Writer, fits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file, a file in a folder, a variable: each edit fits the candidate again."""
+    folder = resources.project.root / "lists"
+    folder.mkdir()
+    (folder / "stop.txt").write_text("a")
+    name = pipeline(**candidates(nb={"estimator": GAUSS, "reads": ["lists", "$STOP_WORDS"]}))
+    trained(name, resources, "one")
+    trained(name, resources, "two")
+    assert len(fits) == 1
+    (folder / "stop.txt").write_text("b")
+    trained(name, resources, "three")
+    assert len(fits) == 2
+    monkeypatch.setenv("STOP_WORDS", "secret")
+    prepared, _ = trained(name, resources, "four")
+    assert len(fits) == 3
+    inputs = fitting(prepared, load_config(prepared, resources), "nb", resources).inputs
+    assert "secret" not in "".join(inputs.values())
+
+
+def test_the_same_rows_are_split_once(resources: Resources, pipeline: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The split is taken from an earlier run, its warning of a leak too, unless the rules of the split changed."""
+    real, called = preparing.divide_rows, []
+
+    def counted(*given: Any) -> Any:
+        called.append(1)
+        return real(*given)
+
+    monkeypatch.setattr(preparing, "divide_rows", counted)
+    first = prepare(request_of(pipeline(), "one"), resources)
+    second = prepare(request_of(pipeline(gate=None), "two"), resources)
+    assert (second.split, second.shares, len(called)) == (first.split, first.shares, 1)
+    prepare(request_of(pipeline(split={"kind": "stratified", "seed": 5}), "three"), resources)
+    prepare(request_of(pipeline(), "four", force=True), resources)
+    assert len(called) == 3
+
+
 @pytest.mark.parametrize("threads", ["1", "8"])
 def test_threads_count_where_they_decide(
     resources: Resources, pipeline: Writer, monkeypatch: pytest.MonkeyPatch, threads: str
@@ -445,5 +503,5 @@ def test_the_key_of_a_judgement_counts_models_opponent_and_rules(resources: Reso
     other = fitted.model_copy(update={"model_id": "m-other"})
     gated = config.model_copy(update={"gate": None})
     given = [(config, fitted), (config, other), (gated, fitted)]
-    keys = {key_of(judgement(prepared, rules, (entry,), None, resources)) for rules, entry in given}
+    keys = {key_of(evaluation(prepared, rules, (entry,), None, resources)) for rules, entry in given}
     assert len(keys) == 3

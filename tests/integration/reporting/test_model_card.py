@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 from support.projects import config_of
 
@@ -75,6 +77,7 @@ def prepared_with(window: Window | None) -> Prepared:
         data=BLOB,
         split=BLOB,
         window=window,
+        read_at=datetime(2026, 1, 1, tzinfo=UTC),
         rows=5000,
         shares=(Share(part="train", rows=3700), Share(part="test", rows=1300)),
         candidates=("nb", "svc"),

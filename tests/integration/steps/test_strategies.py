@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 from support.projects import candidates, message_of, request_of
 
-from waterflow.caching.keys import fitting
 from waterflow.errors import ConfigError
 from waterflow.records import Prepared, Trained
-from waterflow.resources import Resources, count_threads, load_config
+from waterflow.resources import Resources, count_threads
 from waterflow.steps.prepare import prepare
 from waterflow.steps.train import train
 from waterflow.training.candidate import judge_candidate
@@ -112,15 +111,6 @@ def test_selection_never_sees_the_holdout(
     for strategy in ("quick", "balanced", "rigorous"):
         made(strategy, resources, pipeline, tree={**TREE, "search": None})
     assert seen == {"quick": {"train", "test"}, "balanced": {"train", "validation"}, "rigorous": {"train"}}
-
-
-def test_the_code_of_tuning_keys_only_what_is_tuned(resources: Resources, pipeline: Writer) -> None:
-    """An edit there fits nothing anew that was never tuned."""
-    listed = candidates(tree=TREE, plain={**TREE, "search": None}) | {"tuning": None}
-    prepared = prepare(request_of(pipeline(**listed)), resources)
-    config = load_config(prepared, resources)
-    assert "waterflow.training.tuning.tuner" not in fitting(prepared, config, "plain", resources).code
-    assert "waterflow.training.tuning.tuner" in fitting(prepared, config, "tree", resources).code
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ def test_a_record_survives_json() -> None:
         data=BLOB,
         split=BLOB,
         window=Window(end=datetime(2026, 1, 1, tzinfo=UTC)),
+        read_at=datetime(2026, 1, 1, tzinfo=UTC),
         rows=3,
         shares=(Share(part="train", rows=2, by_class={"a": 2}),),
         candidates=("nb",),

@@ -62,7 +62,9 @@ class CandidateConfig(Section):
     """An estimator with the scikit-learn API, by its dotted path, with its parameters.
 
     `search` says how `params` are tuned under a strategy that tunes; `early_stopping_rounds` ends boosting once the
-    validation rows stop improving; `preprocessing` replaces the pipeline's for this candidate.
+    validation rows stop improving; `preprocessing` replaces the pipeline's for this candidate. `reads` declares what
+    the estimator reads beside its rows, so that a change there fits it again: files or folders relative to the project,
+    and environment variables written as `$NAME`.
     """
 
     estimator: str
@@ -70,3 +72,4 @@ class CandidateConfig(Section):
     search: SearchConfig | None = None
     early_stopping_rounds: Annotated[int, Field(ge=1)] | None = None
     preprocessing: tuple[Block, ...] | None = None
+    reads: tuple[str, ...] = ()

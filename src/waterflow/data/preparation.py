@@ -1,0 +1,77 @@
+"""From a source to split rows, without any store: the module whose imports key `prepare` and the split."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from waterflow.config.project import Project
+from waterflow.config.schema import PipelineConfig
+from waterflow.data.canonical import canonical_order
+from waterflow.data.columns import feature_columns
+from waterflow.data.contract import check_contract
+from waterflow.data.sampling import sample_rows
+from waterflow.data.sources.facts import SourceFacts
+from waterflow.data.sources.reading import read_source
+from waterflow.data.splitting import count_shares, split_rows
+from waterflow.data.validation import check_rows, check_slices
+from waterflow.data.window import apply_window_rule, cut_to_window
+from waterflow.errors import ConfigError
+from waterflow.records import Share, Window
+
+logger = logging.getLogger(__name__)
+
+
+class DividedRows(NamedTuple):
+    """The part and fold of each row, the rows of each part, and features that alone reveal the target."""
+
+    split: pd.DataFrame
+    shares: tuple[Share, ...]
+    leak: str
+
+
+def window_for(requested: Window | None, config: PipelineConfig) -> Window | None:
+    """Complete a requested window by the pipeline's rule.
+
+    Raises ConfigError on a start that was requested where no column dates the rows.
+    """
+    if config.time_column is not None:
+        return apply_window_rule(requested or Window(), config)
+    if requested is not None and requested.start is not None:
+        raise ConfigError(
+            f"window: pipeline {config.name!r} has no time_column, so {requested} cannot be cut; "
+            "leave the window empty or declare time_column"
+        )
+    return requested
+
+
+def read_rows(
+    config: PipelineConfig, window: Window | None, project: Project, copy_object: Callable[[str, Path], None]
+) -> tuple[pd.DataFrame, SourceFacts]:
+    """Read the source, cut it to the window before anything else sees it, check it and order it."""
+    source = read_source(config.dataset, project, copy_object)
+    frame = cut_to_window(source.frame, window, config)
+    check_contract(frame, config)
+    frame = sample_rows(frame, config)
+    check_rows(frame, config)
+    if config.costs is not None:
+        from waterflow.scoring.metrics import check_costs
+
+        check_costs(frame[config.target].unique(), config.costs)
+    check_slices(frame, config)
+    logger.info("%d rows from %s", len(frame), source.facts.where)
+    return canonical_order(frame, config.time_column), source.facts
+
+
+def divide_rows(frame: pd.DataFrame, config: PipelineConfig) -> DividedRows:
+    """Split checked rows into parts and folds, and look for features that reveal the target."""
+    from waterflow.data.leakage import find_leaks
+
+    split = split_rows(frame, config)
+    classes = frame[config.target] if config.task == "classification" else None
+    training = frame[(split["part"] == "train").to_numpy()]
+    leaks = find_leaks(training[feature_columns(training, config)], training[config.target], config.task)
+    leak = ", ".join(f"{entry.column} ({entry.score:.4f})" for entry in leaks)[:4000]
+    return DividedRows(split, count_shares(split["part"], classes), leak)

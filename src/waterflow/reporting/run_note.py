@@ -1,0 +1,35 @@
+"""The note of a parent run in MLflow, rendered from the records of its steps."""
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.records import Prepared, Registered
+
+
+def run_note(prepared: Prepared, registered: Registered, config: PipelineConfig, airflow_url: str | None) -> str:
+    """Return what became of a run, as Markdown: version, metrics, window, and the decision once it is made."""
+    lines = (
+        [f"**{config.name}**: {registered.reason}."] if not registered.new else [_describe_version(registered, config)]
+    )
+    lines.append(f"Window {prepared.window}, data `{prepared.data.digest[:12]}`.")
+    if registered.new and registered.evaluated.missing:
+        lines.append(f"Not trained: {', '.join(registered.evaluated.missing)}.")
+    if airflow_url:
+        lines.append(f"[Open the Airflow run]({airflow_url})")
+    decision = registered.decision
+    if decision is not None:
+        lines.append(
+            f"Decision {decision.sequence} of the ledger, by {decision.actor}: {decision.kind}: {decision.reason}."
+        )
+    return "\n\n".join(lines)
+
+
+def _describe_version(registered: Registered, config: PipelineConfig) -> str:
+    evaluated = registered.evaluated
+    metrics = ", ".join(
+        f"{name} {evaluated.holdout_metrics[name]:.4f}"
+        for name in config.shown_metrics
+        if name in evaluated.holdout_metrics
+    )
+    return (
+        f"**{config.name} version {registered.version}**: {evaluated.winner.candidate}, best of "
+        f"{len(evaluated.ranked)} candidates for {config.target}; on {evaluated.holdout_rows} held-out rows: {metrics}."
+    )

@@ -1,0 +1,232 @@
+"""What each step logs to its MLflow run: parameters, metrics, tags, records and pictures."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.data.sources.facts import SourceFacts
+from waterflow.records import DividedBlob, Evaluated, ExecutedAction, Prepared, Trained
+from waterflow.resources import Resources, lineage_tags, scratch_folder, write_json
+from waterflow.tracking import tags as tag
+from waterflow.tracking.found import FoundRun
+from waterflow.tracking.runs import write_record
+
+if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
+    from waterflow.scoring.metrics import Predicted
+    from waterflow.training.candidate import Judged
+
+logger = logging.getLogger(__name__)
+
+# Tags of a fit and of an evaluation that a run which uses them again repeats.
+FIT_TAGS = (tag.MODEL_ID, tag.MODEL_DIGEST, tag.FIT_WARNINGS, tag.UNUSED_COLUMNS, tag.TRIALS_PREFIX, tag.TUNING_NOTE)
+MAX_TAG_LENGTH = 4000
+
+
+def log_prepared(
+    prepared: Prepared,
+    config: PipelineConfig,
+    source: SourceFacts,
+    divided: DividedBlob,
+    actions: Sequence[ExecutedAction],
+    folder: Path,
+    resources: Resources,
+) -> None:
+    """Log the parent run; the record goes last, for a retry that finds it does nothing more."""
+    division = actions[-1]
+    log_rows(prepared, prepared.parent_run_id, prepared.rows, "all", resources)
+    for executed in actions:
+        write_action(folder, executed)
+    write_json(folder / tag.CONFIG_FILE, config.model_dump(mode="json"))
+    tags = {
+        tag.DIVISION_KEY: division.key,
+        tag.DIVISION_DIGEST: write_record(folder, divided.to_json(), tag.DIVISION_FILE),
+        tag.RECORD_DIGEST: write_record(folder, prepared.to_json()),
+        **({tag.LEAK_WARNING: divided.leak} if divided.leak else {}),
+        **{tag.SOURCE_PREFIX + name: value for name, value in source.model_dump(exclude_none=True).items()},
+    }
+    params = describe_run(config, prepared)
+    resources.runs.log(prepared.parent_run_id, params=params, tags=tags | lineage_tags(prepared))
+    resources.runs.log_folder(prepared.parent_run_id, folder)
+
+
+def describe_run(config: PipelineConfig, prepared: Prepared) -> dict[str, Any]:
+    """Return what compares whole runs in MLflow, as parameters."""
+    return {
+        "strategy": config.strategy.name,
+        "scenario": config.scenario or "–",
+        "candidates": ", ".join(prepared.candidates),
+        "main_metric": config.metrics.main,
+        "target": config.target,
+        "split": config.split_kind,
+        "rows": prepared.rows,
+        **{f"rows_{share.part}": share.rows for share in prepared.shares},
+    }
+
+
+def log_trained(
+    prepared: Prepared,
+    config: PipelineConfig,
+    trained: Trained,
+    fit: "Judged",
+    model_digest: str,
+    executed: ExecutedAction,
+    resources: Resources,
+) -> None:
+    """Log a fit to its nested run: scores, parameters of the estimator, trials and warnings."""
+    from waterflow.estimators.label_encoded import bare
+    from waterflow.reporting.tuning_report import write_trials
+    from waterflow.scoring.metrics import confusion
+
+    part, candidate = trained.scored_on, trained.candidate
+    metrics = {f"{part}_{name}": value for name, value in fit.scores.items()}
+    metrics |= {f"{part}_{name}_std": value for name, value in fit.spread.items()}
+    estimator = bare(fit.fitted.pipeline.named_steps["model"])
+    with scratch_folder() as folder:
+        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest, **_fit_notes(fit, candidate)}
+        tags[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
+        write_action(folder, executed)
+        if fit.predicted is not None and config.task == "classification":
+            write_json(folder / tag.CONFUSION_FILE.format(part=part), confusion(fit.predicted))
+        if fit.tuned is not None:
+            write_trials(folder / tag.TUNING_FOLDER, fit.tuned, config.metrics.main)
+        resources.runs.log(
+            trained.run_id,
+            params={"estimator": config.candidates[candidate].estimator, **estimator.get_params(deep=False)},
+            metrics=metrics | {"fit_seconds": trained.fit_seconds},
+            tags=tags,
+            model_id=trained.model_id,
+        )
+        log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources)
+        resources.runs.log_folder(trained.run_id, folder)
+
+
+def log_reused_fit(
+    prepared: Prepared, trained: Trained, source: FoundRun, note: str, executed: ExecutedAction, resources: Resources
+) -> None:
+    """Copy what compares runs in MLflow from the run that fitted the model; the model stays there."""
+    copied = {name: value for name, value in source.tags.items() if name.startswith(FIT_TAGS)}
+    with scratch_folder() as folder:
+        own = {tag.CACHED: "true", tag.CACHED_FROM: source.run_id, tag.MLFLOW_NOTE: note}
+        own[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
+        write_action(folder, executed)
+        resources.runs.log(trained.run_id, params=source.params, metrics=source.metrics, tags=copied | own)
+        log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources, trained.model_id)
+        resources.runs.log_folder(trained.run_id, folder)
+
+
+def log_evaluated(
+    prepared: Prepared,
+    config: PipelineConfig,
+    evaluated: Evaluated,
+    scores: Mapping[str, float],
+    predicted: "Predicted",
+    folder: Path,
+    executed: ExecutedAction,
+    resources: Resources,
+) -> None:
+    """Log an evaluation to the parent run, with the winner's pictures; `folder` holds the report already."""
+    from waterflow.reporting.plots import plot_candidates, plot_winner  # matplotlib, needed here alone
+    from waterflow.scoring.metrics import confusion
+
+    winner = evaluated.winner
+    by_candidate = {entry.candidate: entry.metrics for entry in evaluated.ranked}
+    figures = plot_winner(predicted, config.task) | {
+        "candidates": plot_candidates(by_candidate, config.shown_metrics, winner.candidate, winner.where)
+    }
+    (folder / tag.PLOT_FOLDER).mkdir()
+    for name, figure in figures.items():
+        figure.savefig(folder / tag.PLOT_FOLDER / f"{name}.png", dpi=110)
+    if config.task == "classification":
+        write_json(folder / tag.CONFUSION_FILE.format(part="test"), confusion(predicted))
+    metrics = {tag.TEST_METRIC + name: value for name, value in scores.items()}
+    _log_evaluation(prepared, evaluated, metrics, {}, folder, executed, resources)
+
+
+def log_reused_evaluation(
+    prepared: Prepared, evaluated: Evaluated, source: FoundRun, executed: ExecutedAction, resources: Resources
+) -> None:
+    """Log an earlier run's evaluation again; its report and pictures stay with that run."""
+    metrics = {name: value for name, value in source.metrics.items() if name.startswith(tag.TEST_METRIC)}
+    with scratch_folder() as folder:
+        _log_evaluation(prepared, evaluated, metrics, {tag.EVALUATED_FROM: source.run_id}, folder, executed, resources)
+
+
+def _log_evaluation(
+    prepared: Prepared,
+    evaluated: Evaluated,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    folder: Path,
+    executed: ExecutedAction,
+    resources: Resources,
+) -> None:
+    verdict, model_id = evaluated.verdict, evaluated.winner.model_id
+    write_action(folder, executed)
+    own = {tag.EVALUATED_DIGEST: write_record(folder, evaluated.to_json(), tag.EVALUATED_FILE)}
+    numbers = {tag.VERDICT_METRIC + name: value for name, value in verdict.numbers().items()} if verdict else {}
+    resources.runs.log(
+        prepared.parent_run_id,
+        metrics={**metrics, **numbers},
+        tags={**tags, **own, **_evaluation_tags(evaluated, resources)},
+        model_id=None if tag.EVALUATED_FROM in tags else model_id,
+    )
+    resources.runs.log_folder(prepared.parent_run_id, folder)
+
+
+def _evaluation_tags(evaluated: Evaluated, resources: Resources) -> dict[str, str]:
+    verdict = evaluated.verdict
+    tags = {
+        tag.EVALUATED_KEY: evaluated.action_key,
+        tag.WINNER: evaluated.winner.candidate,
+        tag.MODEL_ID: evaluated.winner.model_id,
+        tag.MISSING_CANDIDATES: ", ".join(evaluated.missing),
+        tag.EXPLORATORY: "true" if evaluated.exploratory else "",
+        tag.GATE: evaluated.gate.reason if evaluated.gate else "",
+        tag.VERDICT: verdict.outcome if verdict else "",
+        tag.VERDICT_REASON: verdict.reason if verdict else "",
+        tag.PREDICTIONS: f"{resources.store.uri}/{verdict.predictions.key}" if verdict and verdict.predictions else "",
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def log_rows(
+    prepared: Prepared, run_id: str, rows: int, context: str, resources: Resources, model_id: str | None = None
+) -> None:
+    """Attach the prepared rows to a run as its data set input, with a model of another run that it uses."""
+    resources.runs.log_dataset(
+        run_id,
+        name=prepared.pipeline,
+        digest=prepared.data.digest,
+        source=f"{resources.store.uri}/{prepared.data.key}",
+        rows=rows,
+        context=context,
+        model_id=model_id,
+    )
+
+
+def write_action(folder: Path, executed: ExecutedAction) -> None:
+    """Write an executed action among the artifacts to be logged, for `waterflow why`."""
+    write_record(folder, executed.to_json(), tag.ACTION_FILE.format(step=executed.action.step))
+
+
+def _rows_of(prepared: Prepared, part: str) -> int:
+    return next(share.rows for share in prepared.shares if share.part == part)
+
+
+def _fit_notes(fit: "Judged", candidate: str) -> dict[str, str]:
+    """Return what a person should know of a fit, as tags, and warn of what may be wrong with it."""
+    tags: dict[str, str] = {}
+    if fit.fitted.warnings:
+        tags[tag.FIT_WARNINGS] = " | ".join(fit.fitted.warnings)[:MAX_TAG_LENGTH]
+        logger.warning("%s: %s", candidate, "; ".join(fit.fitted.warnings))
+    if fit.fitted.unused_columns:
+        tags[tag.UNUSED_COLUMNS] = ", ".join(fit.fitted.unused_columns)[:MAX_TAG_LENGTH]
+    if fit.tuned is not None:
+        states = fit.tuned.trials["state"].value_counts()
+        tags |= {tag.TRIALS_PREFIX + str(state).lower(): str(count) for state, count in states.items()}
+        if fit.tuned.note:
+            tags[tag.TUNING_NOTE] = fit.tuned.note
+            logger.warning("%s: %s", candidate, fit.tuned.note)
+    return tags
