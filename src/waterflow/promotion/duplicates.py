@@ -5,7 +5,8 @@ import logging
 from waterflow.caching.keys import registration
 from waterflow.config.schema import PipelineConfig
 from waterflow.links import dag_run_url
-from waterflow.promotion.rules import Outcome
+from waterflow.promotion.rules import Outcome, is_waiting
+from waterflow.promotion.staging import can_be_staged_again
 from waterflow.records import Evaluated, ExecutedAction, Prepared, Registered
 from waterflow.reporting.run_note import run_note
 from waterflow.reporting.step_log import write_action
@@ -24,19 +25,18 @@ def find_registered(prepared: Prepared, evaluated: Evaluated, model: str, resour
     return version
 
 
-def is_settled(known: Version, evaluated: Evaluated, outcome: Outcome, resources: Resources) -> bool:
+def is_settled(
+    known: Version, evaluated: Evaluated, config: PipelineConfig, outcome: Outcome, resources: Resources
+) -> bool:
     """Return whether nothing is left to decide about a registered version.
 
-    It is decided again after a new verdict, without any decision so far, or when the last one waited for a person or
-    for an obstacle that is gone.
+    It is decided again after a new verdict, without any decision so far, or when the last one is waiting.
     """
     if evaluated.cached_from is None:
         return False
     rows = [row for row in resources.ledger.entries(known.model) if row.version == known.version]
-    if not rows:
-        return False
-    waited = rows[-1].kind == "hold" and rows[-1].verdict is not None and rows[-1].verdict.outcome == "promote"
-    return not (waited and outcome.kind == "stage")
+    can_be_staged = can_be_staged_again(known, config)
+    return bool(rows) and not is_waiting(rows[-1], outcome, can_be_staged_again=can_be_staged)
 
 
 def report_nothing_new(

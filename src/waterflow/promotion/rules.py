@@ -149,6 +149,16 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def is_waiting(row: Decision, outcome: Outcome, *, can_be_staged_again: bool) -> bool:
+    """Return whether a decision is made again by a run of the same model.
+
+    It is when the evidence was good and nothing but staging stands in the way now, after a hold (nobody was asked, or
+    an obstacle is gone) or after a failed staging check under another budget, code or machine.
+    """
+    is_good = row.verdict is not None and row.verdict.outcome == "promote" and outcome.kind == "stage"
+    return is_good and (row.kind == "hold" or (row.kind == "reject" and can_be_staged_again))
+
+
 def find_failure(checks: Sequence[Check]) -> str | None:
     """Return the first failed check as text; None when all passed."""
     for check in checks:

@@ -19,7 +19,8 @@ class Served(Record):
     """What the fresh process measured, up to its `error`.
 
     `predictions` follow the order of the rows, as do `probabilities`, with a column per class, where the model has
-    some; `latencies_ms` are of single rows.
+    some. `batch_p95_ms` holds the 95th percentile of each batch of single rows, in ms of CPU time on one thread;
+    `is_steady` says that the last one can be relied on.
     """
 
     error: str | None = None
@@ -29,7 +30,8 @@ class Served(Record):
     predictions: tuple[Any, ...] | None = None
     classes: tuple[Any, ...] = ()
     probabilities: tuple[list[float], ...] = ()
-    latencies_ms: tuple[float, ...] = ()
+    batch_p95_ms: tuple[float, ...] = ()
+    is_steady: bool = False
 
 
 class ServingProcess:
@@ -56,12 +58,13 @@ class ServingProcess:
         self._process.communicate()
         self._log.close()
 
-    def serve(self, model: Path, rows: pd.DataFrame) -> Served:
+    def serve(self, model: Path, rows: pd.DataFrame, budget_ms: float) -> Served:
         """Load the model there and predict; failures are part of the answer."""
         with (self._folder / "rows.pkl").open("wb") as file:
             pickle.dump(rows, file)
         try:
-            self._process.communicate(f"{model}\n".encode(), timeout=TIMEOUT_SECONDS)
+            request = json.dumps({"model": str(model), "latency_p95_ms": budget_ms})
+            self._process.communicate(f"{request}\n".encode(), timeout=TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             return Served(error=f"no answer within {TIMEOUT_SECONDS} s")
         answer = self._folder / "answer.json"

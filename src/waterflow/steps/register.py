@@ -32,7 +32,7 @@ def register(prepared: Prepared, evaluated: Evaluated, resources: Resources) -> 
             registered = report_nothing_new(prepared, evaluated, config, known, resources)
         else:
             state = _state_as_evaluated(prepared, evaluated, config, resources)
-            if known is not None and is_settled(known, evaluated, decide(state), resources):
+            if known is not None and is_settled(known, evaluated, config, decide(state), resources):
                 registered = report_nothing_new(prepared, evaluated, config, known, resources)
             else:
                 registered = _register(prepared, evaluated, config, state, resources)

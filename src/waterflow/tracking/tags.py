@@ -82,6 +82,7 @@ LEDGER_SEQUENCE = "waterflow.ledger_sequence"
 METRIC_PREFIX = "metric."  # a tag of a version for each metric shown in listings
 NOTHING_NEW = "waterflow.nothing_new"
 REGISTERED = "waterflow.registered"
+STAGING_CONDITIONS = "waterflow.staging_conditions"
 STAGING_PREFIX = "waterflow.staging."
 
 # What a run reuses, reproduces, or failed of.

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.promotion import FAILED, PASSED, VERDICT
 
-from waterflow.promotion.rules import Outcome, PromotionState, decide
+from waterflow.promotion.rules import Outcome, PromotionState, decide, is_waiting
 from waterflow.records import Approval, Decision, GateResult
 
 YES, NO = Approval(approved=True, actor="ada"), Approval(approved=False, actor="ada")
@@ -90,3 +90,23 @@ def test_a_rollback_asks_for_staging_alone() -> None:
     assert decide(state).kind == "stage"
     assert decide(replace(state, checks=(FAILED,))).kind == "reject"
     assert decide(replace(state, checks=(PASSED,))) == Outcome("rollback", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict", "now", "can_be_staged_again", "waits"),
+    [
+        ("hold", VERDICT, "stage", False, True),
+        ("hold", VERDICT, "hold", False, False),
+        ("hold", UNSURE, "stage", False, False),
+        ("reject", VERDICT, "stage", True, True),
+        ("reject", VERDICT, "stage", False, False),
+        ("reject", None, "stage", True, False),
+        ("rollback", VERDICT, "stage", True, False),
+    ],
+)
+def test_what_waits_is_decided_again(  # type: ignore[no-untyped-def]
+    kind, verdict, now, can_be_staged_again, waits
+) -> None:
+    """A hold whose obstacle is gone, and a failed staging check under other conditions; nothing else."""
+    row = UNDONE.model_copy(update={"kind": kind, "verdict": verdict})
+    assert is_waiting(row, Outcome(now, ""), can_be_staged_again=can_be_staged_again) is waits
