@@ -74,7 +74,7 @@ format: $(BIN)/.dev ## Format the code
 .PHONY: docs
 docs: $(BIN)/.docs ## Build the documentation's site in .waterflow/site, strict about links
 	@rm -rf .waterflow/site
-	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky -d .waterflow/doctrees docs .waterflow/site
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -d .waterflow/doctrees docs .waterflow/site
 	@echo "file://$(CURDIR)/.waterflow/site/index.html"
 
 .PHONY: ui

@@ -10,13 +10,14 @@ from waterflow.errors import ConfigError
 class Profile(BaseModel):
     """The servers or folders behind a run.
 
-    `tracking_uri`  MLflow: `sqlite:///…` or `http://…`
-    `artifact_root` where an embedded MLflow keeps artifacts; None lets the server decide
-    `store_uri`     the object store: a folder, or `s3://bucket`
-    `database_uri`  Waterflow's own database, SQLAlchemy's address of it; or `database_uri_file`, a file that holds it
-    `airflow_url`, `mlflow_url`  as a browser reaches them, for links; None where nothing listens
-    `airflow_api_url` Airflow's API as this process reaches it, with the account `airflow_user` and the file of its
-                    password: `waterflow lineage` asks it whether a DAG run is still there; None asks nobody
+    - `tracking_uri`: MLflow, as `sqlite:///…` or `http://…`.
+    - `artifact_root`: where an embedded MLflow stores artifacts; None lets the server decide.
+    - `store_uri`: the object store, a folder or `s3://bucket`.
+    - `database_uri`: SQLAlchemy's URL of Waterflow's own database; `database_uri_file` names a file with it instead.
+    - `airflow_url`, `mlflow_url`: for links, as a browser reaches them; None where nothing listens.
+    - `airflow_api_url`: Airflow's API as this process reaches it, for `waterflow lineage`; None asks nobody.
+      The account is `airflow_user`, its password in `airflow_password_file`.
+
     Credentials come from MLflow's and AWS's own files, and from the file of the database.
     """
 
