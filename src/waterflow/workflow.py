@@ -41,21 +41,21 @@ from waterflow.tracking.tags import CANDIDATE, METRIC_PREFIX
 if TYPE_CHECKING:
     from waterflow.caching.explain import InputChange, RunExplanation, StepExplanation
     from waterflow.datasets.download import Fetchable
-    from waterflow.lineage.graph import Link
+    from waterflow.lineage.graph import LineageNode
     from waterflow.operations.audit import Audit
     from waterflow.operations.garbage_collection import Survey
-    from waterflow.reproduction.comparison import Compared
+    from waterflow.reproduction.comparison import ComparedValue
     from waterflow.reproduction.reproduce import Reproduction
     from waterflow.stores.base import Entry
 
 __all__ = [
     # The steps, and what a caller of `workflow` sees of the records of other rooms.
     "Audit",
-    "Compared",
+    "ComparedValue",
     "Entry",
     "Fetchable",
     "InputChange",
-    "Link",
+    "LineageNode",
     "Reproduction",
     "Resources",
     "RunExplanation",
@@ -248,20 +248,20 @@ def explain_run(pipeline: str, run: str | None, resources: Resources) -> "RunExp
     return explain(pipeline, run, resources)
 
 
-def trace_lineage(reference: str, resources: Resources) -> "Link":
-    """Return the lineage of a version such as `iris@3` or `iris@champion`, as a tree of links."""
-    from waterflow.lineage.graph import trace
-    from waterflow.lineage.verification import Proofs
-    from waterflow.lineage.version_history import Chain, find_version
+def trace_lineage(reference: str, resources: Resources) -> "LineageNode":
+    """Return the lineage of a version such as `iris@3` or `iris@champion`, as a tree."""
+    from waterflow.lineage import graph
+    from waterflow.lineage.verification import Verifier
+    from waterflow.lineage.version_history import VersionHistory, find_version
 
-    return trace(Chain(find_version(reference, resources), resources), Proofs(resources))
+    return graph.trace_lineage(VersionHistory(find_version(reference, resources), resources), Verifier(resources))
 
 
-def list_links(lineage: "Link") -> "list[Link]":
-    """Return every link of a lineage."""
-    from waterflow.lineage.graph import all_links
+def list_nodes(lineage: "LineageNode") -> "list[LineageNode]":
+    """Return every node of a lineage."""
+    from waterflow.lineage.graph import walk_lineage
 
-    return list(all_links(lineage))
+    return list(walk_lineage(lineage))
 
 
 def reproduce_version(reference: str, resources: Resources, report: Callable[[str], None]) -> "Reproduction":
@@ -269,7 +269,7 @@ def reproduce_version(reference: str, resources: Resources, report: Callable[[st
     from waterflow.lineage.version_history import find_version
     from waterflow.reproduction.reproduce import reproduce
 
-    return reproduce(find_version(reference, resources), resources, say=report)
+    return reproduce(find_version(reference, resources), resources, report)
 
 
 def audit_store(

@@ -115,17 +115,17 @@ def test_lineage_finds_a_dag_run_with_its_tasks(server: Server, tmp_path: Path) 
         airflow_user="any",
         airflow_password_file=str(tmp_path / "password"),
     )
-    found = Airflow(profile).find("train_flowers", answer["dag_run_id"])
+    found = Airflow(profile).find_run("train_flowers", answer["dag_run_id"])
     assert found is not None
     assert found.state == "queued"
-    assert Airflow(profile).find("train_flowers", "manual__none") is None
+    assert Airflow(profile).find_run("train_flowers", "manual__none") is None
     for changes, said in (
         ({"airflow_password_file": str(tmp_path / "none")}, "cannot be read"),
         ({"airflow_api_url": f"http://127.0.0.1:{free_port()}"}, "does not answer"),
         ({"airflow_api_url": None}, "names no API of Airflow"),
     ):
         with pytest.raises(NotAskedError, match=said):
-            Airflow(profile.model_copy(update=changes)).find("train_flowers", "manual__none")
+            Airflow(profile.model_copy(update=changes)).find_run("train_flowers", "manual__none")
 
 
 def test_a_good_trigger_makes_a_dag_run(server: Server) -> None:

@@ -128,7 +128,7 @@ def test_the_champion_is_traced_to_its_dag_run(stack: Stack, iris_run: str) -> N
     assert [link["kind"] for link in links.values() if link["resolves"] is None] == ["source", "image"]
     assert links["DAG run"]["name"] == iris_run
     assert links["DAG run"]["facts"]["state"] == "success"
-    assert "prepare success (try 1)" in links["DAG run"]["facts"]["tasks"]
+    assert "prepare success (attempt 1)" in links["DAG run"]["facts"]["tasks"]
     assert links["image"]["name"].startswith("waterflow")
 
 
@@ -142,5 +142,5 @@ def test_the_champion_can_be_had_again(stack: Stack, iris_run: str) -> None:
 def all_links(link: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Give a link and all behind it."""
     yield link
-    for behind in link["links"]:
+    for behind in link["upstream"]:
         yield from all_links(behind)

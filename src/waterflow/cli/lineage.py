@@ -13,7 +13,7 @@ from waterflow.cli.console import MARKS, AsJson, Reference, err, out, short_dige
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from waterflow.workflow import InputChange, Link, StepExplanation
+    from waterflow.workflow import InputChange, LineageNode, StepExplanation
 
 COLOURS = {"ran": "cyan", "cached": "green", "failed": "red"}
 MOST_CHANGES = 12
@@ -28,16 +28,16 @@ def lineage(
     from waterflow import workflow
 
     found = workflow.trace_lineage(reference, workflow.open_resources())
-    links = workflow.list_links(found)
-    broken = [link for link in links if link.resolves is False]
+    nodes = workflow.list_nodes(found)
+    broken = [node for node in nodes if node.resolves is False]
     if as_json:
         typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
     else:
         out.print(tree_of(found), highlight=False)
-        count = sum(link.resolves is True for link in links)
+        count = sum(node.resolves is True for node in nodes)
         out.print(f"\n{count} links resolve, {len(broken)} do not; – marks what cannot be checked", highlight=False)
-    for link in broken:
-        err.print(f"[red]error:[/red] {escape(f'{link.kind}: {link.reason}')}", soft_wrap=True, highlight=False)
+    for node in broken:
+        err.print(f"[red]error:[/red] {escape(f'{node.kind}: {node.reason}')}", soft_wrap=True, highlight=False)
     if broken:
         raise typer.Exit(1)
 
@@ -64,18 +64,18 @@ def why(
         print_explanation(step)
 
 
-def tree_of(link: "Link") -> Tree:
+def tree_of(node: "LineageNode") -> Tree:
     """Draw a lineage, with short digests."""
-    tree = Tree(_label(link))
-    for behind in link.links:
-        tree.add(tree_of(behind))
+    tree = Tree(_label(node))
+    for entry in node.upstream:
+        tree.add(tree_of(entry))
     return tree
 
 
-def _label(link: "Link") -> str:
-    facts = "  ".join(f"[dim]{key}[/dim] {escape(short_digest(value))}" for key, value in link.facts.items())
-    reason = f"  [{'red' if link.resolves is False else 'dim'}]({escape(link.reason)})" if link.reason else ""
-    return f"{MARKS[link.resolves]} [bold]{link.kind}[/bold]  {escape(short_digest(link.name))}  {facts}{reason}"
+def _label(node: "LineageNode") -> str:
+    facts = "  ".join(f"[dim]{key}[/dim] {escape(short_digest(value))}" for key, value in node.facts.items())
+    reason = f"  [{'red' if node.resolves is False else 'dim'}]({escape(node.reason)})" if node.reason else ""
+    return f"{MARKS[node.resolves]} [bold]{node.kind}[/bold]  {escape(short_digest(node.name))}  {facts}{reason}"
 
 
 def print_explanation(step: "StepExplanation") -> None:

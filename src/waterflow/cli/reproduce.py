@@ -12,7 +12,7 @@ from rich.table import Table
 from waterflow.cli.console import MARKS, AsJson, Reference, out, print_step, short_digest
 
 if TYPE_CHECKING:
-    from waterflow.workflow import Compared, Reproduction
+    from waterflow.workflow import ComparedValue, Reproduction
 
 
 def reproduce(
@@ -42,8 +42,10 @@ def print_reproduction(outcome: "Reproduction") -> None:
         out.print(f"\n[red]{outcome.rows_differing} of {outcome.rows} held-out rows differ[/red], the first:")
         for row in outcome.first_rows:
             out.print(f"  row {row['row']}: {escape(differing(row))}", soft_wrap=True, highlight=False)
-    granted = "exactly" if not outcome.tolerance else f"within {outcome.tolerance:g}"
-    word = f"[green]reproduced[/green] {granted}" if outcome.reproduced else "[red]not reproduced[/red]"
+    tolerance = "exactly" if not outcome.tolerance else f"within {outcome.tolerance:g}"
+    word = f"[green]reproduced[/green] {tolerance}" if outcome.reproduced else "[red]not reproduced[/red]"
+    if outcome.not_compared:
+        word += f", [yellow]{len(outcome.not_compared)} not compared[/yellow]"
     out.print(f"\n{outcome.model} version {outcome.version} ({outcome.candidate}): {word}", highlight=False)
     out.print(f"MLflow run  {outcome.run_id}, tagged waterflow.reproduced={str(outcome.reproduced).lower()}")
 
@@ -62,7 +64,7 @@ def differing(row: dict[str, Any]) -> str:
 
 def _comparison_rows(outcome: "Reproduction") -> Iterator[tuple[str, ...]]:
     """Yield the table's rows; parameters and class metrics that agree are counted."""
-    shown: list[Compared] = []
+    shown: list[ComparedValue] = []
     summed = {"parameters": 0, "metrics of single classes": 0}
     for line in outcome.lines:
         if line.agrees and line.what.startswith("parameter "):

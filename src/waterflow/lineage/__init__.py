@@ -1,1 +1,1 @@
-"""From a registered version back to its data, code, environment and runs."""
+"""The way from a registered version back to its data, code, environment and runs."""

@@ -1,4 +1,4 @@
-"""Asking Airflow's REST API about a DAG run, where a profile gives its address and an account."""
+"""DAG runs and their tasks, from Airflow's REST API."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,12 +14,12 @@ TIMEOUT_SECONDS = 20
 
 
 class NotAskedError(Exception):
-    """Airflow cannot be asked from this process; the message says why."""
+    """Airflow cannot be asked from here; the message is a clause."""
 
 
 @dataclass(frozen=True)
 class DagRun:
-    """A DAG run: its state, and those of its tasks with the number of tries, such as `train[0] success (try 1)`."""
+    """The states of a DAG run and of its tasks, such as `train[0] success (attempt 1)`."""
 
     state: str
     tasks: tuple[str, ...]
@@ -27,13 +27,13 @@ class DagRun:
 
 @dataclass(frozen=True)
 class Airflow:
-    """Airflow's API with the account of a profile; nothing is sent before the first question."""
+    """A client with the address and account of a profile."""
 
     profile: Profile
     session: requests.Session = field(default_factory=requests.Session, repr=False)
 
-    def find(self, dag_id: str, run_id: str) -> DagRun | None:
-        """Give a DAG run with its tasks; None when Airflow has none of that name. Raises NotAskedError."""
+    def find_run(self, dag_id: str, run_id: str) -> DagRun | None:
+        """Return a DAG run, None when Airflow has none of that name; raises NotAskedError."""
         path = f"dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
         run = self._get(path)
         if run is None:
@@ -77,4 +77,4 @@ class Airflow:
 
 def _task(entry: dict[str, Any]) -> str:
     index = f"[{entry['map_index']}]" if entry.get("map_index", -1) >= 0 else ""
-    return f"{entry['task_id']}{index} {entry['state'] or 'not started'} (try {entry['try_number']})"
+    return f"{entry['task_id']}{index} {entry['state'] or 'not started'} (attempt {entry['try_number']})"

@@ -1,4 +1,4 @@
-"""The circumstances of a run that its rows and its configuration do not tell, kept when it is prepared."""
+"""Code, environment and source of a run, recorded when it is prepared."""
 
 import os
 import platform
@@ -20,12 +20,12 @@ from waterflow.tracking.tags import DIFF_FILE, PROVENANCE_FILE
 
 
 class Provenance(Record):
-    """The code, the environment and the source behind a run.
+    """Code, environment and source of a run.
 
     `commit` is None where the project is not under git, `dirty` where only an image's build argument named the commit;
-    `diff` holds what a dirty tree had that the commit has not. `lock` holds the bytes of the lock file, `extra_locks`
-    those of the extras' that a candidate needs, by name. `environment` is the digest of lock, Python and platform.
-    `image` names the container's image and the commit that it was built from; None outside one.
+    `diff` holds the uncommitted changes of tracked files. `lock` is the lock file, `extra_locks` those of the extras
+    that a candidate needs, by name. `environment` is the digest of lock, Python and platform. `image` names the
+    container's image and the commit that it was built from; None outside one.
     """
 
     commit: str | None
@@ -41,7 +41,7 @@ class Provenance(Record):
     source: SourceFacts
 
 
-def keep_provenance(
+def write_provenance(
     config: PipelineConfig,
     source: SourceFacts,
     commit: str | None,
@@ -49,12 +49,15 @@ def keep_provenance(
     resources: Resources,
     folder: Path,
 ) -> None:
-    """Write what is known below `folder`, whose files are the run's artifacts to be, and its bytes into the store."""
+    """Write a run's provenance below `folder`, and locks and diff into the store.
+
+    The files of `folder` become the run's artifacts.
+    """
     lock = resources.project.lock_file
-    found = Provenance(
+    provenance = Provenance(
         commit=commit,
         dirty=dirty,
-        diff=_keep_diff(resources, folder) if dirty else None,
+        diff=_store_diff(resources, folder) if dirty else None,
         lock=put_file(resources.store, lock) if lock.is_file() else None,
         lock_digest=lock_digest(lock),
         extra_locks={
@@ -66,16 +69,14 @@ def keep_provenance(
         image=image_name(),
         source=source,
     )
-    write_json(folder / PROVENANCE_FILE, found.to_json())
+    write_json(folder / PROVENANCE_FILE, provenance.to_json())
 
 
 def read_provenance(run_id: str, resources: Resources) -> Provenance:
-    """Read what `prepare` kept with its run; raises StoreError when it is not there."""
+    """Return the provenance of a parent run; raises StoreError when it is gone."""
     content = resources.runs.read_json(run_id, PROVENANCE_FILE)
     if content is None:
-        raise StoreError(
-            f"run {run_id}: its {PROVENANCE_FILE} is gone, or the run is older than lineage; a new run keeps one"
-        )
+        raise StoreError(f"run {run_id}: its {PROVENANCE_FILE} is gone; restore MLflow's artifacts from a backup")
     try:
         return Provenance.from_json(content)
     except ValueError as error:
@@ -83,28 +84,28 @@ def read_provenance(run_id: str, resources: Resources) -> Provenance:
 
 
 def extra_locks(config: PipelineConfig, lock: Path) -> list[Path]:
-    """List the lock files of the extras that the candidates need; they lie beside the main one."""
+    """Return the lock files of the extras that candidates need."""
     modules = {candidate.estimator.rpartition(".")[0] for candidate in config.candidates.values()}
     return sorted(lock.with_name(name) for module, (name, _) in EXTRAS.items() if module in modules)
 
 
 def platform_name() -> str:
-    """Name the platform as far as results depend on it: `linux-x86_64`."""
+    """Return the platform as far as results depend on it: `linux-x86_64`."""
     return f"{sys.platform}-{platform.machine()}"
 
 
 def image_name(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Name the image of this container, by what Compose and the image's build say of it."""
+    """Return the image of this container as Compose and its build name it."""
     name, commit = environment.get("WATERFLOW_IMAGE"), environment.get("WATERFLOW_GIT_COMMIT")
     if not name:
         return None
     return f"{name} (built from {commit[:12]})" if commit else name
 
 
-def _keep_diff(resources: Resources, folder: Path) -> Blob | None:
+def _store_diff(resources: Resources, folder: Path) -> Blob | None:
     try:
         content = git_diff(resources.project.root)
-    except (OSError, subprocess.SubprocessError):  # the tree changed under us; the run says dirty all the same
+    except (OSError, subprocess.SubprocessError):  # the tree changed meanwhile; the run is tagged as dirty all the same
         return None
     path = folder / DIFF_FILE
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Whether a link of a lineage leads to something: asked of MLflow, the store, git and Airflow, each thing once."""
+"""Whether a node of a lineage exists: asked of MLflow, the store, git and Airflow, each thing once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,94 +7,99 @@ from typing import NamedTuple
 from waterflow.caching.keys import train_key
 from waterflow.errors import StoreError
 from waterflow.lineage.airflow_runs import Airflow, NotAskedError
-from waterflow.lineage.version_history import Chain
+from waterflow.lineage.version_history import VersionHistory
 from waterflow.provenance.worktree import has_commit
 from waterflow.records import Blob, Origin
-from waterflow.resources import Resources, load_config, scratch_folder
+from waterflow.resources import Resources, scratch_folder
 from waterflow.stores.base import get_file
 
 
-class Proof(NamedTuple):
-    """Whether a link resolves, None where nobody could be asked; then, and where it does not, the reason."""
+class Verification(NamedTuple):
+    """Whether something resolves, None where nobody can be asked; `reason` says why not.
+
+    `details` are the state of a DAG run and those of its tasks.
+    """
 
     resolves: bool | None
     reason: str = ""
-    found: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
 
 
 @dataclass
-class Proofs:
-    """Answers, kept: what several versions share is fetched and hashed once."""
+class Verifier:
+    """Answers questions about lineage, and remembers the answers: what versions share is fetched and hashed once."""
 
     resources: Resources
-    _known: dict[tuple[str, ...], Proof] = field(default_factory=dict)
+    _known: dict[tuple[str, ...], Verification] = field(default_factory=dict)
 
-    def files(self, model_id: str) -> Proof:
-        """Fetch a model's files and hold them against their digest."""
-        return self._once(("model", model_id), lambda: _held(lambda: self.resources.models.verify(model_id)))
+    def verify_model(self, model_id: str) -> Verification:
+        """Fetch a model's files and compare them with their digest."""
+        return self._once(("model", model_id), lambda: _check(lambda: self.resources.models.verify(model_id)))
 
-    def blob(self, blob: Blob) -> Proof:
-        """Fetch an object and hold it against its digest."""
+    def verify_blob(self, blob: Blob) -> Verification:
+        """Fetch an object and compare it with its digest."""
 
         def fetch() -> None:
             with scratch_folder() as folder:
                 get_file(self.resources.store, blob, folder / "blob")
 
-        return self._once(("blob", blob.digest), lambda: _held(fetch))
+        return self._once(("blob", blob.digest), lambda: _check(fetch))
 
-    def dag_run(self, origin: Origin) -> Proof:
-        """Ask Airflow for the DAG run and the tries of its tasks."""
+    def verify_dag_run(self, origin: Origin) -> Verification:
+        """Ask Airflow for a DAG run and the attempts of its tasks."""
         if origin.dag_id is None:
-            return Proof(None, "started by a command, of which no scheduler keeps a record")
+            return Verification(None, "started by a command, of which no scheduler keeps a record")
         return self._once(("dag run", origin.dag_id, origin.run_id), lambda: self._ask_airflow(origin))
 
-    def code(self, chain: Chain) -> Proof:
-        """Ask the checkout for the commit; where none names the code, compare the code of the fit with the present."""
-        commit = chain.provenance.commit
+    def verify_code(self, history: VersionHistory) -> Verification:
+        """Look for the commit of a fit; without one, compare the present code by its digest."""
+        commit = history.provenance.commit
         found = None if commit is None else has_commit(self.resources.project.root, commit)
         if found:
-            return Proof(True)
+            return Verification(True)
         try:
-            if self.is_present_code(chain):
-                return Proof(True, "the code at hand is that of the fit, by its digest")
+            if self.is_present_code(history):
+                return Verification(True, "the present code is that of the fit, by its digest")
         except StoreError:
-            return Proof(None, "not asked: without its configuration and record the code cannot be compared")
+            return Verification(None, "not asked: without its configuration and record the code cannot be compared")
         if commit is None:
-            return Proof(False, "the project was not under git, and its code was changed since; `git init` keeps it")
-        if found is None:
-            return Proof(None, "not asked: there is no checkout here")
-        return Proof(
-            False, f"{self.resources.project.root} has no commit {commit[:12]}; fetch it, or use a clone that has"
-        )
-
-    def is_present_code(self, chain: Chain) -> bool:
-        """Say whether the present code, environment and all, would give the fit its recorded action key."""
-        config = load_config(chain.prepared, self.resources)
-        try:
-            return (
-                train_key(chain.prepared, config, chain.trained.candidate, self.resources) == chain.trained.action_key
+            return Verification(
+                False, "the project was not under git, and its code has changed since; `git init` prevents that"
             )
+        if found is None:
+            return Verification(None, "not asked: there is no checkout here")
+        root = self.resources.project.root
+        return Verification(False, f"{root} has no commit {commit[:12]}; fetch it, or use a clone that has it")
+
+    def is_present_code(self, history: VersionHistory) -> bool:
+        """Return whether present code and environment yield the fit's recorded action key."""
+        trained = history.trained
+        try:
+            key = train_key(history.prepared, history.config, trained.candidate, self.resources)
         except ImportError:  # a module of the user's own that is not here
             return False
+        return key == trained.action_key
 
-    def _ask_airflow(self, origin: Origin) -> Proof:
+    def _ask_airflow(self, origin: Origin) -> Verification:
         try:
-            run = Airflow(self.resources.profile).find(str(origin.dag_id), origin.run_id)
+            run = Airflow(self.resources.profile).find_run(str(origin.dag_id), origin.run_id)
         except NotAskedError as error:
-            return Proof(None, f"not asked: {error}")
+            return Verification(None, f"not asked: {error}")
         if run is None:
-            return Proof(False, f"Airflow has no run {origin.run_id} of {origin.dag_id} any more; it was deleted")
-        return Proof(True, found=(run.state, *run.tasks))
+            return Verification(
+                False, f"Airflow has no run {origin.run_id} of {origin.dag_id} any more; it was deleted"
+            )
+        return Verification(True, details=(run.state, *run.tasks))
 
-    def _once(self, name: tuple[str, ...], ask: Callable[[], Proof]) -> Proof:
+    def _once(self, name: tuple[str, ...], verify: Callable[[], Verification]) -> Verification:
         if name not in self._known:
-            self._known[name] = ask()
+            self._known[name] = verify()
         return self._known[name]
 
 
-def _held(check: Callable[[], object]) -> Proof:
+def _check(check: Callable[[], object]) -> Verification:
     try:
         check()
     except StoreError as error:
-        return Proof(False, str(error))
-    return Proof(True)
+        return Verification(False, str(error))
+    return Verification(True)

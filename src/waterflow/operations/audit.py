@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from waterflow.errors import ConfigError, StoreError, WaterflowError
-from waterflow.lineage.graph import broken_links, trace
-from waterflow.lineage.verification import Proofs
-from waterflow.lineage.version_history import Chain
+from waterflow.lineage.graph import broken_nodes, trace_lineage
+from waterflow.lineage.verification import Verifier
+from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.disk_usage import Held, Holdings, Sizes
 from waterflow.operations.integrity import Checked, Inspection
 from waterflow.records import Record
@@ -89,14 +89,14 @@ def audit(pipeline: str | None, resources: Resources, *, reproduced: int = 1, sa
     Raises ConfigError for a pipeline of which MLflow has no experiment.
     """
     chosen = list(gather(pipeline, resources))
-    proofs, holdings = Proofs(resources), Holdings(resources)
+    verifier, holdings = Verifier(resources), Holdings(resources)
     checked: list[Checked] = []
     for entry in chosen:
         say(f"{entry.pipeline}: {len(entry.runs)} runs, {len(entry.versions)} versions")
         for run in entry.runs:
             holdings.add_run(run)
-        checked += Inspection(entry.runs, entry.versions, resources, proofs).all()
-        checked += (_traced(version, resources, proofs) for version in entry.versions)
+        checked += Inspection(entry.runs, entry.versions, resources, verifier).all()
+        checked += (_traced(version, resources, verifier) for version in entry.versions)
     access = measure(chosen, resources)
     for entry in chosen:
         for version in entry.versions[:reproduced]:
@@ -157,8 +157,8 @@ def rate(checked: Sequence[Checked]) -> Iterator[Rate]:
         yield Rate(check=check, good=sum(good), total=len(good))
 
 
-def _traced(version: Version, resources: Resources, proofs: Proofs) -> Checked:
-    broken = broken_links(trace(Chain(version, resources), proofs))
+def _traced(version: Version, resources: Resources, verifier: Verifier) -> Checked:
+    broken = broken_nodes(trace_lineage(VersionHistory(version, resources), verifier))
     problem = "; ".join(f"{link.kind}: {link.reason}" for link in broken) or None
     return Checked(TRACED, f"{version.model}@{version.version}", problem)
 

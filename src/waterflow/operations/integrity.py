@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import StoreError, TrackingError, WaterflowError, first_line
-from waterflow.lineage.verification import Proofs
-from waterflow.lineage.version_history import Chain
+from waterflow.lineage.verification import Verifier
+from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.disk_usage import objects_of
 from waterflow.records import Evaluated, Origin, Prepared, Trained
 from waterflow.resources import Resources, load_config
@@ -47,7 +47,7 @@ class Inspection:
     runs: Sequence[FoundRun]
     versions: Sequence[Version]
     resources: Resources
-    proofs: Proofs
+    verifier: Verifier
 
     def all(self) -> Iterator[Checked]:
         """Check everything."""
@@ -110,9 +110,9 @@ class Inspection:
 
     def _artifacts(self, run: FoundRun) -> Iterator[Checked]:
         for model_id in self._lookup.models_of(run.run_id):
-            yield Checked(ARTIFACTS, f"model {model_id}", _problem(self.proofs.files(model_id)))
+            yield Checked(ARTIFACTS, f"model {model_id}", _problem(self.verifier.verify_model(model_id)))
         for kind, blob in objects_of(run, self.resources):
-            yield Checked(ARTIFACTS, f"{kind} {blob.digest[:12]}", _problem(self.proofs.blob(blob)))
+            yield Checked(ARTIFACTS, f"{kind} {blob.digest[:12]}", _problem(self.verifier.verify_blob(blob)))
 
     def _stuck(self, run: FoundRun) -> str | None:
         if run.status != "RUNNING":
@@ -120,9 +120,9 @@ class Inspection:
         tags = run.tags
         run_id, dag_id = tags.get(tag.DAG_RUN_ID, ""), tags.get(tag.DAG_ID)
         if dag_id is not None:
-            proof = self.proofs.dag_run(Origin(runner="airflow", run_id=run_id, dag_id=dag_id))
+            proof = self.verifier.verify_dag_run(Origin(runner="airflow", run_id=run_id, dag_id=dag_id))
             if proof.resolves:
-                state = proof.found[0]
+                state = proof.details[0]
                 return None if state in ALIVE else f"RUNNING, and its DAG run ended as {state}"
             if proof.resolves is False:
                 return f"RUNNING, and {proof.reason}"
@@ -134,16 +134,18 @@ class Inspection:
         return f"RUNNING for {age.days} days" if age > STUCK_AFTER else None
 
     def _without_run(self, version: Version) -> str | None:
-        chain = Chain(version, self.resources)
+        chain = VersionHistory(version, self.resources)
         try:
             fit = self._lookup.find_run(version.run_id) if version.run_id else None
-            return None if fit is not None and chain.own_run else f"MLflow has no run {version.run_id} any more"
+            return (
+                None if fit is not None and chain.registration_run else f"MLflow has no run {version.run_id} any more"
+            )
         except (StoreError, TrackingError) as error:
             return str(error)
 
     def _without_files(self, version: Version) -> str | None:
         try:
-            model_id = Chain(version, self.resources).model.model_id
+            model_id = VersionHistory(version, self.resources).model.model_id
         except (StoreError, TrackingError) as error:
             return str(error)
         return None if self.resources.models.has_files(model_id) else f"the files of model {model_id} are gone"

@@ -1,6 +1,6 @@
 """The opponent of a challenger: the champion, or the baseline without one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,13 @@ from waterflow.data.columns import feature_columns
 from waterflow.data.overlap import unseen_rows
 from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError, first_line
 from waterflow.evaluation.baseline import predict_baseline
+from waterflow.lineage.version_history import VersionHistory
 from waterflow.records import Blob, Prepared, Trained
 from waterflow.resources import Resources, scratch_folder
 from waterflow.scoring.metrics import Predicted, predict_rows
-from waterflow.stores.base import get_file, get_json
+from waterflow.stores.base import get_file
 from waterflow.tracking.model_store import Version
-from waterflow.tracking.tags import MODEL_ID, PARENT_RUN_ID, RECORD_FILE
+from waterflow.tracking.tags import MODEL_ID
 
 
 @dataclass(frozen=True)
@@ -120,20 +121,15 @@ def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, reso
 
     Raises StoreError where its run, record or data is gone or altered, DataError where rows cannot be told apart.
     """
-    parent = champion.tags.get(PARENT_RUN_ID)
-    record = resources.runs.read_json(parent, RECORD_FILE) if parent else None
-    if record is None:
-        raise StoreError("its run or the record of its data is gone")
-    theirs = _blob(record, "data")
-    frame, part = _read_rows(theirs, _blob(record, "split"), resources)
-    with scratch_folder() as folder:
-        their_config = get_json(resources.store, _blob(record, "config"), folder)
-    if their_config.get("target") != config.target:
-        raise DataError(f"it predicts {their_config.get('target')!r}, not {config.target!r}")
-    # A strategy that selects on the holdout has seen every row.
-    selects_on_test = their_config.get("strategy", {}).get("select_on") == "test"
+    history = VersionHistory(champion, resources)
+    prepared, their_config = history.registration_prepared, history.registration_config
+    if their_config.target != config.target:
+        raise DataError(f"it predicts {their_config.target!r}, not {config.target!r}")
+    frame, part = _read_rows(prepared.data, prepared.split, resources)
+    # A strategy that selects on the holdout has looked at every row.
+    selects_on_test = their_config.strategy.select_on == "test"
     seen = np.ones(len(part), dtype=bool) if selects_on_test else part != "test"
-    if theirs.digest == holdout.data.digest and config.split_kind != "time":
+    if prepared.data.digest == holdout.data.digest and config.split_kind != "time":
         return ~seen[holdout.part == "test"]
     return unseen_rows(holdout.rows, frame[seen], config)
 
@@ -143,10 +139,3 @@ def _read_rows(data: Blob, split: Blob, resources: Resources) -> tuple[pd.DataFr
         frame = read_parquet(get_file(resources.store, data, folder / "data.parquet"))
         part = read_parquet(get_file(resources.store, split, folder / "split.parquet"))["part"].to_numpy(dtype=object)
     return frame, part
-
-
-def _blob(record: Mapping[str, Any], name: str) -> Blob:
-    try:
-        return Blob.from_json(record[name])
-    except (KeyError, ValueError) as error:
-        raise StoreError(f"the record of its run names no {name}") from error

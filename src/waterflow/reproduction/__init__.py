@@ -1,1 +1,1 @@
-"""Training a registered version again and comparing the results."""
+"""Fit a registered version again and compare the results."""

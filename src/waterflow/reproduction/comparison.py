@@ -1,4 +1,4 @@
-"""Holding what a second training gave against what was recorded of the first."""
+"""Compare what a second fit yields with what was recorded of the first."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,24 +10,28 @@ from waterflow.records import Record
 
 EXACT = 0.0
 # Fine-tuning adds floats in an order that torch's kernels choose by the machine. On one machine it repeats to the bit;
-# between two, probabilities and the scores made of them were granted this much.
+# between two, probabilities and the scores made of them may differ by this much.
 BERT_TOLERANCE = 1e-3
 SHOWN_ROWS = 5
+NOT_COMPARED = "not compared"
 
 
-class Compared(Record):
-    """One thing that was compared: its value as recorded and now, and by how much numbers differ."""
+class ComparedValue(Record):
+    """A value as recorded and as of the second fit; `difference` is that of numbers.
+
+    `agrees` is None where nothing is recorded to compare with; `recorded` then says why.
+    """
 
     what: str
     recorded: str
     again: str
     difference: float | None = None
-    agrees: bool
+    agrees: bool | None
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Predictions held against others row by row.
+class ComparedPredictions:
+    """Predictions of `count` rows, compared row by row.
 
     `differing` has a row for each that does not agree: `row`, and each column of both, as NAME_recorded and NAME_again.
     `largest` is the largest difference of numbers over all rows; None where the rows or columns are not even the same.
@@ -37,89 +41,100 @@ class Rows:
     differing: pd.DataFrame
     largest: float | None
 
-    def line(self, what: str) -> Compared:
-        """Sum it up."""
-        again = "all agree" if self.differing.empty else f"{len(self.differing)} rows differ"
-        return Compared(
-            what=what,
-            recorded=f"{self.count} rows",
-            again=again,
-            difference=self.largest,
-            agrees=self.differing.empty,
+    def summarize(self, what: str) -> ComparedValue:
+        """Return the comparison as one line."""
+        agrees = self.differing.empty
+        again = "all agree" if agrees else f"{len(self.differing)} rows differ"
+        return ComparedValue(
+            what=what, recorded=f"{self.count} rows", again=again, difference=self.largest, agrees=agrees
         )
 
 
 def tolerance_of(estimator: str) -> float:
-    """Give the difference that is granted an estimator: none, except to BERT."""
+    """Return the difference that an estimator may show: 0, except for BERT."""
     return BERT_TOLERANCE if estimator.startswith("waterflow.estimators.bert.") else EXACT
+
+
+def not_compared(what: str, reason: str) -> ComparedValue:
+    """Return a line for what cannot be compared."""
+    return ComparedValue(what=what, recorded=reason, again=NOT_COMPARED, agrees=None)
 
 
 def compare_numbers(
     prefix: str, recorded: Mapping[str, float], again: Mapping[str, float], tolerance: float
-) -> list[Compared]:
-    """Compare metrics by name; one that only one side has does not agree."""
+) -> list[ComparedValue]:
+    """Compare metrics by name.
+
+    One that only the second fit has is not compared; one that it lacks does not agree.
+    """
     lines = []
     for name in sorted({*recorded, *again}):
-        then, now = recorded.get(name), again.get(name)
-        apart = None if then is None or now is None else _distance(then, now)
+        before, now = recorded.get(name), again.get(name)
+        if before is None:
+            lines.append(not_compared(f"{prefix} {name}", "no longer in MLflow"))
+            continue
+        difference = None if now is None else float(_distances(np.array([before]), np.array([now]))[0])
         lines.append(
-            Compared(
+            ComparedValue(
                 what=f"{prefix} {name}",
-                recorded="–" if then is None else repr(then),
+                recorded=repr(before),
                 again="–" if now is None else repr(now),
-                difference=None if apart is None else _finite(apart),
-                agrees=apart is not None and apart <= tolerance,
+                difference=None if difference is None else _finite(difference),
+                agrees=difference is not None and difference <= tolerance,
             )
         )
     return lines
 
 
-def compare_texts(prefix: str, recorded: Mapping[str, str], again: Mapping[str, str]) -> list[Compared]:
-    """Compare parameters by name and text."""
+def compare_texts(prefix: str, recorded: Mapping[str, str], again: Mapping[str, str]) -> list[ComparedValue]:
+    """Compare parameters and digests by name."""
     return [
-        Compared(
+        ComparedValue(
             what=f"{prefix} {name}",
-            recorded=recorded.get(name, "–"),
+            recorded=recorded[name],
             again=again.get(name, "–"),
-            agrees=recorded.get(name) == again.get(name),
+            agrees=recorded[name] == again.get(name),
         )
+        if name in recorded
+        else not_compared(f"{prefix} {name}", "no longer in MLflow")
         for name in sorted({*recorded, *again})
     ]
 
 
-def compare_rows(recorded: pd.DataFrame, again: pd.DataFrame, tolerance: float) -> Rows:
-    """Compare predictions row by row: numbers and probabilities within the tolerance, classes for equality.
+def compare_predictions(recorded: pd.DataFrame, again: pd.DataFrame, tolerance: float) -> ComparedPredictions:
+    """Compare predictions row by row.
 
-    Both tables are those of `refit.frame_of`. Where a tolerance is granted and there are probabilities, they alone
-    decide: a class turns over where two are as good as equal.
+    Numbers and probabilities agree within the tolerance, classes when they are equal. With a tolerance and
+    probabilities, these alone decide: a class flips where two are nearly equal. Both tables are those of
+    `worker.tabulate_predictions`.
     """
+    suffixes = ("_recorded", "_again")
     if list(recorded.columns) != list(again.columns) or recorded["row"].tolist() != again["row"].tolist():
-        both = recorded.merge(again, on="row", how="outer", suffixes=("_recorded", "_again"))
-        return Rows(len(recorded), both, None)
+        both = recorded.merge(again, on="row", how="outer", suffixes=suffixes)
+        return ComparedPredictions(len(recorded), both, None)
     probabilities = [name for name in recorded.columns if name.startswith("probability_")]
     is_number = pd.api.types.is_float_dtype(recorded["prediction"])
-    numbers = probabilities + (["prediction"] if is_number else [])
-    apart = np.zeros(len(recorded))
-    for name in numbers:
-        apart = np.maximum(apart, _distances(recorded[name], again[name]))
-    differs = ~(apart <= tolerance)
+    distances = np.zeros(len(recorded))
+    for name in probabilities + (["prediction"] if is_number else []):
+        distances = np.maximum(
+            distances, _distances(recorded[name].to_numpy(dtype=float), again[name].to_numpy(dtype=float))
+        )
+    differs = ~(distances <= tolerance)
     if not is_number and not (tolerance and probabilities):
         differs |= (recorded["prediction"] != again["prediction"]).to_numpy()
-    both = recorded.merge(again, on="row", suffixes=("_recorded", "_again"))
-    return Rows(len(recorded), both[differs].reset_index(drop=True), _finite(apart.max(initial=0.0)))
+    both = recorded.merge(again, on="row", suffixes=suffixes)
+    return ComparedPredictions(len(recorded), both[differs].reset_index(drop=True), _finite(distances.max(initial=0.0)))
 
 
-def _distances(then: pd.Series, now: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    first, second = then.to_numpy(dtype=float), now.to_numpy(dtype=float)
+def _distances(
+    before: np.ndarray[tuple[int], np.dtype[np.float64]], now: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return absolute differences; two NaN are equal, one is infinitely far from any number."""
     with np.errstate(invalid="ignore"):
-        apart = np.abs(first - second)
-    same = (first == second) | (np.isnan(first) & np.isnan(second))
-    return np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart))
+        distances = np.abs(before - now)
+    same = (before == now) | (np.isnan(before) & np.isnan(now))
+    return np.where(same, 0.0, np.where(np.isnan(distances), np.inf, distances))
 
 
 def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _distance(then: float, now: float) -> float:
-    return float(_distances(pd.Series([then]), pd.Series([now]))[0])

@@ -1,9 +1,12 @@
-"""The program of the process that trains a version again; `reproduce` starts it, at the commit of then if need be.
+"""The process that fits a version again; `reproduce` runs it, at the recorded commit if need be.
 
     python -m waterflow.reproduction.worker FOLDER
 
-FOLDER holds `config.json`, `data.parquet`, `split.parquet` and `fit.json` (candidate, params, threads). It knows no
-store, no cache and no tracking server. It writes `predictions.parquet`, a row for each held-out row, and `refit.json`.
+FOLDER holds `config.json`, `data.parquet`, `split.parquet` and `fit.json` (candidate, params, threads). The process
+uses no store, cache or tracking server. It writes `predictions.parquet`, a row for each held-out row, and
+`result.json`.
+
+Runs record this module's name as the way to fit them again: it must not move, and must keep reading these files.
 """
 
 import json
@@ -25,35 +28,36 @@ from waterflow.training.partitions import divide_parts
 
 
 def main(folder: Path) -> None:
-    """Fit, predict the holdout, and write both files."""
+    """Fit a candidate, predict the holdout, and write both files."""
     config = PipelineConfig.model_validate_json((folder / "config.json").read_text("utf-8"))
-    asked = json.loads((folder / "fit.json").read_text("utf-8"))
+    fit = json.loads((folder / "fit.json").read_text("utf-8"))
     frame, split = (read_parquet(folder / f"{name}.parquet") for name in ("data", "split"))
     selects_on = config.strategy.select_on
     parts: tuple[Part, ...] = ("train", "validation", "test") if selects_on == "validation" else ("train", "test")
     rows = divide_parts(frame, split, config, parts)
-    candidate, validation = asked["candidate"], rows.get("validation")
-    fitted = fit_candidate(config, candidate, rows["train"], validation, asked["params"], asked["threads"])
+    candidate, validation = fit["candidate"], rows.get("validation")
+    fitted = fit_candidate(config, candidate, rows["train"], validation, fit["params"], fit["threads"])
     scores: dict[str, float] = {}
     for part in parts[1:]:
         predicted = predict_rows(fitted.pipeline, rows[part].features, rows[part].target, config.task)
         scores |= {f"{part}_{name}": value for name, value in score_rows(predicted, config.task, config.costs).items()}
     held_out = np.flatnonzero(split["part"] == "test")
-    write_parquet(frame_of(predicted, held_out), folder / "predictions.parquet")  # of the last part, the holdout
+    # `predicted` is of the last part, the holdout.
+    write_parquet(tabulate_predictions(predicted, held_out), folder / "predictions.parquet")
     estimator = bare(fitted.pipeline.named_steps["model"])
     params = {"estimator": config.candidates[candidate].estimator, **estimator.get_params(deep=False)}
-    answer = {
+    result = {
         "data_digest": sha256_of(folder / "data.parquet"),
         "split_digest": sha256_of(folder / "split.parquet"),
         "params": {name: str(value) for name, value in params.items()},
         "metrics": scores,
         "fit_seconds": fitted.fit_seconds,
     }
-    (folder / "refit.json").write_text(json.dumps(answer), "utf-8")
+    (folder / "result.json").write_text(json.dumps(result), "utf-8")
 
 
-def frame_of(predicted: Predicted, rows: Any) -> pd.DataFrame:
-    """Give predictions as a table: `row` of the data set, `truth`, `prediction`, and `probability_CLASS` of each."""
+def tabulate_predictions(predicted: Predicted, rows: Any) -> pd.DataFrame:
+    """Return predictions with columns `row`, `truth`, `prediction` and `probability_CLASS`."""
     columns = {"row": rows, "truth": predicted.truth, "prediction": predicted.prediction}
     if predicted.probabilities is not None:
         for position, name in enumerate(predicted.classes):

@@ -11,7 +11,7 @@ from waterflow.config.compose import check_estimators, compose_request
 from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.preparation import divide_rows, read_rows, window_for
-from waterflow.lineage.run_provenance import keep_provenance
+from waterflow.lineage.run_provenance import write_provenance
 from waterflow.provenance.code import git_state
 from waterflow.records import Blob, DividedBlob, ExecutedAction, Prepared, RunRequest
 from waterflow.reporting.contract_report import breaks_logged
@@ -82,7 +82,7 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
             note=split_action.note,
         )
         with scratch_folder() as folder:
-            keep_provenance(config, source, git.commit, git.dirty, resources, folder)
+            write_provenance(config, source, git.commit, git.dirty, resources, folder)
             log_prepared(prepared, config, source, divided, (executed, split_action), folder, resources)
         _report_rows(prepared, config, divided)
     return prepared

@@ -9,7 +9,7 @@ from support.tracing import alter, commit_all, path_of, version_of
 
 from waterflow import workflow
 from waterflow.cli.reproduce import differing
-from waterflow.lineage.version_history import Chain
+from waterflow.lineage.version_history import VersionHistory
 from waterflow.resources import Resources
 
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
@@ -57,7 +57,7 @@ def test_lineage_as_json_can_be_read(resources: Resources, waterflow: Command) -
     answer = waterflow("lineage", "flowers@1", "--json")
     tree = json.loads(answer.out)
     assert tree["name"] == "flowers@1"
-    assert len(tree["links"][0]["facts"]["sha256"]) == 64
+    assert len(tree["upstream"][0]["facts"]["sha256"]) == 64
 
 
 def test_reproduce_prints_the_comparison_and_tags_a_run(resources: Resources, waterflow: Command) -> None:
@@ -65,7 +65,7 @@ def test_reproduce_prints_the_comparison_and_tags_a_run(resources: Resources, wa
     before = waterflow("show", "flowers").out
     answer = waterflow("reproduce", "flowers@champion")
     assert answer.code == 0, answer.err
-    assert "with the code at hand" in answer.out
+    assert "with the present code" in answer.out
     assert "predictions when it was judged" in answer.out
     assert "flowers version 1 (gaussian_nb): reproduced exactly" in answer.out
     assert waterflow("show", "flowers").out == before
@@ -95,7 +95,7 @@ def test_what_does_not_exist_is_one_line(resources: Resources, waterflow: Comman
 @pytest.fixture
 def _altered(resources: Resources) -> Iterator[None]:
     """Change a byte of the data for one test."""
-    blob = Chain(resources.models.list_versions("flowers")[0], resources).prepared.data
+    blob = VersionHistory(resources.models.list_versions("flowers")[0], resources).prepared.data
     content = path_of(blob, resources).read_bytes()
     alter(blob, resources)
     yield

@@ -10,9 +10,9 @@ from support.tracing import alter, commit_all, git, path_of, remove_model, versi
 from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.errors import ConfigError
-from waterflow.lineage.graph import Link, all_links, broken_links, trace
-from waterflow.lineage.verification import Proofs
-from waterflow.lineage.version_history import Chain, find_version
+from waterflow.lineage.graph import LineageNode, broken_nodes, trace_lineage, walk_lineage
+from waterflow.lineage.verification import Verifier
+from waterflow.lineage.version_history import VersionHistory, find_version
 from waterflow.records import Origin
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
@@ -33,27 +33,27 @@ def iris(resources: Resources) -> str:
     return "iris"
 
 
-def lineage(reference: str, resources: Resources) -> Link:
+def lineage(reference: str, resources: Resources) -> LineageNode:
     """Trace a version, asking everybody."""
-    return trace(Chain(find_version(reference, resources), resources), Proofs(resources))
+    return trace_lineage(VersionHistory(find_version(reference, resources), resources), Verifier(resources))
 
 
-def by_kind(link: Link) -> dict[str, Link]:
+def by_kind(link: LineageNode) -> dict[str, LineageNode]:
     """Index a tree by kinds; of two MLflow runs the parent stays."""
-    return {entry.kind: entry for entry in all_links(link)}
+    return {entry.kind: entry for entry in walk_lineage(link)}
 
 
 def test_every_link_of_a_version_resolves(resources: Resources, iris: str) -> None:
     """The command and the source cannot be asked, and say so."""
     found = lineage(f"{iris}@1", resources)
-    assert broken_links(found) == []
-    kinds = [link.kind for link in all_links(found)]
+    assert broken_nodes(found) == []
+    kinds = [link.kind for link in walk_lineage(found)]
     assert kinds[:4] == ["version", "model", "MLflow run", "MLflow run"]
     assert set(kinds[4:]) == {
         "command", "data set", "source", "split", "configuration", "git commit", "lock file", "image"
     }  # fmt: skip
-    assert {link.kind for link in all_links(found) if link.resolves is None} == {"command", "source", "image"}
-    assert all(link.reason for link in all_links(found) if link.resolves is None)
+    assert {link.kind for link in walk_lineage(found) if link.resolves is None} == {"command", "source", "image"}
+    assert all(link.reason for link in walk_lineage(found) if link.resolves is None)
     assert by_kind(found)["data set"].facts["rows"] == "150"
     assert by_kind(found)["source"].name == "data/flowers.csv"
 
@@ -61,7 +61,7 @@ def test_every_link_of_a_version_resolves(resources: Resources, iris: str) -> No
 def test_a_tree_survives_json(resources: Resources, iris: str) -> None:
     """What `--json` prints and the artifact holds can be read back."""
     found = lineage(f"{iris}@champion", resources)
-    assert Link.from_json(found.to_json()) == found
+    assert LineageNode.from_json(found.to_json()) == found
     assert "champion" in found.facts["aliases"]
 
 
@@ -88,28 +88,28 @@ def test_a_reference_that_names_nothing_is_refused(resources: Resources, iris: s
 def test_an_object_that_was_altered_is_the_one_broken_link(resources: Resources, pipeline: Writer) -> None:
     """Its digest is held against its bytes."""
     version = version_of(pipeline(seed=41), resources)
-    chain = Chain(version, resources)
-    alter(chain.prepared.config, resources)
-    broken = broken_links(trace(chain, Proofs(resources)))
+    history = VersionHistory(version, resources)
+    alter(history.prepared.config, resources)
+    broken = broken_nodes(trace_lineage(history, Verifier(resources)))
     assert [link.kind for link in broken] == ["configuration"]
     assert "altered or cut short" in broken[0].reason
 
 
 def test_an_object_that_is_gone_is_named(resources: Resources, pipeline: Writer) -> None:
     """With its place."""
-    chain = Chain(version_of(pipeline(split={"kind": "stratified", "seed": 42}), resources), resources)
-    path_of(chain.prepared.split, resources).unlink()
-    broken = broken_links(trace(chain, Proofs(resources)))
+    history = VersionHistory(version_of(pipeline(split={"kind": "stratified", "seed": 42}), resources), resources)
+    path_of(history.prepared.split, resources).unlink()
+    broken = broken_nodes(trace_lineage(history, Verifier(resources)))
     assert [link.kind for link in broken] == ["split"]
     assert "no such object" in broken[0].reason
 
 
 def test_a_model_without_files_is_named(resources: Resources, pipeline: Writer) -> None:
-    """The rest of the chain is shown all the same."""
+    """The rest of the history is shown all the same."""
     version = version_of(pipeline(), resources)
     remove_model(version.tags["waterflow.model_id"], resources)
-    found = trace(Chain(version, resources), Proofs(resources))
-    assert [link.kind for link in broken_links(found)] == ["model"]
+    found = trace_lineage(VersionHistory(version, resources), Verifier(resources))
+    assert [link.kind for link in broken_nodes(found)] == ["model"]
     assert by_kind(found)["data set"].resolves is True
 
 
@@ -117,16 +117,16 @@ def test_a_model_that_was_deleted_is_named(resources: Resources, pipeline: Write
     """With it goes the way to the run that fitted it; the one that registered the version is still shown."""
     version = version_of(pipeline(), resources)
     resources.runs.client.delete_logged_model(version.tags["waterflow.model_id"])
-    found = trace(Chain(version, resources), Proofs(resources))
-    assert [link.kind for link in broken_links(found)] == ["model"]
-    assert found.links[1].name == version.tags["waterflow.parent_run_id"]
+    found = trace_lineage(VersionHistory(version, resources), Verifier(resources))
+    assert [link.kind for link in broken_nodes(found)] == ["model"]
+    assert found.upstream[1].name == version.tags["waterflow.parent_run_id"]
 
 
 def test_a_run_that_was_deleted_is_named(resources: Resources, pipeline: Writer) -> None:
     """What only it knew is not made up."""
     version = version_of(pipeline(), resources)
     resources.runs.client.delete_run(version.tags["waterflow.parent_run_id"])
-    broken = broken_links(trace(Chain(version, resources), Proofs(resources)))
+    broken = broken_nodes(trace_lineage(VersionHistory(version, resources), Verifier(resources)))
     assert [link.kind for link in broken] == ["MLflow run"]
     assert "MLflow has no such run any more" in broken[0].reason
 
@@ -134,7 +134,7 @@ def test_a_run_that_was_deleted_is_named(resources: Resources, pipeline: Writer)
 def test_a_version_that_waterflow_did_not_register_says_so(resources: Resources, pipeline: Writer) -> None:
     """One made by hand has no tags."""
     version = replace(version_of(pipeline(), resources), tags={})
-    broken = broken_links(trace(Chain(version, resources), Proofs(resources)))
+    broken = broken_nodes(trace_lineage(VersionHistory(version, resources), Verifier(resources)))
     assert "Waterflow did not register it" in broken[0].reason
 
 
@@ -148,11 +148,11 @@ def test_a_fit_of_another_run_leads_to_that_run(resources: Resources, pipeline: 
     registered = enter(second, evaluated.model_copy(update={"ranked": (taken,)}), resources)
     version = resources.models.get_version(name, registered.version)
     assert version is not None
-    found = trace(Chain(version, resources), Proofs(resources))
-    assert broken_links(found) == []
-    runs = [link.name for link in all_links(found) if link.kind == "MLflow run"]
+    found = trace_lineage(VersionHistory(version, resources), Verifier(resources))
+    assert broken_nodes(found) == []
+    runs = [link.name for link in walk_lineage(found) if link.kind == "MLflow run"]
     assert runs == [evaluated.winner.run_id, first.parent_run_id, second.parent_run_id]
-    assert found.links[1].facts["of"] == "evaluation and registration, not of the fit"
+    assert found.upstream[1].facts["of"] == "evaluation and registration, not of the fit"
 
 
 def test_a_dag_run_that_nobody_can_be_asked_for_says_why(resources: Resources, pipeline: Writer) -> None:
@@ -164,11 +164,11 @@ def test_a_dag_run_that_nobody_can_be_asked_for_says_why(resources: Resources, p
     evaluated = fitted(name, resources, "run_2")[1].model_copy(update={"ranked": ranked})
     version = resources.models.get_version(name, enter(prepared, evaluated, resources).version)
     assert version is not None
-    link = by_kind(trace(Chain(version, resources), Proofs(resources)))["DAG run"]
+    link = by_kind(trace_lineage(VersionHistory(version, resources), Verifier(resources)))["DAG run"]
     assert (link.resolves, link.name) == (None, "manual__1")
     assert link.reason == "not asked: profile embedded names no API of Airflow"
     assert link.facts["dag"] == "train_flowers"
-    assert link.facts["train"] == "try 2"
+    assert link.facts["train"] == "attempt 2"
 
 
 def test_the_run_that_registers_keeps_the_tree(resources: Resources, pipeline: Writer) -> None:
@@ -177,10 +177,10 @@ def test_the_run_that_registers_keeps_the_tree(resources: Resources, pipeline: W
     registered = register(prepared, evaluated, resources)
     logged = resources.runs.read_json(prepared.parent_run_id, LINEAGE_FILE)
     assert logged is not None
-    tree = Link.from_json(logged)
+    tree = LineageNode.from_json(logged)
     assert tree.name == f"{registered.model}@{registered.version}"
-    assert broken_links(tree) == []
-    assert by_kind(tree)["data set"].reason.startswith("not asked while the run went on")
+    assert broken_nodes(tree) == []
+    assert by_kind(tree)["data set"].reason.startswith("not asked during the run")
     assert by_kind(tree)["data set"].name == prepared.data.digest
 
 
@@ -190,26 +190,26 @@ def test_a_commit_resolves_in_the_checkout_that_has_it(tracked: Project) -> None
     commit = commit_all(tracked.root)
     write_pipeline(tracked, "flowers", {**FLOWERS, "defaults": ONE}, seed=5)
     resources = workflow.open_resources(tracked)
-    chain = Chain(version_of("flowers", resources), resources)
-    found = by_kind(trace(chain, Proofs(resources)))
+    history = VersionHistory(version_of("flowers", resources), resources)
+    found = by_kind(trace_lineage(history, Verifier(resources)))
     assert (found["git commit"].name, found["git commit"].resolves) == (commit, True)
     assert found["uncommitted changes"].resolves is True
-    assert chain.provenance.diff is not None
-    path_of(chain.provenance.diff, resources).unlink()
-    assert by_kind(trace(chain, Proofs(resources)))["uncommitted changes"].resolves is False
+    assert history.provenance.diff is not None
+    path_of(history.provenance.diff, resources).unlink()
+    assert by_kind(trace_lineage(history, Verifier(resources)))["uncommitted changes"].resolves is False
 
 
 def test_a_commit_that_is_gone_is_missed_once_the_code_changes(tracked: Project) -> None:
-    """As long as the code at hand is that of the fit, by its digest, nothing is lost."""
+    """As long as the present code is that of the fit, by its digest, nothing is lost."""
     write_pipeline(tracked, "flowers", {**FLOWERS, "defaults": ONE})
     commit = commit_all(tracked.root)
     resources = workflow.open_resources(tracked)
-    chain = Chain(version_of("flowers", resources), resources)
+    history = VersionHistory(version_of("flowers", resources), resources)
     forget_history(tracked.root)
-    link = by_kind(trace(chain, Proofs(resources)))["git commit"]
-    assert (link.resolves, link.reason) == (True, "the code at hand is that of the fit, by its digest")
+    link = by_kind(trace_lineage(history, Verifier(resources)))["git commit"]
+    assert (link.resolves, link.reason) == (True, "the present code is that of the fit, by its digest")
     tracked.lock_file.write_text(tracked.lock_file.read_text() + "# changed\n")
-    link = by_kind(trace(chain, Proofs(resources)))["git commit"]
+    link = by_kind(trace_lineage(history, Verifier(resources)))["git commit"]
     assert link.resolves is False
     assert f"has no commit {commit[:12]}" in link.reason
 

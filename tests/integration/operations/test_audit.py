@@ -15,7 +15,7 @@ from support.projects import FLOWERS, message_of, write_pipeline
 from support.tracing import path_of, version_of
 
 from waterflow.errors import ConfigError
-from waterflow.lineage.version_history import Chain
+from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations import audit as checks
 from waterflow.operations import integrity
 from waterflow.operations.audit import Audit, audit
@@ -23,7 +23,7 @@ from waterflow.resources import Resources
 from waterflow.tracking.found import FoundRun
 from waterflow.tracking.model_store import Version
 
-Fault = Callable[[Chain, Resources], AbstractContextManager[None]]
+Fault = Callable[[VersionHistory, Resources], AbstractContextManager[None]]
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 
 
@@ -67,37 +67,37 @@ def logged(run: FoundRun, name: str, value: float, resources: Resources) -> Iter
         resources.runs.client.log_metric(run.run_id, name, run.metrics[name], timestamp=2**41)
 
 
-def another_metric(chain: Chain, resources: Resources) -> AbstractContextManager[None]:
+def another_metric(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
     name = "validation_f1_macro"
-    return logged(chain.fit_run, name, chain.fit_run.metrics[name] + 1e-12, resources)
+    return logged(history.fit_run, name, history.fit_run.metrics[name] + 1e-12, resources)
 
 
-def another_score_of_the_holdout(chain: Chain, resources: Resources) -> AbstractContextManager[None]:
-    return logged(chain.own_run, "test_accuracy", 1.5, resources)
+def another_score_of_the_holdout(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    return logged(history.registration_run, "test_accuracy", 1.5, resources)
 
 
 @contextmanager
-def another_parameter(chain: Chain, resources: Resources) -> Iterator[None]:
+def another_parameter(history: VersionHistory, resources: Resources) -> Iterator[None]:
     with closing(sqlite3.connect(resources.runs.uri.removeprefix("sqlite:///"))) as database:
         statement = "UPDATE params SET value = ? WHERE key = 'rows' AND run_uuid = ?"
-        database.execute(statement, ("151", chain.own_run.run_id))
+        database.execute(statement, ("151", history.registration_run.run_id))
         database.commit()
         try:
             yield
         finally:
-            database.execute(statement, ("150", chain.own_run.run_id))
+            database.execute(statement, ("150", history.registration_run.run_id))
             database.commit()
 
 
 @contextmanager
-def altered_data(chain: Chain, resources: Resources) -> Iterator[None]:
-    with edited(path_of(chain.prepared.data, resources), lambda content: content[:-1] + b"x"):
+def altered_data(history: VersionHistory, resources: Resources) -> Iterator[None]:
+    with edited(path_of(history.prepared.data, resources), lambda content: content[:-1] + b"x"):
         yield
 
 
 @contextmanager
-def cut_predictions(chain: Chain, resources: Resources) -> Iterator[None]:
-    verdict = chain.evaluated.verdict
+def cut_predictions(history: VersionHistory, resources: Resources) -> Iterator[None]:
+    verdict = history.evaluated.verdict
     assert verdict is not None
     assert verdict.predictions is not None
     with edited(path_of(verdict.predictions, resources), lambda content: content[:100]):
@@ -105,20 +105,20 @@ def cut_predictions(chain: Chain, resources: Resources) -> Iterator[None]:
 
 
 @contextmanager
-def altered_model(chain: Chain, resources: Resources) -> Iterator[None]:
-    with edited(folder_of(chain, resources) / "model.pkl", lambda content: content + b"x"):
+def altered_model(history: VersionHistory, resources: Resources) -> Iterator[None]:
+    with edited(folder_of(history, resources) / "model.pkl", lambda content: content + b"x"):
         yield
 
 
 @contextmanager
-def model_without_files(chain: Chain, resources: Resources) -> Iterator[None]:
-    with removed(folder_of(chain, resources)):
+def model_without_files(history: VersionHistory, resources: Resources) -> Iterator[None]:
+    with removed(folder_of(history, resources)):
         yield
 
 
 @contextmanager
-def record_that_is_gone(chain: Chain, resources: Resources) -> Iterator[None]:
-    location = resources.runs.client.get_run(chain.fit_run.run_id).info.artifact_uri.removeprefix("file://")
+def record_that_is_gone(history: VersionHistory, resources: Resources) -> Iterator[None]:
+    location = resources.runs.client.get_run(history.fit_run.run_id).info.artifact_uri.removeprefix("file://")
     with removed(Path(location) / "waterflow"):
         yield
 
@@ -132,28 +132,28 @@ def deleted(run_id: str, resources: Resources) -> Iterator[None]:
         resources.runs.client.restore_run(run_id)
 
 
-def deleted_run(chain: Chain, resources: Resources) -> AbstractContextManager[None]:
-    return deleted(chain.fit_run.run_id, resources)
+def deleted_run(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    return deleted(history.fit_run.run_id, resources)
 
 
-def deleted_parent(chain: Chain, resources: Resources) -> AbstractContextManager[None]:
-    return deleted(chain.own_run.run_id, resources)
+def deleted_parent(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    return deleted(history.registration_run.run_id, resources)
 
 
 @contextmanager
-def running(chain: Chain, resources: Resources, age: timedelta, **tags: str) -> Iterator[None]:
+def running(history: VersionHistory, resources: Resources, age: timedelta, **tags: str) -> Iterator[None]:
     start = int((datetime.now(UTC) - age).timestamp() * 1000)
     named = {f"waterflow.{name}": value for name, value in tags.items()}
-    run = resources.runs.client.create_run(chain.own_run.experiment_id, start_time=start, tags=named)
+    run = resources.runs.client.create_run(history.registration_run.experiment_id, start_time=start, tags=named)
     try:
         yield
     finally:
         resources.runs.client.delete_run(run.info.run_id)
 
 
-def folder_of(chain: Chain, resources: Resources) -> Path:
+def folder_of(history: VersionHistory, resources: Resources) -> Path:
     """Find the folder of the version's model."""
-    location = resources.runs.client.get_logged_model(chain.model.model_id).artifact_location
+    location = resources.runs.client.get_logged_model(history.model.model_id).artifact_location
     return Path(location.removeprefix("file://"))
 
 
@@ -191,7 +191,7 @@ def test_nothing_is_found_where_nothing_is_wrong(resources: Resources, version: 
 )
 def test_a_planted_fault_is_found(resources: Resources, version: Version, fault: Fault, finds: set[str]) -> None:
     """By the checks that it concerns and no other."""
-    with fault(Chain(version, resources), resources):
+    with fault(VersionHistory(version, resources), resources):
         assert found_by(resources) == finds
 
 
@@ -199,10 +199,10 @@ def test_a_run_whose_process_is_gone_is_stuck(resources: Resources, version: Ver
     """It was started from a shell of this machine; one that is alive may go on."""
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     tags = {"runner": "cli", "host": platform.node()}
-    chain, now = Chain(version, resources), timedelta()
-    with running(chain, resources, now, dag_run_id=f"cli__2026_{gone.stdout.strip()}", **tags):
+    history, now = VersionHistory(version, resources), timedelta()
+    with running(history, resources, now, dag_run_id=f"cli__2026_{gone.stdout.strip()}", **tags):
         assert found_by(resources) == {integrity.ENDED}
-    with running(chain, resources, now, dag_run_id=f"cli__2026_{os.getpid()}", **tags):
+    with running(history, resources, now, dag_run_id=f"cli__2026_{os.getpid()}", **tags):
         assert found_by(resources) == set()
 
 
@@ -212,7 +212,7 @@ def test_a_run_that_nobody_can_be_asked_for_is_stuck_after_a_day(
 ) -> None:
     """The embedded profile has no Airflow to ask."""
     tags = {"runner": "airflow", "dag_id": "train_flowers", "dag_run_id": "manual__1"}
-    with running(Chain(version, resources), resources, timedelta(days=days), **tags):
+    with running(VersionHistory(version, resources), resources, timedelta(days=days), **tags):
         assert found_by(resources) == finds
 
 
@@ -220,9 +220,9 @@ def test_bytes_are_counted_by_what_holds_them(resources: Resources, version: Ver
     """Of the objects each once; a version has what its two runs have."""
     found = audit("audited", resources, reproduced=0)
     held = {entry.kind: entry for entry in found.held}
-    chain = Chain(version, resources)
-    assert held["data sets"].size_bytes == chain.prepared.data.size_bytes
-    assert held["models"].size_bytes == size_of(folder_of(chain, resources))
+    history = VersionHistory(version, resources)
+    assert held["data sets"].size_bytes == history.prepared.data.size_bytes
+    assert held["models"].size_bytes == size_of(folder_of(history, resources))
     assert {"plots", "reports", "records", "predictions", "tracking database"} <= set(held)
     assert (found.per_run.count, found.per_version.count) == (2, 1)
     assert found.per_version.total_bytes == found.per_run.total_bytes
@@ -240,7 +240,7 @@ def test_access_is_timed(resources: Resources, version: Version) -> None:
 
 def test_a_version_that_cannot_be_trained_again_is_found(resources: Resources, version: Version) -> None:
     """A refusal counts as not reproduced, with its reason."""
-    lock = Chain(version, resources).provenance.lock
+    lock = VersionHistory(version, resources).provenance.lock
     assert lock is not None
     with removed(path_of(lock, resources)):
         found = audit("audited", resources, reproduced=1)

@@ -303,7 +303,7 @@ def test_a_champion_without_lineage_is_not_beaten(scene: Scene) -> None:
     make_champion(model, first, scene.resources, **{"waterflow.parent_run_id": ""})
     verdict = scene.judge(scene.prepare("second"), wrong=0.02)
     assert (verdict.outcome, verdict.disjoint) == ("insufficient evidence", False)
-    assert "its run or the record of its data is gone" in verdict.reason
+    assert "it names no run, because Waterflow did not register it" in verdict.reason
 
 
 def test_a_champion_of_another_target_is_not_beaten(scene: Scene) -> None:

@@ -13,8 +13,9 @@ from support.tracing import MODULE, alter, commit_all, git, path_of, version_of
 from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.errors import ReproduceError, StoreError
-from waterflow.lineage.version_history import Chain
-from waterflow.reproduction.environment_check import check_conditions, environment_of, find_code
+from waterflow.lineage.version_history import VersionHistory
+from waterflow.reproduction.code_checkout import find_code
+from waterflow.reproduction.environment_check import check_environment
 from waterflow.reproduction.reproduce import fetch_inputs, reproduce
 from waterflow.resources import Resources
 from waterflow.tracking.model_store import Version
@@ -55,7 +56,7 @@ def test_a_tuned_version_is_had_again_to_the_last_bit(
     version = version_of(pipeline(**listed(strategy, tuned=model)), resources, full=True)
     studies = Path(resources.profile.find_database().removeprefix("sqlite:///"))
     before, listing = studies.stat().st_mtime_ns, resources.models.list_versions(version.model)
-    outcome = reproduce(version, resources, say=quiet)
+    outcome = reproduce(version, resources, report=quiet)
     assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]
     assert (outcome.tolerance, outcome.rows, outcome.rows_differing, outcome.largest_difference) == (0, 30, 0, 0.0)
     compared = {line.what for line in outcome.lines}
@@ -68,7 +69,7 @@ def test_a_tuned_version_is_had_again_to_the_last_bit(
 def test_the_outcome_is_a_run_of_its_own(resources: Resources, pipeline: Writer) -> None:
     """Tagged, with the comparison, and no part of any other run."""
     version = version_of(pipeline(**listed("balanced", nb="sklearn.naive_bayes.GaussianNB")), resources, full=True)
-    outcome = reproduce(version, resources, say=quiet)
+    outcome = reproduce(version, resources, report=quiet)
     run = resources.runs.client.get_run(outcome.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.tags["waterflow.kind"] == "reproduction"
@@ -89,7 +90,7 @@ def test_randomness_without_a_seed_is_shown_where_it_is(
     (tmp_path / "ours_random.py").write_text(RANDOM)
     monkeypatch.syspath_prepend(tmp_path)
     version = version_of(pipeline(**listed("balanced", ours="ours_random.Ours")), resources, full=True)
-    outcome = reproduce(version, resources, say=quiet)
+    outcome = reproduce(version, resources, report=quiet)
     assert not outcome.reproduced
     assert outcome.rows_differing > 20
     assert outcome.largest_difference is not None
@@ -116,7 +117,7 @@ def test_code_that_changed_since_is_taken_from_its_commit(tracked: Project, monk
     version = version_of("flowers", resources, full=True)
     module.write_text(MODULE.replace("FACTOR = 1.0", "FACTOR = 3.0"))
     commit_all(root, "two")
-    outcome = reproduce(version, resources, say=quiet)
+    outcome = reproduce(version, resources, report=quiet)
     assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]
     assert outcome.code == f"commit {commit[:12]} with its uncommitted changes, in a work tree of its own"
     assert "FACTOR = 3.0" in module.read_text()
@@ -137,14 +138,14 @@ def test_an_input_that_was_altered_or_is_gone_is_refused(
     resources: Resources, plain: Version, tmp_path: Path, name: str
 ) -> None:
     """Nothing is trained on it."""
-    chain = Chain(plain, resources)
-    blob = getattr(chain.prepared, name)
+    history = VersionHistory(plain, resources)
+    blob = getattr(history.prepared, name)
     kept = path_of(blob, resources).read_bytes()
     alter(blob, resources)
-    message = message_of(lambda: fetch_inputs(chain, resources, tmp_path), StoreError)
+    message = message_of(lambda: fetch_inputs(history, resources, tmp_path), StoreError)
     assert "altered or cut short" in message
     path_of(blob, resources).unlink()
-    assert "no such object" in message_of(lambda: fetch_inputs(chain, resources, tmp_path), StoreError)
+    assert "no such object" in message_of(lambda: fetch_inputs(history, resources, tmp_path), StoreError)
     path_of(blob, resources).write_bytes(kept)
 
 
@@ -163,11 +164,11 @@ def test_another_lock_is_refused_with_the_packages_that_differ(
 
 def test_a_lock_that_is_gone_from_the_store_is_refused(resources: Resources, plain: Version, tmp_path: Path) -> None:
     """What packages there were is not known."""
-    blob = Chain(plain, resources).provenance.lock
+    blob = VersionHistory(plain, resources).provenance.lock
     assert blob is not None
     kept = path_of(blob, resources).read_bytes()
     path_of(blob, resources).unlink()
-    message = message_of(lambda: check_conditions(Chain(plain, resources), resources, tmp_path), StoreError)
+    message = message_of(lambda: check_environment(VersionHistory(plain, resources), resources, tmp_path), StoreError)
     path_of(blob, resources).write_bytes(kept)
     assert "no such object" in message
 
@@ -179,7 +180,9 @@ def test_another_package_than_the_lock_says_is_refused(
     monkeypatch.setattr(
         "waterflow.reproduction.environment_check._installed", lambda name: "0.0" if name == "numpy" else "–"
     )
-    message = message_of(lambda: check_conditions(Chain(plain, resources), resources, tmp_path), ReproduceError)
+    message = message_of(
+        lambda: check_environment(VersionHistory(plain, resources), resources, tmp_path), ReproduceError
+    )
     assert "what is installed is not what requirements.lock says (" in message
 
 
@@ -188,7 +191,9 @@ def test_another_python_or_platform_is_refused(
 ) -> None:
     """Floats may differ there."""
     monkeypatch.setattr("waterflow.reproduction.environment_check.platform_name", lambda: "plan9-vax")
-    message = message_of(lambda: check_conditions(Chain(plain, resources), resources, tmp_path), ReproduceError)
+    message = message_of(
+        lambda: check_environment(VersionHistory(plain, resources), resources, tmp_path), ReproduceError
+    )
     assert "and this is Python" in message
     assert "plan9-vax" in message
 
@@ -197,11 +202,14 @@ def test_without_git_unchanged_code_will_do_and_changed_code_will_not(
     resources: Resources, plain: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An image has no checkout; the digest of the code decides."""
-    chain = Chain(plain, resources)
-    assert find_code(chain, resources, tmp_path).words == "the code at hand, which is that of then by its digest"
+    history = VersionHistory(plain, resources)
+    assert (
+        find_code(history, resources, tmp_path).description
+        == "the present code, which is that of the fit by its digest"
+    )
     monkeypatch.setattr("waterflow.lineage.verification.train_key", lambda *_: "another")
-    message = message_of(lambda: find_code(chain, resources, tmp_path), ReproduceError)
-    assert "the code of its fit was changed since, and no commit names its code" in message
+    message = message_of(lambda: find_code(history, resources, tmp_path), ReproduceError)
+    assert "the code has changed since its fit, and no commit was recorded" in message
 
 
 def test_a_commit_without_the_program_says_so(
@@ -216,8 +224,8 @@ def test_a_commit_without_the_program_says_so(
     write_pipeline(tracked, "flowers", FLOWERS, **listed("balanced", nb="sklearn.naive_bayes.GaussianNB"))
     version = version_of("flowers", resources)
     commit_all(tracked.root, "two")
-    monkeypatch.setattr("waterflow.reproduction.environment_check.SOURCE_ROOT", package.parent)
-    message = message_of(lambda: find_code(Chain(version, resources), resources, tmp_path), ReproduceError)
+    monkeypatch.setattr("waterflow.reproduction.code_checkout.SOURCE_ROOT", package.parent)
+    message = message_of(lambda: find_code(VersionHistory(version, resources), resources, tmp_path), ReproduceError)
     assert f"commit {commit[:12]} is older than `waterflow reproduce`" in message
 
 
@@ -225,11 +233,11 @@ def test_the_other_process_has_the_threads_of_the_fit(
     resources: Resources, plain: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever this process was told."""
-    chain = Chain(plain, resources)
+    history = VersionHistory(plain, resources)
     monkeypatch.setenv("WATERFLOW_THREADS", "7")
-    _, threads = fetch_inputs(chain, resources, tmp_path)
-    environment = environment_of(find_code(chain, resources, tmp_path), threads)
-    assert threads == chain.trained.threads == 1
+    threads = fetch_inputs(history, resources, tmp_path)
+    environment = find_code(history, resources, tmp_path).environment(threads)
+    assert threads == history.trained.threads == 1
     assert environment["OMP_NUM_THREADS"] == "1"
     assert "WATERFLOW_THREADS" not in environment
     assert json.loads((tmp_path / "fit.json").read_text())["threads"] == 1
