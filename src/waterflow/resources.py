@@ -95,6 +95,7 @@ def origin_tags(
         tag.DAG_ID: origin.dag_id,
         tag.DAG_RUN_ID: origin.run_id,
         tag.TRY_NUMBER: str(origin.try_number),
+        tag.CLEAR_NUMBER: str(origin.clear_number),
         tag.MAP_INDEX: None if origin.map_index is None else str(origin.map_index),
         tag.AIRFLOW_URL: dag_run_url(origin, resources.profile),
         tag.GIT_COMMIT: git.commit,

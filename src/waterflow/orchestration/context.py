@@ -49,6 +49,7 @@ def build_origin(context: Any) -> "Origin":
         run_id=run.run_id,
         dag_id=run.dag_id,
         try_number=instance.try_number,
+        clear_number=run.clear_number or 0,
         map_index=instance.map_index if instance.map_index >= 0 else None,
     )
 

@@ -57,12 +57,16 @@ class Blob(Record):
 
 
 class Origin(Record):
-    """What started a run; `run_id` is Airflow's DAG run id, or one that the command line made."""
+    """What started a run; `run_id` is Airflow's DAG run id, or one that the command line made.
+
+    `clear_number` counts how often the DAG run was cleared: a retry keeps it, a deliberate repetition raises it.
+    """
 
     runner: Literal["airflow", "cli", "step"]
     run_id: str
     dag_id: str | None = None
     try_number: int = 1
+    clear_number: int = 0
     map_index: int | None = None
 
 

@@ -28,8 +28,9 @@ logger = logging.getLogger(__name__)
 def prepare(request: RunRequest, resources: Resources) -> Prepared:
     """Read the source, cut it to the window, check and split the rows, and store them by content.
 
-    A retry finds the run of its first attempt and what that stored: the source is not read a second time. Any other run
-    reads it again, for a source may have changed; only the split of equal rows is taken from an earlier run.
+    A retry finds the run of its first attempt and what that stored: the source is not read a second time. Any other
+    run reads it again, for a source may have changed, and so does a DAG run that was cleared or reprocessed; only the
+    split of equal rows is taken from an earlier run.
     """
     config = compose_request(request, resources.project)
     window = window_for(request.window, config)
@@ -40,7 +41,7 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
     git = git_state(resources.project.root)
     opened = resources.runs.open_run(
         resources.runs.ensure_experiment(config.name),
-        RunIdentity(config.name, request.origin.run_id),
+        RunIdentity(config.name, request.origin.run_id, clear_number=request.origin.clear_number),
         key_of(action),
         name=request.origin.run_id,
         tags=origin_tags(request.origin, config.name, config, resources, git)

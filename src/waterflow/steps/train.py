@@ -38,7 +38,7 @@ def train(prepared: Prepared, candidate: str, origin: Origin, resources: Resourc
     key = key_of(action)
     opened = resources.runs.open_run(
         prepared.experiment_id,
-        RunIdentity(prepared.pipeline, prepared.origin.run_id, candidate),
+        RunIdentity(prepared.pipeline, prepared.origin.run_id, candidate, prepared.origin.clear_number),
         key,
         name=candidate,
         tags=origin_tags(origin, prepared.pipeline, config, resources)

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,12 @@ class RunIdentity:
     pipeline: str
     run_id: str
     candidate: str | None = None
+    clear_number: int = 0
 
     @property
     def digest(self) -> str:
         """One value to search by."""
-        return digest_of([self.pipeline, self.run_id, self.candidate])
+        return digest_of([self.pipeline, self.run_id, self.candidate, *([self.clear_number] * bool(self.clear_number))])
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,10 @@ class RunStore:
                 if record is None or run.info.status != "FINISHED":
                     self._reopen(run, all_tags, delete_models=record is None)
                 return OpenRun(run.info.run_id, experiment_id, record)
+            for number in range(identity.clear_number):
+                for run in self._find(experiment_id, replace(identity, clear_number=number)):
+                    if run.info.status == "RUNNING":
+                        self._close_quietly(run.info.run_id, "KILLED", "its DAG run was cleared and runs again")
             run = self.client.create_run(experiment_id, tags=all_tags, run_name=name)
             return OpenRun(run.info.run_id, experiment_id)
 

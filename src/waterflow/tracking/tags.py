@@ -24,6 +24,7 @@ SUPERSEDED = "waterflow.superseded"
 # Origin of a run.
 AIRFLOW_URL = "waterflow.airflow_url"
 CANDIDATE = "waterflow.candidate"
+CLEAR_NUMBER = "waterflow.clear_number"
 DAG_ID = "waterflow.dag_id"
 DAG_RUN_ID = "waterflow.dag_run_id"
 FORCE = "waterflow.force"

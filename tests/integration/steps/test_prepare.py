@@ -55,6 +55,21 @@ def test_a_retry_does_not_read_the_source_again(resources: Resources, pipeline: 
     assert prepare(request, resources) == first
 
 
+def test_a_cleared_run_reads_the_source_again(resources: Resources, pipeline: Writer) -> None:
+    """Its first MLflow run is closed, not reopened; a retry after the clearing finds the second one."""
+    write_rows(resources.project, iris(), "cleared.csv")
+    request = request_of(pipeline(dataset={"kind": "csv", "path": "data/cleared.csv"}))
+    first = prepare(request, resources)
+    write_rows(resources.project, iris().iloc[::2], "cleared.csv")
+    origin = request.origin.model_copy(update={"clear_number": 1, "try_number": 2})
+    cleared = prepare(request.model_copy(update={"origin": origin}), resources)
+    assert (first.rows, cleared.rows) == (150, 75)
+    assert resources.runs.status_of(first.parent_run_id) == "KILLED"
+    write_rows(resources.project, iris(), "cleared.csv")
+    retried = request.model_copy(update={"origin": origin.model_copy(update={"try_number": 3})})
+    assert prepare(retried, resources) == cleared
+
+
 def test_a_new_run_reads_the_source_again(resources: Resources, pipeline: Writer) -> None:
     """Fresh rows are another version of the data."""
     write_rows(resources.project, iris(), "fresh.csv")
