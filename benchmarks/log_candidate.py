@@ -82,7 +82,7 @@ def train_all(resources: "Resources") -> dict[str, tuple[float, float]]:
         work: list[Stopwatch] = []
         with (
             Stopwatch() as whole,
-            patch.object(train, "judge_candidate", timed(train.judge_candidate, work)),
+            patch.object(train, "train_candidate", timed(train.train_candidate, work)),
         ):
             workflow.train(prepared, candidate, prepared.origin, resources)
         wall = whole.wall_seconds - sum(taken.wall_seconds for taken in work)

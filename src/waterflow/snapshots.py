@@ -13,7 +13,7 @@ from waterflow.resources import Resources, scratch_folder
 from waterflow.stores.base import blob_key, get_file, put_file, put_json
 
 if TYPE_CHECKING:
-    from waterflow.training.fitting import Rows
+    from waterflow.training.fitting import LabelledRows
 
 
 def store_frame(frame: pd.DataFrame, resources: Resources) -> tuple[Blob, bool]:
@@ -41,11 +41,11 @@ def store_division(divided: DividedRows, resources: Resources) -> DividedBlob:
 
 def load_rows(
     prepared: Prepared, config: PipelineConfig, resources: Resources, parts: tuple[Part, ...]
-) -> "dict[Part, Rows]":
+) -> "dict[Part, LabelledRows]":
     """Read the prepared rows by their digest and divide them by their stored parts, with their folds if any."""
-    from waterflow.training.partitions import read_parts  # scikit-learn
+    from waterflow.training.partitions import read_partitions  # scikit-learn
 
     with scratch_folder() as folder:
         data = get_file(resources.store, prepared.data, folder / "data.parquet")
         split = get_file(resources.store, prepared.split, folder / "split.parquet")
-        return read_parts(data, split, config, parts)
+        return read_partitions(data, split, config, parts)

@@ -21,8 +21,8 @@ from waterflow.errors import ConfigError
 TOP_LEVEL_KEYS = frozenset(
     """
     defaults description owner tags schedule dataset target task features drop known_after key group time_column
-    label_delay time_zone window sample split contract preprocessing candidates tuning metrics costs gate promotion
-    intended_use seed
+    label_delay time_zone window sample split contract preprocessing candidates tuning metrics positive costs decision
+    calibration gate promotion intended_use seed
     """.split()  # noqa: SIM905  # a list would take a line for each key
 )
 

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn import metrics as skm
+from sklearn.calibration import calibration_curve
 
 from waterflow.records import Verdict
 from waterflow.reporting.confusion import count_classes
@@ -25,6 +26,7 @@ MAX_CANDIDATES = 30
 MAX_CLASSES = 20
 MAX_CURVES = 10
 MAX_POINTS = 20_000
+MAX_STEPS = 2_000
 MAX_LABEL_CHARS = 28
 BINS = 40
 
@@ -98,6 +100,36 @@ def plot_residual_histograms(residuals: Mapping[str, NDArray[np.float64]]) -> Fi
     for axis, (name, values) in zip(figure.subplots(1, len(residuals), sharey=True), residuals.items(), strict=True):
         axis.hist(values, bins=edges, color=COLOURS[0])
         axis.set_title(_label(name), fontsize=10)
+    return figure
+
+
+def plot_thresholds(thresholds: NDArray[np.float64], values: NDArray[np.float64], aim: str, chosen: float) -> Figure:
+    """Draw what a decision aims at over its threshold, with the chosen one.
+
+    `values` has a value per threshold; `aim` is its name.
+    """
+    figure = _figure(5.6, 3.6)
+    axis = figure.subplots()
+    step = -(-len(thresholds) // MAX_STEPS)  # rounded up
+    axis.plot(thresholds[::step], values[::step], color=COLOURS[0], drawstyle="steps-post")
+    for threshold, colour, style in ((0.5, GREY, "--"), (chosen, COLOURS[1], "-")):
+        value = values[np.abs(thresholds - threshold).argmin()]
+        axis.axvline(threshold, color=colour, linestyle=style, linewidth=1, label=f"{threshold:.3g}: {aim} {value:.3f}")
+    axis.set(xlabel="threshold", ylabel=aim, title=f"{aim} by threshold, on rows outside the fit", xlim=(-0.02, 1.02))
+    axis.legend(fontsize=8)
+    return figure
+
+
+def plot_reliability(actual: NDArray[np.bool_], probabilities: Mapping[str, NDArray[np.float64]]) -> Figure:
+    """Draw the share of positive rows over predicted probabilities, in ten bins of equal size."""
+    figure = _figure(4.6, 4.2)
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="#bbbbbb", linestyle="--", linewidth=1)
+    for number, (name, values) in enumerate(probabilities.items()):
+        shares, means = calibration_curve(actual, values, n_bins=10, strategy="quantile")
+        axis.plot(means, shares, marker="o", color=COLOURS[number], label=name)
+    axis.set(xlabel="mean predicted probability", ylabel="share of positive rows", title="Reliability")
+    axis.legend(fontsize=8)
     return figure
 
 

@@ -15,12 +15,20 @@ from waterflow.tracking.runs import write_record
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
     from waterflow.scoring.metrics import Predicted
-    from waterflow.training.candidate import Judged
+    from waterflow.training.candidate import ScoredCandidate
 
 logger = logging.getLogger(__name__)
 
 # Tags of a fit and of an evaluation that a run which uses them again repeats.
-FIT_TAGS = (tag.MODEL_ID, tag.MODEL_DIGEST, tag.FIT_WARNINGS, tag.UNUSED_COLUMNS, tag.TRIALS_PREFIX, tag.TUNING_NOTE)
+FIT_TAGS = (
+    tag.MODEL_ID,
+    tag.MODEL_DIGEST,
+    tag.DECISION,
+    tag.FIT_WARNINGS,
+    tag.UNUSED_COLUMNS,
+    tag.TRIALS_PREFIX,
+    tag.TUNING_NOTE,
+)
 MAX_TAG_LENGTH = 4000
 
 
@@ -69,26 +77,28 @@ def log_trained(
     prepared: Prepared,
     config: PipelineConfig,
     trained: Trained,
-    fit: "Judged",
+    fit: "ScoredCandidate",
     model_digest: str,
     executed: ExecutedAction,
     resources: Resources,
 ) -> None:
     """Log a fit to its nested run: scores, parameters of the estimator, trials and warnings."""
-    from waterflow.estimators.label_encoded import bare
+    from waterflow.estimators.calibrated import unwrap_estimator
+    from waterflow.reporting.decision_report import write_decision
     from waterflow.reporting.tuning_report import write_trials
     from waterflow.scoring.metrics import confusion
 
     part, candidate = trained.scored_on, trained.candidate
     metrics = {f"{part}_{name}": value for name, value in fit.scores.items()}
     metrics |= {f"{part}_{name}_std": value for name, value in fit.spread.items()}
-    estimator = bare(fit.fitted.pipeline.named_steps["model"])
+    estimator = unwrap_estimator(fit.fitted.pipeline.named_steps["model"])
     with scratch_folder() as folder:
-        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest, **_fit_notes(fit, candidate)}
+        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest, **_fit_notes(fit, config, candidate)}
         tags[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
         write_action(folder, executed)
         if fit.predicted is not None and config.task == "classification":
             write_json(folder / tag.CONFUSION_FILE.format(part=part), confusion(fit.predicted))
+        write_decision(folder / tag.PLOT_FOLDER, config, fit)
         if fit.tuned is not None:
             write_trials(folder / tag.TUNING_FOLDER, fit.tuned, config.metrics.main)
         resources.runs.log(
@@ -215,12 +225,17 @@ def _rows_of(prepared: Prepared, part: str) -> int:
     return next(share.rows for share in prepared.shares if share.part == part)
 
 
-def _fit_notes(fit: "Judged", candidate: str) -> dict[str, str]:
+def _fit_notes(fit: "ScoredCandidate", config: PipelineConfig, candidate: str) -> dict[str, str]:
     """Return what a person should know of a fit, as tags, and warn of what may be wrong with it."""
     tags: dict[str, str] = {}
     if fit.fitted.warnings:
         tags[tag.FIT_WARNINGS] = " | ".join(fit.fitted.warnings)[:MAX_TAG_LENGTH]
         logger.warning("%s: %s", candidate, "; ".join(fit.fitted.warnings))
+    if rule := fit.choices.decision:
+        tags[tag.DECISION] = f"{rule.positive} from {rule.threshold:.4g} on, by {config.decision_in_words}"
+    elif fit.decision_note:
+        tags[tag.DECISION] = fit.decision_note
+        logger.warning("%s: %s", candidate, fit.decision_note)
     if fit.fitted.unused_columns:
         tags[tag.UNUSED_COLUMNS] = ", ".join(fit.fitted.unused_columns)[:MAX_TAG_LENGTH]
     if fit.tuned is not None:

@@ -113,10 +113,9 @@ def fetch_inputs(history: VersionHistory, resources: Resources, folder: Path) ->
         (prepared.config, "config.json"),
     ):
         get_file(resources.store, blob, folder / name)
-    if trained.trials and not trained.fit_params:
-        raise ReproduceError(f"{history.name} is older than `waterflow reproduce`: its record lacks the parameters")
     threads = trained.threads or count_threads()
-    write_json(folder / "fit.json", {"candidate": trained.candidate, "params": trained.fit_params, "threads": threads})
+    fit = {"candidate": trained.candidate, "choices": trained.choices.to_json(), "threads": threads}
+    write_json(folder / "fit.json", fit)
     return threads
 
 

@@ -2,7 +2,7 @@
 
     python -m waterflow.reproduction.worker FOLDER
 
-FOLDER holds `config.json`, `data.parquet`, `split.parquet` and `fit.json` (candidate, params, threads). The process
+FOLDER holds `config.json`, `data.parquet`, `split.parquet` and `fit.json` (candidate, choices, threads). The process
 uses no store, cache or tracking server. It writes `predictions.parquet`, a row for each held-out row, and
 `result.json`.
 
@@ -19,12 +19,12 @@ import pandas as pd
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet, write_parquet
-from waterflow.estimators.label_encoded import bare
+from waterflow.estimators.calibrated import unwrap_estimator
 from waterflow.provenance.code import sha256_of
-from waterflow.records import Part
+from waterflow.records import FitChoices, Part
 from waterflow.scoring.metrics import Predicted, predict_rows, score_rows
 from waterflow.training.fitting import fit_candidate
-from waterflow.training.partitions import divide_parts
+from waterflow.training.partitions import partition_rows
 
 
 def main(folder: Path) -> None:
@@ -34,9 +34,10 @@ def main(folder: Path) -> None:
     frame, split = (read_parquet(folder / f"{name}.parquet") for name in ("data", "split"))
     selects_on = config.strategy.select_on
     parts: tuple[Part, ...] = ("train", "validation", "test") if selects_on == "validation" else ("train", "test")
-    rows = divide_parts(frame, split, config, parts)
+    rows = partition_rows(frame, split, config, parts)
     candidate, validation = fit["candidate"], rows.get("validation")
-    fitted = fit_candidate(config, candidate, rows["train"], validation, fit["params"], fit["threads"])
+    choices = FitChoices.from_json(fit["choices"])
+    fitted = fit_candidate(config, candidate, rows["train"], validation, choices, fit["threads"])
     scores: dict[str, float] = {}
     for part in parts[1:]:
         predicted = predict_rows(fitted.pipeline, rows[part].features, rows[part].target, config.task)
@@ -44,7 +45,7 @@ def main(folder: Path) -> None:
     held_out = np.flatnonzero(split["part"] == "test")
     # `predicted` is of the last part, the holdout.
     write_parquet(tabulate_predictions(predicted, held_out), folder / "predictions.parquet")
-    estimator = bare(fitted.pipeline.named_steps["model"])
+    estimator = unwrap_estimator(fitted.pipeline.named_steps["model"])
     params = {"estimator": config.candidates[candidate].estimator, **estimator.get_params(deep=False)}
     result = {
         "data_digest": sha256_of(folder / "data.parquet"),

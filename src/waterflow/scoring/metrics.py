@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn import metrics as skm
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 
 from waterflow.config.metrics import METRICS, Task
 from waterflow.config.schema import CostsConfig
 from waterflow.errors import ConfigError, DataError
-from waterflow.estimators.label_encoded import LabelledClassifier
+from waterflow.estimators.label_encoded import LabelEncodedClassifier
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,21 @@ def predict_rows(pipeline: Any, features: pd.DataFrame, target: pd.Series, task:
     if isinstance(pipeline, Pipeline) and len(pipeline) > 1:  # once for labels and probabilities, not twice
         model, ready = pipeline[-1], pipeline[:-1].transform(features)
     truth = target.to_numpy()
-    if isinstance(model, LabelledClassifier):  # its labels are the likeliest classes: through the trees once, not twice
+    if isinstance(model, LabelEncodedClassifier | FixedThresholdClassifier):  # predict would compute them again
         chances = model.predict_proba(ready)
-        return Predicted(truth, model.classes_[chances.argmax(axis=1)], tuple(model.classes_), chances)
+        return Predicted(truth, model.classes_[_called(model, chances)], tuple(model.classes_), chances)
     prediction = np.asarray(model.predict(ready)).ravel()
     if task == "regression":
         return Predicted(truth.astype(float), prediction.astype(float))
     probabilities = model.predict_proba(ready) if hasattr(model, "predict_proba") else None
     return Predicted(truth, prediction, tuple(model.classes_), probabilities)
+
+
+def _called(model: Any, probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
+    if isinstance(model, LabelEncodedClassifier):
+        return probabilities.argmax(axis=1)
+    positive = model.classes_.tolist().index(model.pos_label)
+    return np.where(probabilities[:, positive] >= model.threshold, positive, 1 - positive)
 
 
 def score_rows(predicted: Predicted, task: Task, costs: CostsConfig | None = None) -> dict[str, float]:

@@ -16,8 +16,8 @@ from waterflow.tracking import tags as tag
 from waterflow.tracking.runs import RunIdentity
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
-    from waterflow.training.candidate import Judged
-    from waterflow.training.fitting import Rows
+    from waterflow.training.candidate import ScoredCandidate
+    from waterflow.training.fitting import LabelledRows
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def train(prepared: Prepared, candidate: str, origin: Origin, resources: Resourc
 def _fit(
     prepared: Prepared, config: PipelineConfig, run_id: str, executed: ExecutedAction, resources: Resources
 ) -> Trained:
-    from waterflow.training.candidate import Setting, judge_candidate
+    from waterflow.training.candidate import TrainingContext, train_candidate
 
     part: ScoredOn = config.strategy.select_on
     candidate = executed.action.subject
@@ -70,8 +70,8 @@ def _fit(
     logger.info("fitting %s on %d rows", candidate, len(rows["train"].target))
     # A retry continues the study of trials, and so does a later run; a forced run begins its own.
     study = f"{executed.key}-{prepared.parent_run_id}" if prepared.force else executed.key
-    setting = Setting(resources.profile.find_database, study, count_threads())
-    fit = judge_candidate(config, candidate, rows, setting)
+    context = TrainingContext(resources.profile.find_database, study, count_threads())
+    fit = train_candidate(config, candidate, rows, context)
     trained = _log_fit(prepared, config, run_id, executed, fit, rows["train"], resources)
     logger.info("%s: %s %.4f %s", candidate, config.metrics.main, fit.scores[config.metrics.main], trained.where)
     return trained
@@ -94,8 +94,8 @@ def _log_fit(
     config: PipelineConfig,
     run_id: str,
     executed: ExecutedAction,
-    fit: "Judged",
-    rows: "Rows",
+    fit: "ScoredCandidate",
+    rows: "LabelledRows",
     resources: Resources,
 ) -> Trained:
     from waterflow.scoring.metrics import headline
@@ -120,7 +120,7 @@ def _log_fit(
         spread=headline(fit.spread),
         tuned=fit.tuned.params if fit.tuned else {},
         trials=int(fit.tuned.trials["seconds"].notna().sum()) if fit.tuned else 0,
-        fit_params=dict(fit.params),
+        choices=fit.choices,
         threads=count_threads(),
         fit_seconds=fit.fitted.fit_seconds,
     )

@@ -94,8 +94,9 @@ class FineTuned:
         from sklearn.pipeline import Pipeline
 
         from waterflow.estimators.bert import inference
+        from waterflow.estimators.calibrated import unwrap_estimator
 
-        estimator: BertClassifier = pipeline[-1]
+        estimator: BertClassifier = unwrap_estimator(pipeline[-1])
         # Without a card MLflow asks the hub for the checkpoint's.
         card = ModelCard(f"---\nlicense: other\n---\nFine-tuned by Waterflow from {estimator.checkpoint}.\n")
         with inference.quietly():
@@ -107,7 +108,7 @@ class FineTuned:
                 mlflow_model=description,
                 **given,
             )
-        steps = Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], "passthrough")])
+        steps = Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], inference.remove_estimator(pipeline[-1]))])
         (folder / inference.STEPS_FILE).write_bytes(cloudpickle.dumps(steps))
         (folder / inference.SETTINGS_FILE).write_text(json.dumps(estimator.to_settings(), indent=2), "utf-8")
         (folder / "code").mkdir()
@@ -122,9 +123,9 @@ class FineTuned:
         from waterflow.estimators.bert import BertClassifier, inference
 
         loaded = inference.TextModel(folder)
-        name, _ = loaded.steps.steps[-1]
+        name, decision = loaded.steps.steps[-1]
         estimator = BertClassifier.from_settings(loaded.settings, loaded.model, loaded.tokenizer)
-        return Pipeline([*loaded.steps.steps[:-1], (name, estimator)])
+        return Pipeline([*loaded.steps.steps[:-1], (name, inference.insert_estimator(decision, estimator))])
 
     def digest(self, folder: Path) -> str:
         """See `Format`. What MLflow adds when it sends or fetches a model, and what it alone reads, is left out."""
@@ -141,8 +142,9 @@ FORMATS: dict[str, Format] = {kind.name: kind for kind in (Cloudpickled(), FineT
 def format_of(pipeline: "Pipeline") -> Format:
     """Choose how to save a fitted pipeline."""
     from waterflow.estimators.bert import BertClassifier
+    from waterflow.estimators.calibrated import unwrap_estimator
 
-    return FORMATS["transformers" if isinstance(pipeline[-1], BertClassifier) else "cloudpickle"]
+    return FORMATS["transformers" if isinstance(unwrap_estimator(pipeline[-1]), BertClassifier) else "cloudpickle"]
 
 
 @contextmanager

@@ -53,6 +53,7 @@ WINDOW_END = "waterflow.window_end"
 WINDOW_START = "waterflow.window_start"
 
 # Training.
+DECISION = "waterflow.decision"
 FIT_WARNINGS = "waterflow.fit_warnings"
 MODEL_DIGEST = "waterflow.model_digest"
 MODEL_ID = "waterflow.model_id"

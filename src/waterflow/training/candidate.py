@@ -1,41 +1,50 @@
-"""One candidate, tuned, fitted and scored where its strategy lets selection look."""
+"""One candidate: tuned, fitted, and scored on the rows that its strategy selects on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.records import Part
+from waterflow.records import FitChoices, Part
 from waterflow.scoring.metrics import Predicted
-from waterflow.training.cross_validation import divisions_of, judge_usual, predict_and_score
-from waterflow.training.fitting import Division, Fitted, Rows, assemble, fit_candidate
+from waterflow.training.cross_validation import predict, preprocess_splits, score, score_configured
+from waterflow.training.decision import apply_decision, choose_decision, explain_no_decision
+from waterflow.training.fitting import (
+    FittedPipeline,
+    LabelledRows,
+    PreprocessedSplit,
+    assemble_pipeline,
+    fit_candidate,
+)
 
 if TYPE_CHECKING:
     from waterflow.training.tuning.tuner import Tuned
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredCandidate:
     """A fitted candidate and what selection may know of it.
 
-    `scores` are those of the rows that the strategy selects on; on folds they are means, with their `spread`, and
-    there is no single prediction to show. `params` are what the fit took on top of the YAML's: with them, the same fit
-    can be made again without tuning.
+    `scores` are those of the rows that the strategy selects on; on folds they are means, with their `spread`.
+    `choices` repeat the fit without tuning. `predicted` are the labels of a single split. `out_of_sample` are the
+    predictions, per split, that the decision was chosen from; `decision_note` says why none was chosen.
     """
 
-    fitted: Fitted
+    fitted: FittedPipeline
     scores: dict[str, float]
+    choices: FitChoices
     spread: dict[str, float] = field(default_factory=dict)
     predicted: Predicted | None = None
+    out_of_sample: tuple[Predicted, ...] = ()
     tuned: "Tuned | None" = None
-    params: Mapping[str, Any] = field(default_factory=dict)
+    decision_note: str = ""
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a fit takes beside the configuration: where studies are kept and under which name, and how many threads.
+class TrainingContext:
+    """What training takes beside the configuration: the database of studies, the study's name and threads.
 
-    `find_database` gives the address of the database, and is asked only when something is tuned.
+    `find_database` returns the address of the database; it is called only for tuning.
     """
 
     find_database: Callable[[], str]
@@ -43,62 +52,91 @@ class Setting:
     threads: int
 
 
-def judge_candidate(config: PipelineConfig, candidate: str, rows: Mapping[Part, Rows], setting: Setting) -> Judged:
-    """Tune a candidate where its YAML and the strategy say so, fit it and score it; raises FitError when it cannot be.
+def train_candidate(
+    config: PipelineConfig, candidate: str, rows: Mapping[Part, LabelledRows], context: TrainingContext
+) -> ScoredCandidate:
+    """Tune a candidate if configured, fit it and score it; raises FitError when that fails.
 
     `quick` fits and scores the holdout. `balanced` tunes and scores on the validation rows. `rigorous` does both on
-    the folds and fits all their rows at the end.
+    the folds and then fits all their rows.
     """
     match config.strategy.select_on:
         case "test":
-            fitted = fit_candidate(config, candidate, rows["train"], threads=setting.threads)
-            return _scored(config, candidate, fitted, rows["test"])
+            fitted = fit_candidate(config, candidate, rows["train"], threads=context.threads)
+            return _score_fit(config, candidate, fitted, rows["test"])
         case "validation":
-            return _on_validation(config, candidate, rows["train"], rows["validation"], setting)
+            return _train_on_validation(config, candidate, rows["train"], rows["validation"], context)
         case "folds":
-            return _on_folds(config, candidate, rows["train"], setting)
+            return _train_on_folds(config, candidate, rows["train"], context)
 
 
-def _on_validation(config: PipelineConfig, candidate: str, train: Rows, validation: Rows, setting: Setting) -> Judged:
+def _train_on_validation(
+    config: PipelineConfig, candidate: str, train: LabelledRows, validation: LabelledRows, context: TrainingContext
+) -> ScoredCandidate:
     if config.search_of(candidate) is None:
-        fitted = fit_candidate(config, candidate, train, validation, threads=setting.threads)
-        return _scored(config, candidate, fitted, validation)
-    divisions = divisions_of(config, candidate, train, validation)
-    tuned = _tune(config, candidate, divisions, setting)
-    if tuned.attempt.model is not None:
-        fitted = assemble(divisions[0], tuned.attempt.model)
-    else:  # an earlier try fitted the best
-        fitted = fit_candidate(config, candidate, train, validation, tuned.params, setting.threads)
-    return _scored(config, candidate, fitted, validation, tuned)
+        fitted = fit_candidate(config, candidate, train, validation, threads=context.threads)
+        return _score_fit(config, candidate, fitted, validation)
+    splits = preprocess_splits(config, candidate, train, validation)
+    tuned = _tune(config, candidate, splits, context)
+    if tuned.best.model is not None:
+        fitted = assemble_pipeline(splits[0], tuned.best.model)
+    else:  # the best was fitted in another process
+        choices = FitChoices(params=tuned.params)
+        fitted = fit_candidate(config, candidate, train, validation, choices, context.threads)
+    return _score_fit(config, candidate, fitted, validation, tuned)
 
 
-def _on_folds(config: PipelineConfig, candidate: str, rows: Rows, setting: Setting) -> Judged:
-    divisions = divisions_of(config, candidate, rows, None)
-    tuned = None
-    if config.search_of(candidate) is None:
-        attempt = judge_usual(config, candidate, divisions, setting.threads)
-    else:
-        tuned = _tune(config, candidate, divisions, setting)
-        attempt = tuned.attempt
-    stopped = {} if attempt.mean_rounds is None else {"n_estimators": attempt.mean_rounds}
-    params = (tuned.params if tuned else {}) | stopped
-    fitted = fit_candidate(config, candidate, rows, None, params, setting.threads)
-    return Judged(fitted, attempt.means, attempt.spread, tuned=tuned, params=params)
+def _train_on_folds(
+    config: PipelineConfig, candidate: str, rows: LabelledRows, context: TrainingContext
+) -> ScoredCandidate:
+    splits = preprocess_splits(config, candidate, rows, None)
+    tuned = None if config.search_of(candidate) is None else _tune(config, candidate, splits, context)
+    best = tuned.best if tuned else score_configured(config, candidate, splits, context.threads)
+    choices = FitChoices(params=tuned.params if tuned else {}, rounds=best.mean_rounds, decision=best.decision)
+    return ScoredCandidate(
+        fitted=fit_candidate(config, candidate, rows, None, choices, context.threads),
+        scores=best.means,
+        choices=choices,
+        spread=best.spread,
+        out_of_sample=best.predictions,
+        tuned=tuned,
+        decision_note=explain_no_decision(config, best.decision),
+    )
 
 
-def _tune(config: PipelineConfig, candidate: str, divisions: Sequence[Division], setting: Setting) -> "Tuned":
+def _tune(
+    config: PipelineConfig, candidate: str, splits: Sequence[PreprocessedSplit], context: TrainingContext
+) -> "Tuned":
     from waterflow.training.tuning.tuner import tune_candidate
 
     return tune_candidate(
         config,
         candidate,
-        divisions,
-        database_uri=setting.find_database(),
-        study_name=setting.study_name,
-        threads=setting.threads,
+        splits,
+        database_uri=context.find_database(),
+        study_name=context.study_name,
+        threads=context.threads,
     )
 
 
-def _scored(config: PipelineConfig, candidate: str, fitted: Fitted, rows: Rows, tuned: "Tuned | None" = None) -> Judged:
-    predicted, scores = predict_and_score(config, candidate, fitted.pipeline, rows.features, rows.target)
-    return Judged(fitted, scores, predicted=predicted, tuned=tuned, params=tuned.params if tuned else {})
+def _score_fit(
+    config: PipelineConfig,
+    candidate: str,
+    fitted: FittedPipeline,
+    rows: LabelledRows,
+    tuned: "Tuned | None" = None,
+) -> ScoredCandidate:
+    """Choose the decision on rows outside the fit, unless they are the holdout, and score with it."""
+    raw = predict(config, candidate, fitted.pipeline, rows.features, rows.target)
+    is_holdout = config.strategy.select_on == "test"
+    decision = choose_decision(config, (raw,), may_learn=not is_holdout)
+    predicted = apply_decision(raw, decision)
+    return ScoredCandidate(
+        fitted=fitted.with_decision(decision),
+        scores=score(config, candidate, predicted),
+        choices=FitChoices(params=tuned.params if tuned else {}, rounds=fitted.rounds, decision=decision),
+        predicted=predicted,
+        out_of_sample=() if is_holdout else (raw,),
+        tuned=tuned,
+        decision_note=explain_no_decision(config, decision),
+    )

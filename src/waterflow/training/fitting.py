@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -15,14 +15,19 @@ from sklearn.pipeline import Pipeline
 from waterflow.config.estimators import build_estimator
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import FitError, WaterflowError, first_line
-from waterflow.estimators.label_encoded import fit_watching, labelled, rounds_of
+from waterflow.estimators.label_encoded import label_encoded
+from waterflow.records import DecisionRule, FitChoices
+from waterflow.training.decision import with_decision
+from waterflow.training.early_stopping import count_rounds, fit_with_early_stopping
 from waterflow.training.parallelism import given_threads, limited_threads, useful_threads
 from waterflow.training.preprocessing import assign_columns, build_preprocessor
 
+NO_CHOICES = FitChoices()
+
 
 @dataclass(frozen=True)
-class Rows:
-    """Raw feature columns and the target, row by row; `folds` says in which fold a row is judged, where there are."""
+class LabelledRows:
+    """Raw feature columns and the target, row by row; `folds` numbers each row's fold, if there are folds."""
 
     features: pd.DataFrame
     target: pd.Series
@@ -30,25 +35,25 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Division:
-    """Rows to learn from and rows to judge by, as an estimator sees them.
+class PreprocessedSplit:
+    """Training and validation rows as an estimator sees them: arrays, sparse matrices or frames.
 
-    Both went through `preprocessor`, which was fitted on the former alone: an array, a sparse matrix or a frame.
-    `judged` is None where nothing is judged or watched. `seconds` is what the preprocessor took.
+    `preprocessor` was fitted on the training rows alone and transformed both. Without validation rows, `validation`
+    and `validation_target` are None. `seconds` is the time that preprocessing took.
     """
 
     preprocessor: Any
-    learnt: Any
-    learnt_target: pd.Series
-    judged: Any
-    judged_target: pd.Series | None
+    train: Any
+    train_target: pd.Series
+    validation: Any
+    validation_target: pd.Series | None
     unused_columns: tuple[str, ...]
     seconds: float
 
 
 @dataclass(frozen=True)
-class Model:
-    """A fitted estimator; `rounds` is where boosting stopped, None unless it was watched."""
+class FittedEstimator:
+    """A fitted estimator; `rounds` counts those of early-stopped boosting, else it is None."""
 
     estimator: Any
     seconds: float
@@ -57,109 +62,123 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A fitted `Pipeline` of preprocessing and estimator, and what its fitting had to say."""
+class FittedPipeline:
+    """A fitted `Pipeline` of the steps `preprocess` and `model`, and facts of its fit."""
 
     pipeline: Pipeline
     fit_seconds: float
+    rounds: int | None
     warnings: tuple[str, ...]
     unused_columns: tuple[str, ...]
+
+    def with_decision(self, decision: DecisionRule | None) -> "FittedPipeline":
+        """Return the same fit, deciding by a rule."""
+        preprocess, (name, model) = self.pipeline.steps
+        return replace(self, pipeline=Pipeline([preprocess, (name, with_decision(model, decision))]))
 
 
 def fit_candidate(
     config: PipelineConfig,
     candidate: str,
-    train: Rows,
-    validation: Rows | None = None,
-    tuned: Mapping[str, Any] | None = None,
+    train: LabelledRows,
+    validation: LabelledRows | None = None,
+    choices: FitChoices = NO_CHOICES,
     threads: int = 1,
-) -> Fitted:
-    """Fit one candidate on raw training columns, with the parameters that tuning chose on top of its own.
+) -> FittedPipeline:
+    """Fit a candidate on raw columns, with choices that selection made.
 
-    Boosting with `early_stopping_rounds` watches the validation rows; without them it takes all its rounds. Raises
-    FitError with the estimator's own words when the fit fails, ConfigError when the settings do not fit the columns.
+    With validation rows, boosting with `early_stopping_rounds` is stopped by them; without, it takes `choices.rounds`,
+    else all its rounds. To fit a winner again on more rows, pass its choices and no validation rows. Raises FitError in
+    the estimator's words when the fit fails, ConfigError when the settings do not fit the columns.
     """
     watched = validation if config.candidates[candidate].early_stopping_rounds else None
+    params = choices.params if watched else choices.params_with_rounds
     threads = useful_threads(threads, len(train.target))
-    with quiet(), limited_threads(threads):
-        division = divide(config, candidate, train, watched)
-        return assemble(division, fit_model(config, candidate, division, tuned or {}, threads))
+    with captured_warnings(), limited_threads(threads):
+        split = preprocess_split(config, candidate, train, watched)
+        fitted = fit_estimator(config, candidate, split, params, threads)
+    return assemble_pipeline(split, fitted).with_decision(choices.decision)
 
 
-def divide(config: PipelineConfig, candidate: str, train: Rows, judged: Rows | None) -> Division:
-    """Fit a candidate's preprocessor on the training rows and put all rows through it."""
+def preprocess_split(
+    config: PipelineConfig, candidate: str, train: LabelledRows, validation: LabelledRows | None
+) -> PreprocessedSplit:
+    """Fit a candidate's preprocessor on the training rows and transform all rows."""
     blocks = config.preprocessing_of(candidate)
     own = config.candidates[candidate].preprocessing is not None
     place = f"candidates.{candidate}.preprocessing" if own else "preprocessing"
     _, unused = assign_columns(train.features, blocks, place)
     preprocessor = build_preprocessor(train.features, blocks, config.seed, config.task, place)
     started = time.perf_counter()
-    with named(candidate, "preprocessing"):
-        learnt = preprocessor.fit_transform(train.features, train.target)
-        seen = preprocessor.transform(judged.features) if judged else None
-    return Division(
+    with fit_errors(candidate, "preprocessing"):
+        transformed = preprocessor.fit_transform(train.features, train.target)
+        watched = preprocessor.transform(validation.features) if validation else None
+    return PreprocessedSplit(
         preprocessor=preprocessor,
-        learnt=learnt,
-        learnt_target=train.target,
-        judged=seen,
-        judged_target=judged.target if judged else None,
+        train=transformed,
+        train_target=train.target,
+        validation=watched,
+        validation_target=validation.target if validation else None,
         unused_columns=tuple(unused),
         seconds=time.perf_counter() - started,
     )
 
 
-def fit_model(
-    config: PipelineConfig, candidate: str, division: Division, params: Mapping[str, Any], threads: int
-) -> Model:
-    """Fit a candidate's estimator on rows that are preprocessed; raises FitError in the estimator's own words.
+def fit_estimator(
+    config: PipelineConfig, candidate: str, split: PreprocessedSplit, params: Mapping[str, Any], threads: int
+) -> FittedEstimator:
+    """Fit a candidate's estimator on preprocessed rows; raises FitError in the estimator's words.
 
-    Call it inside `quiet`, which tells the warnings of fits in several threads apart.
+    Call it inside `captured_warnings`, which keeps the warnings of fits in several threads apart.
     """
     chosen = config.candidates[candidate]
     estimator = build_estimator(chosen, config.seed, f"candidates.{candidate}")
-    model = labelled(estimator)
-    started, _heard.lines = time.perf_counter(), []
-    with named(candidate, "fitting"):
+    model = label_encoded(estimator)
+    started, _captured.lines = time.perf_counter(), []
+    with fit_errors(candidate, "fitting"):
         estimator.set_params(**params)
         with given_threads(estimator, threads):
-            if chosen.early_stopping_rounds and division.judged_target is not None:
-                estimator.set_params(early_stopping_rounds=chosen.early_stopping_rounds)
-                fit_watching(model, division.learnt, division.learnt_target, (division.judged, division.judged_target))
+            if chosen.early_stopping_rounds and split.validation_target is not None:
+                validation = (split.validation, split.validation_target)
+                fit_with_early_stopping(
+                    model, split.train, split.train_target, validation, chosen.early_stopping_rounds
+                )
             else:
-                model.fit(division.learnt, division.learnt_target)
-    return Model(model, time.perf_counter() - started, rounds_of(model), tuple(_heard.lines))
+                model.fit(split.train, split.train_target)
+    return FittedEstimator(model, time.perf_counter() - started, count_rounds(model), tuple(_captured.lines))
 
 
-def assemble(division: Division, model: Model) -> Fitted:
-    """Put a fitted preprocessor and a fitted estimator together; nothing is fitted again."""
-    return Fitted(
-        pipeline=Pipeline([("preprocess", division.preprocessor), ("model", model.estimator)]),
-        fit_seconds=division.seconds + model.seconds,
-        warnings=model.warnings,
-        unused_columns=division.unused_columns,
+def assemble_pipeline(split: PreprocessedSplit, fitted: FittedEstimator) -> FittedPipeline:
+    """Combine a fitted preprocessor and a fitted estimator."""
+    return FittedPipeline(
+        pipeline=Pipeline([("preprocess", split.preprocessor), ("model", fitted.estimator)]),
+        fit_seconds=split.seconds + fitted.seconds,
+        rounds=fitted.rounds,
+        warnings=fitted.warnings,
+        unused_columns=split.unused_columns,
     )
 
 
-_heard = threading.local()
+_captured = threading.local()
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the inner notes of libraries from the caller; that a fit did not converge is kept with its model."""
+def captured_warnings() -> Iterator[None]:
+    """Silence warnings of libraries; convergence warnings are kept with their fit."""
 
-    def hear(message: Warning | str, *_: Any, **__: Any) -> None:
-        getattr(_heard, "lines", []).append(str(message).splitlines()[0])
+    def capture(message: Warning | str, *_: Any, **__: Any) -> None:
+        getattr(_captured, "lines", []).append(str(message).splitlines()[0])
 
     with warnings.catch_warnings():  # it changes the whole process, so it stands around threads, never inside one
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
-        warnings.showwarning = hear
+        warnings.showwarning = capture
         yield
 
 
 @contextmanager
-def named(candidate: str, doing: str) -> Iterator[None]:
-    """Turn whatever an estimator of the user's choice raises into a FitError of one line."""
+def fit_errors(candidate: str, doing: str) -> Iterator[None]:
+    """Raise any error of an estimator as a FitError of one line."""
     try:
         yield
     except WaterflowError:
@@ -167,5 +186,5 @@ def named(candidate: str, doing: str) -> Iterator[None]:
     except Exception as error:
         raise FitError(
             f"candidates.{candidate}: {type(error).__name__} while {doing}: {first_line(error)}; "
-            "mend its params or drop the candidate"
+            "fix its params or drop the candidate"
         ) from error

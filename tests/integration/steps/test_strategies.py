@@ -13,7 +13,7 @@ from waterflow.records import Prepared, Trained
 from waterflow.resources import Resources, count_threads
 from waterflow.steps.prepare import prepare
 from waterflow.steps.train import train
-from waterflow.training.candidate import judge_candidate
+from waterflow.training.candidate import train_candidate
 
 Writer = Callable[..., str]
 TREE: dict[str, Any] = {
@@ -105,9 +105,9 @@ def test_selection_never_sees_the_holdout(
 
     def listen(config: Any, candidate: str, rows: Any, setting: Any) -> Any:
         seen[config.strategy.name] = set(rows)
-        return judge_candidate(config, candidate, rows, setting)
+        return train_candidate(config, candidate, rows, setting)
 
-    monkeypatch.setattr("waterflow.training.candidate.judge_candidate", listen)
+    monkeypatch.setattr("waterflow.training.candidate.train_candidate", listen)
     for strategy in ("quick", "balanced", "rigorous"):
         made(strategy, resources, pipeline, tree={**TREE, "search": None})
     assert seen == {"quick": {"train", "test"}, "balanced": {"train", "validation"}, "rigorous": {"train"}}

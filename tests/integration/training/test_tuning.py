@@ -16,8 +16,8 @@ from support.projects import CHECKOUT, config_of, free_port, message_of
 from waterflow.config.schema import PipelineConfig
 from waterflow.datasets.loaders import iris
 from waterflow.errors import FitError, StoreError, UnreachableError
-from waterflow.training.cross_validation import divisions_of, judge_usual
-from waterflow.training.fitting import Division, Rows, quiet
+from waterflow.training.cross_validation import preprocess_splits, score_configured
+from waterflow.training.fitting import LabelledRows, PreprocessedSplit, captured_warnings
 from waterflow.training.tuning.study_storage import open_storage
 from waterflow.training.tuning.tuner import Tuned, tune_candidate
 
@@ -48,11 +48,11 @@ def searching(search: dict[str, Any] | None = None, strategy: dict[str, Any] = B
     return config_of(strategy=strategy, candidates={"tree": candidate})
 
 
-def divided(config: PipelineConfig) -> list[Division]:
+def divided(config: PipelineConfig) -> list[PreprocessedSplit]:
     """Divide the flowers as the strategy says."""
     if config.strategy.folds:
-        return divisions_of(config, "tree", Rows(X, Y, pd.Series(np.arange(150) % 3 + 1)), None)
-    return divisions_of(config, "tree", Rows(X[~ODD], Y[~ODD]), Rows(X[ODD], Y[ODD]))
+        return preprocess_splits(config, "tree", LabelledRows(X, Y, pd.Series(np.arange(150) % 3 + 1)), None)
+    return preprocess_splits(config, "tree", LabelledRows(X[~ODD], Y[~ODD]), LabelledRows(X[ODD], Y[ODD]))
 
 
 @pytest.fixture
@@ -81,10 +81,10 @@ def test_the_parameters_of_the_yaml_are_the_first_trial(tune: Callable[..., Tune
     """So the best is never worse than they are."""
     config = searching()
     tuned = tune(config)
-    usual = judge_usual(config, "tree", divided(config), 1)
+    usual = score_configured(config, "tree", divided(config), 1)
     assert params_of(tuned)[0] == (2, "gini")
     assert tuned.trials["value"].iloc[0] == usual.means["accuracy"]
-    assert tuned.attempt.means["accuracy"] == tuned.trials["value"].max()
+    assert tuned.best.means["accuracy"] == tuned.trials["value"].max()
 
 
 def test_as_many_trials_are_made_as_were_asked_for(tune: Callable[..., Tuned]) -> None:
@@ -99,9 +99,9 @@ def test_as_many_trials_are_made_as_were_asked_for(tune: Callable[..., Tuned]) -
 def test_the_best_model_is_kept_and_not_fitted_again(tune: Callable[..., Tuned]) -> None:
     """It has the parameters that the best trial had."""
     tuned = tune(searching())
-    assert tuned.attempt.model is not None
-    assert tuned.attempt.model.estimator.max_depth == tuned.params["max_depth"]
-    assert tuned.attempt.model.estimator.criterion == tuned.params["criterion"]
+    assert tuned.best.model is not None
+    assert tuned.best.model.estimator.max_depth == tuned.params["max_depth"]
+    assert tuned.best.model.estimator.criterion == tuned.params["criterion"]
 
 
 def test_the_same_seed_makes_the_same_trials(tune: Callable[..., Tuned]) -> None:
@@ -122,8 +122,8 @@ def test_another_seed_makes_other_trials(tune: Callable[..., Tuned]) -> None:
 def test_trials_beside_one_another_are_as_repeatable(tmp_path: Path) -> None:
     """Many rows let two trials of a single-threaded estimator run at once."""
     config = searching({"trials": 4})
-    rows = Rows(pd.concat([X] * 30, ignore_index=True), pd.concat([Y] * 30, ignore_index=True))
-    division = divisions_of(config, "tree", rows, rows)
+    rows = LabelledRows(pd.concat([X] * 30, ignore_index=True), pd.concat([Y] * 30, ignore_index=True))
+    division = preprocess_splits(config, "tree", rows, rows)
     first, second = (
         tune_candidate(
             config, "tree", division, database_uri=f"sqlite:///{tmp_path}/{name}.db", study_name="key", threads=2
@@ -185,16 +185,16 @@ def test_trials_on_folds_are_pruned(tune: Callable[..., Tuned]) -> None:
     """A mean below the median of the earlier trials after the same fold is not worth another fit."""
     tuned = tune(searching({"trials": 10, "space": {"max_depth": {"choices": [1, 2, 3]}}}, RIGOROUS))
     assert {"COMPLETE", "PRUNED"} == set(tuned.trials["state"])
-    assert len(tuned.attempt.scores) == 3
-    assert tuned.attempt.spread["accuracy"] >= 0
+    assert len(tuned.best.scores) == 3
+    assert tuned.best.spread["accuracy"] >= 0
 
 
 def test_a_finished_study_is_not_made_again(tune: Callable[..., Tuned]) -> None:
     """A second process finds the trials of the first, with their scores."""
     first, again = tune(searching()), tune(searching())
     assert again.params == first.params
-    assert again.attempt.scores == first.attempt.scores
-    assert again.attempt.model is None
+    assert again.best.scores == first.best.scores
+    assert again.best.model is None
     assert len(again.trials) == 6
 
 
@@ -289,14 +289,14 @@ def test_workers_that_begin_at_once_make_the_tables_once(tmp_path: Path) -> None
         with open_storage(f"sqlite:///{tmp_path}/waterflow.db") as storage:
             return optuna.create_study(storage=storage, study_name="key", load_if_exists=True).study_name
 
-    with quiet(), ThreadPoolExecutor(4) as pool:
+    with captured_warnings(), ThreadPoolExecutor(4) as pool:
         assert set(pool.map(begin, range(4))) == {"key"}
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password() -> None:
     """The same call may work later."""
     uri = f"postgresql+psycopg2://waterflow:secret@127.0.0.1:{free_port()}/waterflow"
-    with quiet():
+    with captured_warnings():
         message = message_of(lambda: open_storage(uri).__enter__(), UnreachableError)
     assert "does not answer" in message
     assert "Connection refused" in message
@@ -306,6 +306,6 @@ def test_a_database_that_does_not_answer_is_named_without_its_password() -> None
 def test_a_database_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """A folder below a file is no folder."""
     (tmp_path / "file").touch()
-    with quiet():
+    with captured_warnings():
         message = message_of(lambda: open_storage(f"sqlite:///{tmp_path}/file/waterflow.db").__enter__(), StoreError)
     assert f"{tmp_path}/file/waterflow.db" in message

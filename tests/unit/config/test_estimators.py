@@ -109,4 +109,4 @@ def test_the_usual_parameters_of_each_model_lie_in_its_search_space(path: Path) 
     candidate = CandidateConfig.model_validate(yaml.safe_load(path.read_text())[path.stem])
     assert candidate.search is not None
     usual = build_estimator(candidate, seed=0, place=path.stem).get_params()
-    assert Space(candidate.search.space, usual).usual_labels() is not None
+    assert Space(candidate.search.space, usual).configured_labels() is not None

@@ -6,13 +6,14 @@ import pytest
 from support.projects import config_of
 
 from waterflow.datasets.loaders import iris
-from waterflow.estimators.label_encoded import LabelledClassifier, bare, labelled
-from waterflow.training.fitting import Rows, divide, fit_candidate, fit_model, quiet
+from waterflow.estimators.calibrated import unwrap_estimator
+from waterflow.estimators.label_encoded import LabelEncodedClassifier, label_encoded
+from waterflow.training.fitting import LabelledRows, captured_warnings, fit_candidate, fit_estimator, preprocess_split
 
 ROWS = iris()
 X, Y = ROWS.drop(columns="species"), ROWS["species"]
 ODD = np.arange(150) % 2 == 1
-TRAIN, VALIDATION = Rows(X[~ODD], Y[~ODD]), Rows(X[ODD], Y[ODD])
+TRAIN, VALIDATION = LabelledRows(X[~ODD], Y[~ODD]), LabelledRows(X[ODD], Y[ODD])
 XGBOOST: dict[str, Any] = {
     "estimator": "xgboost.XGBClassifier",
     "params": {"n_estimators": 60, "max_depth": 2},
@@ -28,7 +29,7 @@ XGBOOST: dict[str, Any] = {
 def test_classes_keep_their_names(target: pd.Series) -> None:
     """XGBoost wants classes from 0; whoever asks the pipeline hears the names that the data have."""
     config = config_of(candidates={"xgb": {**XGBOOST, "early_stopping_rounds": None}})
-    pipeline = fit_candidate(config, "xgb", Rows(X, target)).pipeline
+    pipeline = fit_candidate(config, "xgb", LabelledRows(X, target)).pipeline
     assert pipeline.classes_.tolist() == sorted(set(target))
     assert pipeline.predict(X).dtype.kind == target.to_numpy().dtype.kind
     assert (pipeline.predict(X) == target).mean() > 0.9
@@ -38,17 +39,17 @@ def test_classes_keep_their_names(target: pd.Series) -> None:
 def test_boosting_stops_where_the_validation_rows_gain_no_more() -> None:
     """The rounds after the best are not used."""
     config = config_of(candidates={"xgb": XGBOOST})
-    with quiet():
-        model = fit_model(config, "xgb", divide(config, "xgb", TRAIN, VALIDATION), {}, 1)
+    with captured_warnings():
+        model = fit_estimator(config, "xgb", preprocess_split(config, "xgb", TRAIN, VALIDATION), {}, 1)
     assert model.rounds is not None
     assert 1 <= model.rounds < 60
-    assert bare(model.estimator).get_booster().num_boosted_rounds() <= model.rounds + 3
+    assert unwrap_estimator(model.estimator).get_booster().num_boosted_rounds() <= model.rounds + 3
 
 
 def test_without_validation_rows_boosting_takes_all_its_rounds() -> None:
     """Under `quick` there are no rows to watch but the holdout."""
     fitted = fit_candidate(config_of(candidates={"xgb": XGBOOST}), "xgb", TRAIN)
-    assert bare(fitted.pipeline[-1]).get_booster().num_boosted_rounds() == 60
+    assert unwrap_estimator(fitted.pipeline[-1]).get_booster().num_boosted_rounds() == 60
 
 
 def test_a_regressor_stops_early_too() -> None:
@@ -60,7 +61,7 @@ def test_a_regressor_stops_early_too() -> None:
         candidates={"xgb": {**XGBOOST, "estimator": "xgboost.XGBRegressor"}},
     )
     rows = [
-        Rows(part.features.drop(columns="petal_width_cm"), part.features["petal_width_cm"])
+        LabelledRows(part.features.drop(columns="petal_width_cm"), part.features["petal_width_cm"])
         for part in (TRAIN, VALIDATION)
     ]
     fitted = fit_candidate(config, "xgb", *rows)
@@ -71,14 +72,14 @@ def test_a_class_that_only_the_watched_rows_have_is_not_watched() -> None:
     """It has no number, so no probability."""
     seen = (Y != "virginica").to_numpy()
     config = config_of(candidates={"xgb": XGBOOST})
-    fitted = fit_candidate(config, "xgb", Rows(X[seen & ~ODD], Y[seen & ~ODD]), VALIDATION)
+    fitted = fit_candidate(config, "xgb", LabelledRows(X[seen & ~ODD], Y[seen & ~ODD]), VALIDATION)
     assert fitted.pipeline.classes_.tolist() == ["setosa", "versicolor"]
 
 
 def test_the_number_of_threads_is_no_parameter_of_the_model() -> None:
     """A model says nothing of the machine that it was fitted on."""
     fitted = fit_candidate(config_of(candidates={"xgb": XGBOOST}), "xgb", TRAIN, VALIDATION, threads=2)
-    assert bare(fitted.pipeline[-1]).get_params()["n_jobs"] is None
+    assert unwrap_estimator(fitted.pipeline[-1]).get_params()["n_jobs"] is None
 
 
 def test_categories_and_nulls_are_taken_as_they_are() -> None:
@@ -91,8 +92,8 @@ def test_categories_and_nulls_are_taken_as_they_are() -> None:
     ]
     params = {**XGBOOST["params"], "enable_categorical": True}
     config = config_of(candidates={"xgb": {**XGBOOST, "params": params, "preprocessing": blocks}})
-    pipeline = fit_candidate(config, "xgb", Rows(wide[~ODD], Y[~ODD]), Rows(wide[ODD], Y[ODD])).pipeline
-    assert "c" in bare(pipeline[-1]).get_booster().feature_types
+    pipeline = fit_candidate(config, "xgb", LabelledRows(wide[~ODD], Y[~ODD]), LabelledRows(wide[ODD], Y[ODD])).pipeline
+    assert "c" in unwrap_estimator(pipeline[-1]).get_booster().feature_types
     assert (pipeline.predict(wide.assign(garden="west")) == Y).mean() > 0.9
 
 
@@ -101,6 +102,6 @@ def test_only_what_wants_numbers_is_wrapped() -> None:
     from sklearn.naive_bayes import GaussianNB
     from xgboost import XGBClassifier, XGBRegressor
 
-    assert isinstance(labelled(XGBClassifier()), LabelledClassifier)
-    assert isinstance(labelled(XGBRegressor()), XGBRegressor)
-    assert isinstance(labelled(GaussianNB()), GaussianNB)
+    assert isinstance(label_encoded(XGBClassifier()), LabelEncodedClassifier)
+    assert isinstance(label_encoded(XGBRegressor()), XGBRegressor)
+    assert isinstance(label_encoded(GaussianNB()), GaussianNB)

@@ -4,11 +4,11 @@ from support.projects import config_of, message_of
 
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, FitError
-from waterflow.training.fitting import Rows, fit_candidate
+from waterflow.training.fitting import LabelledRows, fit_candidate
 
 ROWS = iris()
 X, Y = ROWS.drop(columns="species"), ROWS["species"]
-TRAIN = Rows(X, Y)
+TRAIN = LabelledRows(X, Y)
 
 
 def test_preprocessing_and_estimator_are_fitted_as_one() -> None:

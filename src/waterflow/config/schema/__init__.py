@@ -8,7 +8,14 @@ from waterflow.config.schedule import DURATION, Schedule
 from waterflow.config.schema.base import Duration, Fraction, Section
 from waterflow.config.schema.candidates import CandidateConfig, Dimension, SearchConfig, TuningConfig
 from waterflow.config.schema.contract import ColumnContract, ContractConfig
-from waterflow.config.schema.metrics import CostsConfig, GateConfig, MetricsConfig
+from waterflow.config.schema.metrics import (
+    Calibration,
+    CostsConfig,
+    Decision,
+    GateConfig,
+    MetricsConfig,
+    RecallDecision,
+)
 from waterflow.config.schema.pipeline import USUALLY_SHOWN, PipelineConfig
 from waterflow.config.schema.preprocessing import DEFAULT_PREPROCESSING, Block, Clip, DatePart, Selector, Tfidf
 from waterflow.config.schema.promotion import (
@@ -28,6 +35,7 @@ __all__ = [
     "DURATION",
     "USUALLY_SHOWN",
     "Block",
+    "Calibration",
     "CandidateConfig",
     "Clip",
     "ColumnContract",
@@ -35,6 +43,7 @@ __all__ = [
     "CostsConfig",
     "CsvSource",
     "DatePart",
+    "Decision",
     "Dimension",
     "Duration",
     "DvcSource",
@@ -46,6 +55,7 @@ __all__ = [
     "ParquetSource",
     "PipelineConfig",
     "PromotionConfig",
+    "RecallDecision",
     "Schedule",
     "SearchConfig",
     "Section",

@@ -1,8 +1,8 @@
-"""Metrics, the gate, and the costs of decisions."""
+"""Metrics, the gate, and the decisions of two-class models."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from waterflow.config.schema.base import Section
 
@@ -39,3 +39,25 @@ class CostsConfig(Section):
     miss: float = 0.0
     hit: float = 0.0
     correct_rejection: float = 0.0
+
+
+class RecallDecision(Section):
+    """As few alarms as possible while this share of the positives is found."""
+
+    recall_at_least: Annotated[float, Field(gt=0, le=1)]
+
+
+def _check_decision(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return handler(value)
+    except ValidationError as error:
+        raise ValueError(
+            f"{value!r} is not valid; valid: costs, f1, balanced, {{recall_at_least: 0.9}}, or a threshold such as 0.5"
+        ) from error
+
+
+Decision = Annotated[
+    Literal["costs", "f1", "balanced"] | RecallDecision | Annotated[float, Field(gt=0, lt=1)],
+    WrapValidator(_check_decision),
+]
+Calibration = Literal["sigmoid", "isotonic"]

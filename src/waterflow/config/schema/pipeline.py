@@ -9,7 +9,14 @@ from waterflow.config.schedule import Schedule
 from waterflow.config.schema.base import Duration, Fraction, Section, TimeZone
 from waterflow.config.schema.candidates import CandidateConfig, SearchConfig, TuningConfig
 from waterflow.config.schema.contract import ContractConfig
-from waterflow.config.schema.metrics import CostsConfig, GateConfig, MetricsConfig
+from waterflow.config.schema.metrics import (
+    Calibration,
+    CostsConfig,
+    Decision,
+    GateConfig,
+    MetricsConfig,
+    RecallDecision,
+)
 from waterflow.config.schema.preprocessing import DEFAULT_PREPROCESSING, Block
 from waterflow.config.schema.promotion import BASELINES, EvidenceConfig, PromotionConfig, StrategyConfig
 from waterflow.config.schema.sources import Source
@@ -53,7 +60,10 @@ class PipelineConfig(Section):
     strategy: StrategyConfig
     tuning: TuningConfig = TuningConfig()
     metrics: MetricsConfig
+    positive: Any = None
     costs: CostsConfig | None = None
+    decision: Decision | None = None
+    calibration: Calibration | None = None
     gate: GateConfig | None = None
     promotion: PromotionConfig = PromotionConfig()
     intended_use: str = ""
@@ -103,6 +113,17 @@ class PipelineConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _decision_between_two_classes(self) -> Self:
+        for name in ("positive", "decision", "calibration"):
+            if getattr(self, name) is not None and self.task != "classification":
+                raise ValueError(f"{name}: it is about a decision between two classes; task is regression")
+        if self.decision == "costs" and self.costs is None:
+            raise ValueError("decision: 'costs' needs costs, such as `costs: {false_alarm: 1, miss: 5}`")
+        if self.costs and self.positive is not None and self.costs.positive not in (None, self.positive):
+            raise ValueError(f"positive: {self.positive!r} differs from costs.positive {self.costs.positive!r}")
+        return self
+
+    @model_validator(mode="after")
     def _baseline_is_known(self) -> Self:
         valid = [*BASELINES[self.task], *self.candidates]
         if self.promotion.baseline not in (None, *valid):
@@ -116,6 +137,28 @@ class PipelineConfig(Section):
     def baseline(self) -> str:
         """What a first model must beat."""
         return self.promotion.baseline or BASELINES[self.task][0]
+
+    @property
+    def declared_positive(self) -> Any:
+        """The positive class of two, as declared; None stands for the greater one."""
+        return self.positive if self.costs is None or self.costs.positive is None else self.costs.positive
+
+    @property
+    def decision_rule(self) -> Decision:
+        """The declared decision, else `costs` where they are declared, else 0.5."""
+        return self.decision or ("costs" if self.costs else 0.5)
+
+    @property
+    def decision_in_words(self) -> str:
+        """The decision rule and the calibration, such as `costs, sigmoid`."""
+        rule = self.decision_rule
+        words = f"recall_at_least {rule.recall_at_least}" if isinstance(rule, RecallDecision) else str(rule)
+        return f"{words}, {self.calibration}" if self.calibration else words
+
+    @property
+    def has_decision(self) -> bool:
+        """Whether the model decides otherwise than its estimator."""
+        return self.task == "classification" and (self.decision_rule != 0.5 or self.calibration is not None)
 
     @property
     def split_kind(self) -> SplitKind:
@@ -164,7 +207,7 @@ class PipelineConfig(Section):
 
     def evaluate_section(self) -> dict[str, Any]:
         """Return what decides an evaluation beside models and rows; it keys `evaluate`."""
-        section = self.model_dump(mode="json", include=ROWS_KEYS | {"metrics", "costs", "gate", "seed"})
+        section = self.model_dump(mode="json", include=ROWS_KEYS | {"metrics", "positive", "costs", "gate", "seed"})
         return section | {
             "split_kind": self.split_kind,
             "strategy": self.strategy.model_dump(mode="json", include={"name", "select_on", "promotable"}),
@@ -174,7 +217,8 @@ class PipelineConfig(Section):
 
     def train_section(self, candidate: str) -> dict[str, Any]:
         """Return what decides one fitted candidate; it keys `train`."""
-        section = self.model_dump(mode="json", include=ROWS_KEYS | {"seed", "costs"})
+        decision = {"positive", "costs", "decision", "calibration"}
+        section = self.model_dump(mode="json", include=ROWS_KEYS | {"seed"} | decision)
         search = self.search_of(candidate)
         chosen = self.candidates[candidate].model_dump(mode="json", exclude={"search", "preprocessing"})
         return section | {

@@ -1,19 +1,21 @@
-"""Classes of texts from a fine-tuned model. This file goes along with each logged model, and imports nothing of ours.
+"""Predictions of a fine-tuned model. A copy of this file is part of each logged model, so it imports only libraries.
 
-MLflow imports it from the model's own `code` folder and calls `_load_pyfunc`, so that a model predicts raw columns
-wherever torch and transformers are installed, by the very code that judged it.
+MLflow imports the copy from the model's `code` folder and calls `_load_pyfunc`. A model thus predicts raw columns
+wherever torch and transformers are installed, with the code that evaluated it.
 """
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 SETTINGS_FILE, STEPS_FILE, WEIGHTS, TOKENIZER = "text_classifier.json", "steps.pkl", "model", "components/tokenizer"
 PARTS = (SETTINGS_FILE, STEPS_FILE, WEIGHTS, TOKENIZER)
@@ -21,7 +23,7 @@ CHUNK_ROWS = 1_000
 
 
 def join_texts(rows: Any, separator: str) -> list[str]:
-    """Make one text of each row's columns; a null counts as an empty text.
+    """Join each row's columns into one text; a null counts as empty.
 
     `rows` is a data frame, a series, a list of texts or an array of shape (rows,) or (rows, columns).
     """
@@ -31,22 +33,22 @@ def join_texts(rows: Any, separator: str) -> list[str]:
 
 
 def as_classes(names: Sequence[Any]) -> NDArray[Any]:
-    """Make an array of class names that were JSON; texts stay Python's, as scikit-learn has them."""
+    """Return class names from JSON as an array, texts as objects like scikit-learn's."""
     return np.asarray(names, dtype=object if isinstance(names[0], str) else None)
 
 
 def encode_texts(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[NDArray[np.int32]]:
-    """Turn texts into token ids, at most `max_length` each, some thousand at a time to bound memory."""
+    """Encode texts as token ids, at most `max_length` each; chunks bound the memory."""
     encoded: list[NDArray[np.int32]] = []
     for start in range(0, len(texts), CHUNK_ROWS):
-        found = tokenizer(list(texts[start : start + CHUNK_ROWS]), truncation=True, max_length=max_length)
-        # Some tokenizers make nothing at all of an empty text.
-        encoded += [np.asarray(ids or [tokenizer.pad_token_id], dtype=np.int32) for ids in found["input_ids"]]
+        tokens = tokenizer(list(texts[start : start + CHUNK_ROWS]), truncation=True, max_length=max_length)
+        # Some tokenizers return no token for an empty text.
+        encoded += [np.asarray(ids or [tokenizer.pad_token_id], dtype=np.int32) for ids in tokens["input_ids"]]
     return encoded
 
 
 def pad_batch(encoded: Sequence[NDArray[np.int32]], tokenizer: Any, device: Any) -> dict[str, Any]:
-    """Pad some token ids to the longest of them: `input_ids` and `attention_mask` of shape (texts, tokens)."""
+    """Return `input_ids` and `attention_mask`, each padded to shape (texts, tokens)."""
     import torch
 
     side = tokenizer.padding_side
@@ -62,9 +64,9 @@ def pad_batch(encoded: Sequence[NDArray[np.int32]], tokenizer: Any, device: Any)
 def predict_probabilities(
     model: Any, tokenizer: Any, texts: Sequence[str], *, max_length: int, batch_size: int
 ) -> NDArray[np.float64]:
-    """Give each text's probabilities, of shape (texts, classes).
+    """Return each text's probabilities, of shape (texts, classes).
 
-    Texts of like length share a batch, so that little time goes into padding; the order of rows stays.
+    Texts of similar length share a batch to avoid padding; the order of rows stays.
     """
     import torch
 
@@ -82,12 +84,12 @@ def predict_probabilities(
 
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
-    """Let torch use `count` threads, or as many as the environment says; without either, what it chose itself."""
+    """Limit torch to `count` threads, else the environment's number, else its own."""
     import torch
 
     before = torch.get_num_threads()
-    said = os.environ.get("WATERFLOW_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
-    torch.set_num_threads(count or (int(said) if said.isdecimal() else 0) or before)
+    setting = os.environ.get("WATERFLOW_THREADS") or os.environ.get("OMP_NUM_THREADS") or ""
+    torch.set_num_threads(count or (int(setting) if setting.isdecimal() else 0) or before)
     try:
         yield
     finally:
@@ -96,7 +98,7 @@ def limited_threads(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Silence transformers' reports and bars of loading and saving: that a head is new is why there is a fit."""
+    """Silence transformers' reports and progress bars; a new head is expected."""
     from transformers.utils import logging
 
     level, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -110,35 +112,77 @@ def quietly() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def remove_estimator(model: Any) -> Any:
+    """Return calibration and threshold without the estimator inside; `passthrough` without either."""
+    if not hasattr(model, "estimator"):
+        return "passthrough"
+    wrapper = copy(model)
+    wrapper.estimator = remove_estimator(model.estimator)
+    return wrapper
+
+
+def insert_estimator(wrapper: Any, estimator: Any) -> Any:
+    """Return an estimator inside the wrapper that `remove_estimator` left."""
+    if isinstance(wrapper, str):
+        return estimator
+    model = copy(wrapper)
+    model.estimator = insert_estimator(wrapper.estimator, estimator)
+    return model
+
+
+class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A loaded model with the predicting half of scikit-learn's API."""
+
+    def __init__(self, model: Any, tokenizer: Any, settings: Mapping[str, Any]) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.settings = settings
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The classes, in the order of the columns of `predict_proba`."""
+        return as_classes(self.settings["classes"])
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
+        """Return probabilities of shape (rows, classes)."""
+        with limited_threads(None):
+            return predict_probabilities(
+                self.model,
+                self.tokenizer,
+                join_texts(X, self.settings["separator"]),
+                max_length=self.settings["max_length"],
+                batch_size=self.settings["batch_size"],
+            )
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+        """Return the most probable class of each row."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
 class TextModel:
-    """A logged model, loaded: raw columns in, classes out."""
+    """A logged model: raw columns in, classes out."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the weights, the tokenizer, the settings and the steps before the model."""
+        """Read weights, tokenizer, settings, and the steps around the model."""
         import cloudpickle
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         self.settings = json.loads((folder / SETTINGS_FILE).read_text("utf-8"))
         self.steps = cloudpickle.loads((folder / STEPS_FILE).read_bytes())
-        given = {"local_files_only": True}
+        options = {"local_files_only": True}
         with quietly():
-            self.model = AutoModelForSequenceClassification.from_pretrained(folder / WEIGHTS, **given).eval()
-            self.tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER, **given)
+            self.model = AutoModelForSequenceClassification.from_pretrained(folder / WEIGHTS, **options).eval()
+            self.tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER, **options)
+        self.classifier = insert_estimator(self.steps[-1], TextClassifier(self.model, self.tokenizer, self.settings))
 
     def predict(self, rows: Any, params: dict[str, Any] | None = None) -> NDArray[Any]:
-        """Give the class of each row of raw columns."""
-        texts = join_texts(self.steps.transform(rows), self.settings["separator"])
-        with limited_threads(None):
-            found = predict_probabilities(
-                self.model,
-                self.tokenizer,
-                texts,
-                max_length=self.settings["max_length"],
-                batch_size=self.settings["batch_size"],
-            )
-        return as_classes(self.settings["classes"])[found.argmax(axis=1)]
+        """Return the class of each row of raw columns."""
+        return self.classifier.predict(self.steps[:-1].transform(rows))
 
 
 def _load_pyfunc(path: str) -> TextModel:
-    """Load a model for MLflow, from the folder that holds it."""
+    """Load a model for MLflow from its folder."""
     return TextModel(Path(path))

@@ -1,4 +1,4 @@
-"""The values that a search may choose from, between the YAML's terms and Optuna's."""
+"""The search space of a candidate, in the YAML's terms and in Optuna's."""
 
 import itertools
 import json
@@ -17,35 +17,35 @@ Labels = dict[str, Any]
 
 @dataclass(frozen=True)
 class Space:
-    """The dimensions of a search, and the parameters that an estimator has without it.
+    """The dimensions of a search, and the estimator's configured parameters.
 
-    Optuna keeps numbers, texts, booleans and null; any other choice, such as a list, goes by a label, its JSON.
+    Optuna stores numbers, texts, booleans and null; any other choice, such as a list, is labelled by its JSON.
     """
 
     dimensions: Mapping[str, Dimension]
-    usual: Mapping[str, Any]
+    configured: Mapping[str, Any]
 
     def distributions(self) -> dict[str, "BaseDistribution"]:
-        """Give the dimensions in Optuna's terms."""
+        """Return the dimensions in Optuna's terms."""
         return {name: _distribution(dimension) for name, dimension in self.dimensions.items()}
 
     def params_of(self, labels: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the estimator's parameters for what Optuna chose."""
+        """Return the estimator's parameters for Optuna's labels."""
         return {name: _choice(self.dimensions[name], label) for name, label in labels.items()}
 
-    def usual_labels(self) -> Labels | None:
-        """Give the parameters without a search in Optuna's terms; None where one of them lies outside the space."""
-        labels = {name: _label_of(dimension, self.usual[name]) for name, dimension in self.dimensions.items()}
+    def configured_labels(self) -> Labels | None:
+        """Return the configured parameters as labels; None if one lies outside the space."""
+        labels = {name: _label_of(dimension, self.configured[name]) for name, dimension in self.dimensions.items()}
         return None if _Outside in labels.values() else labels
 
     def grid(self) -> list[Labels]:
-        """List every point of a grid, the first dimension slowest."""
+        """Return every point of a grid; the first dimension varies slowest."""
         axes = [_axis(dimension) for dimension in self.dimensions.values()]
         return [dict(zip(self.dimensions, point, strict=True)) for point in itertools.product(*axes)]
 
 
 class _Outside:
-    """Stands for a value that a dimension does not hold; null is a value."""
+    """Marks a value outside a dimension; null is a value."""
 
 
 def _distribution(dimension: Dimension) -> "BaseDistribution":
@@ -81,7 +81,7 @@ def _label_of(dimension: Dimension, value: Any) -> Any:
 
 
 def _same(first: Any, second: Any) -> bool:
-    """Tell 1 and True apart, which are equal in Python; a YAML's list equals a tuple."""
+    """Compare values, with 1 unlike True and a list like a tuple."""
     if isinstance(first, list | tuple) and isinstance(second, list | tuple):
         return list(first) == list(second)
     return isinstance(first, bool) == isinstance(second, bool) and first == second

@@ -42,7 +42,7 @@ def test_the_usual_parameters_are_found_in_the_space() -> None:
         weight={"choices": ["balanced", None]},
         layers={"choices": [[100], [20, 10]]},
     )
-    assert found.usual_labels() == {"C": 1.0, "weight": None, "layers": "[100]"}
+    assert found.configured_labels() == {"C": 1.0, "weight": None, "layers": "[100]"}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_usual_parameters_are_found_in_the_space() -> None:
 )
 def test_usual_parameters_outside_the_space_are_no_point_of_it(value: Any, dimension: dict[str, Any]) -> None:
     """They are tried all the same, without teaching the search anything."""
-    assert space({"x": value}, x=dimension).usual_labels() is None
+    assert space({"x": value}, x=dimension).configured_labels() is None
 
 
 def test_a_grid_has_every_point() -> None:

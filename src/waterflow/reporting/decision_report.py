@@ -1,0 +1,41 @@
+"""The decision of a two-class candidate: its constants, and pictures of the scores behind it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from waterflow.reporting.plots import plot_reliability, plot_thresholds
+from waterflow.resources import write_json
+from waterflow.scoring.thresholds import measure_decisions, trace_thresholds
+from waterflow.training.decision import calibrate_scores, positive_scores
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from waterflow.config.schema import PipelineConfig
+    from waterflow.training.candidate import ScoredCandidate
+
+
+def write_decision(folder: Path, config: "PipelineConfig", scored: "ScoredCandidate") -> None:
+    """Write `decision.json` and its pictures; nothing where the estimator's own labels stand."""
+    if scored.choices.decision is None:
+        return
+    folder.mkdir(exist_ok=True)
+    write_json(folder / "decision.json", scored.choices.decision.to_json())
+    for name, figure in _plot_decision(config, scored).items():
+        figure.savefig(folder / f"{name}.png", dpi=110)
+
+
+def _plot_decision(config: "PipelineConfig", scored: "ScoredCandidate") -> "dict[str, Figure]":
+    rule = scored.choices.decision
+    figures: dict[str, Figure] = {}
+    if rule is None or not scored.out_of_sample:
+        return figures
+    actual, raw = positive_scores(scored.out_of_sample, rule.positive)
+    scores = calibrate_scores(raw, rule)
+    if not isinstance(config.decision_rule, float):
+        curve = trace_thresholds(actual, scores)
+        name, values = measure_decisions(curve, config.decision_rule, config.costs)
+        figures["threshold"] = plot_thresholds(curve.thresholds, values, name, rule.threshold)
+    if rule.is_calibrated:
+        figures["reliability"] = plot_reliability(actual, {"as fitted": raw, "calibrated": scores})
+    return figures
