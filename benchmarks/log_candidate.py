@@ -118,12 +118,11 @@ def timed(function: Callable[..., Any], taken: list[Stopwatch]) -> Callable[...,
 
 def over_http(resources: "Resources", address: str) -> "Resources":
     """Give the same tools with MLflow at an address."""
-    from waterflow.tracking.model_store import ModelStore
     from waterflow.tracking.runs import RunStore
 
     profile = resources.profile.model_copy(update={"tracking_uri": address, "artifact_root": None})
     runs = RunStore(profile)
-    return replace(resources, profile=profile, runs=runs, models=ModelStore(runs.uri, runs.client))
+    return replace(resources, profile=profile, runs=runs)
 
 
 @contextmanager

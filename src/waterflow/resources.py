@@ -21,6 +21,7 @@ from waterflow.records import Origin, Prepared, Window
 from waterflow.stores.base import ObjectStore, get_json
 from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import ModelStore
+from waterflow.tracking.registry import ModelRegistry
 from waterflow.tracking.runs import RunStore
 
 if TYPE_CHECKING:
@@ -35,7 +36,16 @@ class Resources:
     profile: Profile
     store: ObjectStore
     runs: RunStore
-    models: ModelStore
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """The logged models."""
+        return ModelStore(self.runs)
+
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """The registered models."""
+        return ModelRegistry(self.runs)
 
     @cached_property
     def ledger(self) -> "Ledger":

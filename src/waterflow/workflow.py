@@ -34,7 +34,7 @@ from waterflow.steps.promote import promote
 from waterflow.steps.register import register
 from waterflow.steps.train import train
 from waterflow.stores.open import open_store
-from waterflow.tracking.model_store import CHAMPION, ModelStore
+from waterflow.tracking.registry import CHAMPION
 from waterflow.tracking.runs import RunStore
 from waterflow.tracking.tags import CANDIDATE, METRIC_PREFIX
 
@@ -83,9 +83,7 @@ def open_resources(project: Project | None = None, overrides: Sequence[str] = ()
         raise StoreError(
             f"home: {str(project.home)!r} cannot be made ({error.strerror}); set WATERFLOW_HOME to a folder of yours"
         ) from error
-    store = open_store(profile.store_uri)
-    runs = RunStore(profile)
-    return Resources(project, profile, store, runs, ModelStore(runs.uri, runs.client))
+    return Resources(project, profile, open_store(profile.store_uri), RunStore(profile))
 
 
 def run_all(
@@ -144,7 +142,7 @@ def question_of(registered: Registered, resources: Resources) -> dict[str, str]:
     """Return what a person sees who is asked to approve: `subject` and `body`, in Markdown."""
     from waterflow.promotion.approval import approval_body, approval_subject
 
-    champion = resources.models.find_alias(registered.model, CHAMPION)
+    champion = resources.registry.find_alias(registered.model, CHAMPION)
     return {"subject": approval_subject(registered), "body": approval_body(registered, champion, resources.profile)}
 
 
@@ -237,7 +235,7 @@ def list_versions(pipeline: str, resources: Resources) -> list[ListedVersion]:
             },
             entry.aliases,
         )
-        for entry in resources.models.list_versions(pipeline)
+        for entry in resources.registry.list_versions(pipeline)
     ]
 
 

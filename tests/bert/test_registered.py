@@ -181,7 +181,7 @@ def test_an_unknown_checkpoint_fails_its_candidate_alone(
 def test_a_fine_tuned_version_is_had_again(run: Run) -> None:
     """Within the tolerance that BERT is granted."""
     resources, registered = run
-    version = resources.models.get_version(registered.model, registered.version)
+    version = resources.registry.get_version(registered.model, registered.version)
     assert version is not None
     outcome = reproduce(version, resources)
     assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]

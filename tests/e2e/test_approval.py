@@ -63,10 +63,10 @@ def test_the_ledger_says_who_answered(answered: tuple[Resources, list[dict[str, 
         ("promote", "ada"),
         ("hold", "airflow/train_flowers"),
     ]
-    champion = resources.models.find_alias("flowers", "champion")
+    champion = resources.registry.find_alias("flowers", "champion")
     assert champion is not None
     assert champion.version == 3
-    first = resources.models.get_version("flowers", 1)
+    first = resources.registry.get_version("flowers", 1)
     assert first is not None
     assert first.aliases == ()
     assert first.tags["waterflow.decision"] == "reject: not approved by ada"

@@ -43,7 +43,7 @@ def test_a_candidate_that_fails_is_a_red_task_and_the_rest_is_registered(
     states = task_states(spoilt)
     assert (states["train_0"], states["train_1"], states["promote"]) == ("failed", "success", "success")
     resources = workflow.open_resources(spoilt)
-    champion = resources.models.find_alias("flowers", "champion")
+    champion = resources.registry.find_alias("flowers", "champion")
     assert champion is not None
     assert champion.tags["waterflow.candidate"] == "nb"
     experiment = resources.runs.ensure_experiment("flowers")

@@ -115,7 +115,7 @@ def test_the_parent_holds_the_plots(outcome: Outcome, tmp_path: Path) -> None:
 
 def test_the_version_leads_to_its_run(outcome: Outcome) -> None:
     """The champion was registered from the winner's run."""
-    champion = outcome.resources.models.find_alias("flowers", "champion")
+    champion = outcome.resources.registry.find_alias("flowers", "champion")
     assert champion is not None
     parent = outcome.parents()[-1].data.tags
     assert champion.tags["waterflow.dag_run_id"] == parent["waterflow.dag_run_id"]
@@ -124,12 +124,12 @@ def test_the_version_leads_to_its_run(outcome: Outcome) -> None:
 
 def test_an_unchanged_dag_run_is_cached(outcome: Outcome, run_dag: Callable[..., Any]) -> None:
     """Its tasks succeed and say so in their logs, its runs lead to those of the first, and nothing is registered."""
-    before = len(outcome.resources.models.list_versions("flowers"))
+    before = len(outcome.resources.registry.list_versions("flowers"))
     first = outcome.parents()[0]
     again = run_dag(outcome.project)
     assert again.code == 0, again.err + again.log[-3000:]
     assert "gaussian_nb: cached, nothing is fitted; run " in again.log
-    assert len(outcome.resources.models.list_versions("flowers")) == before
+    assert len(outcome.resources.registry.list_versions("flowers")) == before
     newest = outcome.parents()[0]
     assert newest.data.tags["waterflow.cached_from"] == first.info.run_id
     nested = [run for run in outcome.runs() if run.data.tags.get("mlflow.parentRunId") == newest.info.run_id]
@@ -141,7 +141,7 @@ def test_a_second_dag_run_makes_a_second_version(outcome: Outcome, run_dag: Call
     """The form's choice of strategy and candidate reaches the run; `quick` moves no alias."""
     again = run_dag(outcome.project, conf={"strategy": "quick", "candidates": ["gaussian_nb"]})
     assert again.code == 0, again.err + again.log[-3000:]
-    versions = outcome.resources.models.list_versions("flowers")
+    versions = outcome.resources.registry.list_versions("flowers")
     assert [(entry.version, entry.aliases) for entry in versions] == [(2, ()), (1, ("challenger", "champion"))]
     newest = outcome.parents()[0]
     nested = [run for run in outcome.runs() if run.data.tags.get("mlflow.parentRunId") == newest.info.run_id]

@@ -16,7 +16,7 @@ from waterflow.data.canonical import read_parquet
 from waterflow.records import Prepared
 from waterflow.resources import Resources, scratch_folder
 from waterflow.stores.base import get_file
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 
 ENDS = pd.date_range("2013-02-01", periods=12, freq="MS", tz="UTC")
 CONF = {"scenario": "tiny", "candidates": ["logistic_regression"]}
@@ -62,7 +62,7 @@ def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path,
 @pytest.fixture(scope="module")
 def versions(resources: Resources) -> dict[str, Version]:
     """Give the registered versions by the end of their window."""
-    return {entry.tags["waterflow.window_end"]: entry for entry in resources.models.list_versions("flights")}
+    return {entry.tags["waterflow.window_end"]: entry for entry in resources.registry.list_versions("flights")}
 
 
 def rows_behind(version: Version, resources: Resources) -> pd.DataFrame:

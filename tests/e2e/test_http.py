@@ -49,7 +49,7 @@ def test_a_run_over_http_registers_its_winner(run: tuple[Resources, Registered])
     """The same four steps end as they do on SQLite."""
     resources, registered = run
     assert registered.aliases == ("challenger", "champion")
-    assert resources.runs.status_of(registered.parent_run_id) == "FINISHED"
+    assert resources.runs.get_run(registered.parent_run_id).status == "FINISHED"
 
 
 def test_artifacts_go_through_the_server(run: tuple[Resources, Registered]) -> None:
@@ -94,7 +94,7 @@ def test_gc_reads_through_the_server_what_is_needed(run: tuple[Resources, Regist
 def test_a_model_that_nobody_registered_has_no_alias(run: tuple[Resources, Registered]) -> None:
     """The server's refusal is an answer, not an error."""
     resources, _ = run
-    assert resources.models.find_alias("roses", "champion") is None
+    assert resources.registry.find_alias("roses", "champion") is None
 
 
 def test_a_server_that_is_not_there_is_named(project: Project) -> None:

@@ -102,7 +102,7 @@ def test_its_dag_trains_on_it(project: Project, run_dag: Callable[..., Any], pip
 def test_a_regression_has_residuals(project: Project) -> None:
     """The parent run of the regression holds their picture."""
     resources = workflow.open_resources(project)
-    champion = resources.models.find_alias("diabetes", "champion")
+    champion = resources.registry.find_alias("diabetes", "champion")
     assert champion is not None
     parent = champion.tags["waterflow.parent_run_id"]
     files = [entry.path for entry in resources.runs.client.list_artifacts(parent, "plots")]

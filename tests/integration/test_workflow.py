@@ -47,7 +47,7 @@ def test_a_run_registers_its_winner(finished: tuple[Resources, Registered]) -> N
     resources, registered = finished
     assert (registered.model, registered.version) == ("flowers", 1)
     assert registered.aliases == ("challenger", "champion")
-    champion = resources.models.find_alias("flowers", "champion")
+    champion = resources.registry.find_alias("flowers", "champion")
     assert champion is not None
     assert champion.version == 1
 
@@ -136,7 +136,7 @@ def test_a_forced_second_run_makes_a_second_version(tracked: Project) -> None:
     resources = workflow.open_resources(tracked)
     first = workflow.run_all(request_of(run_id="run_1"), resources)
     second = workflow.run_all(request_of(run_id="run_2", force=True), resources)
-    versions = resources.models.list_versions("flowers")
+    versions = resources.registry.list_versions("flowers")
     assert [(version.version, version.aliases) for version in versions] == [(2, ()), (1, first.aliases)]
     assert [row.decision and row.decision.kind for row in (first, second)] == ["promote", "hold"]
     assert first.experiment_id == second.experiment_id
@@ -241,10 +241,10 @@ def test_bad_rows_do_not_take_the_champions_place(tracked: Project) -> None:
     workflow.run_all(request_of(run_id="good"), resources)
     write_rows(tracked, iris().assign(species="setosa"))
     message_of(lambda: workflow.run_all(request_of(run_id="bad"), resources), DataError)
-    champion = resources.models.find_alias("flowers", "champion")
+    champion = resources.registry.find_alias("flowers", "champion")
     assert champion is not None
     assert champion.version == 1
-    assert len(resources.models.list_versions("flowers")) == 1
+    assert len(resources.registry.list_versions("flowers")) == 1
 
 
 def test_settings_that_do_not_fit_the_columns_leave_nothing_behind(tracked: Project) -> None:

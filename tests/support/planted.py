@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from waterflow.records import Prepared, Trained
 from waterflow.resources import Resources
-from waterflow.tracking.model_store import CHAMPION
+from waterflow.tracking.registry import CHAMPION
 
 
 class Replay(BaseEstimator):
@@ -73,6 +73,6 @@ def log_model(model: Any, prepared: Prepared, resources: Resources, example: pd.
 def make_champion(trained: Trained, prepared: Prepared, resources: Resources, **tags: str) -> int:
     """Register a model as a version with the lineage that `register` gives, and call it champion."""
     lineage = {"waterflow.model_id": trained.model_id, "waterflow.parent_run_id": prepared.parent_run_id}
-    version = resources.models.register(prepared.pipeline, trained.model_id, trained.action_key, "", lineage | tags)
-    resources.models.set_alias(prepared.pipeline, CHAMPION, version)
+    version = resources.registry.register(prepared.pipeline, trained.model_id, trained.action_key, "", lineage | tags)
+    resources.registry.set_alias(prepared.pipeline, CHAMPION, version)
     return version

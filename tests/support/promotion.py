@@ -91,7 +91,7 @@ def enter(prepared: Prepared, evaluated: Evaluated, resources: Resources, **chan
 
 def champion_of(name: str, resources: Resources) -> int | None:
     """Give the version that the registry calls champion."""
-    found = resources.models.find_alias(name, "champion")
+    found = resources.registry.find_alias(name, "champion")
     return found.version if found else None
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from support.promotion import enter, fitted, judged
 from waterflow.records import Blob
 from waterflow.resources import Resources
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 
 MODULE = """
 import numpy as np
@@ -46,7 +46,7 @@ def version_of(name: str, resources: Resources, run_id: str = "run_1", *, full: 
     registered = enter(prepared, evaluated, resources)
     resources.runs.log(prepared.parent_run_id, tags={"waterflow.registered": f"{name}/{registered.version}"})
     resources.runs.close(prepared.parent_run_id, "FINISHED", "")
-    found = resources.models.get_version(name, registered.version)
+    found = resources.registry.get_version(name, registered.version)
     assert found is not None
     return found
 

@@ -9,8 +9,7 @@ from waterflow.errors import TrackingError
 from waterflow.records import Action, ExecutedAction, Record
 from waterflow.resources import Resources
 from waterflow.tracking import tags as tag
-from waterflow.tracking.cache import find_experiment, find_runs
-from waterflow.tracking.found import FoundRun
+from waterflow.tracking.run_queries import TrackedRun
 
 # Runs to look back through for an action to compare with: those between failed before they came to it.
 LOOK_BACK = 20
@@ -48,7 +47,7 @@ class StepExplanation(Record):
 class RunExplanation:
     """A run of a pipeline, and the explanation of each of its steps."""
 
-    run: FoundRun
+    run: TrackedRun
     steps: tuple[StepExplanation, ...]
 
 
@@ -57,9 +56,9 @@ def explain(pipeline: str, wanted: str | None, resources: Resources) -> RunExpla
 
     Raises TrackingError where there is none.
     """
-    experiment_id = find_experiment(resources.runs, pipeline)
-    asked = {tag.PIPELINE: pipeline, tag.MLFLOW_PARENT_RUN_ID: ""}
-    parents = find_runs(resources.runs, experiment_id, asked, most=500) if experiment_id else []
+    experiment_id = resources.runs.find_experiment(pipeline)
+    asked = {tag.PIPELINE: pipeline, tag.MLFLOW_PARENT_RUN_ID: None}
+    parents = resources.runs.find_runs(experiment_id, asked, limit=500) if experiment_id else []
     if experiment_id is None or not parents:
         raise TrackingError(f"pipeline {pipeline!r} has no run yet; `waterflow run {pipeline}` makes one")
     run = next((entry for entry in parents if wanted is None or _is_wanted(entry, wanted)), None)
@@ -68,10 +67,10 @@ def explain(pipeline: str, wanted: str | None, resources: Resources) -> RunExpla
         raise TrackingError(f"--run: {wanted!r} is no run of {pipeline}; the latest are {known}")
     before = [entry for entry in parents if entry.started_at < run.started_at]
     steps = [_explain_step("prepare", run, before, resources)]
-    nested = find_runs(resources.runs, experiment_id, {tag.MLFLOW_PARENT_RUN_ID: run.run_id}, most=500)
+    nested = resources.runs.find_runs(experiment_id, {tag.MLFLOW_PARENT_RUN_ID: run.run_id}, limit=500)
     for child in sorted(nested, key=lambda entry: entry.started_at):
         same = {tag.PIPELINE: pipeline, tag.CANDIDATE: child.name}
-        fits = find_runs(resources.runs, experiment_id, same, most=500)
+        fits = resources.runs.find_runs(experiment_id, same, limit=500)
         earlier = [fit for fit in fits if fit.started_at < run.started_at]
         steps.append(_explain_step("train", child, earlier, resources))
     steps += [_explain_step(step, run, before, resources) for step in ("evaluate", "register")]
@@ -89,7 +88,9 @@ def list_changes(before: Action, now: Action) -> Iterator[InputChange]:
                 yield InputChange(kind=kind, name=place, before=old.get(name), now=new.get(name))
 
 
-def _explain_step(step: str, run: FoundRun, before: Iterable[FoundRun], resources: Resources) -> StepExplanation | None:
+def _explain_step(
+    step: str, run: TrackedRun, before: Iterable[TrackedRun], resources: Resources
+) -> StepExplanation | None:
     """Explain one step; None where the run ended before it."""
     candidate = run.name if step == "train" else ""
     executed = _read_action(step, run, resources)
@@ -130,8 +131,8 @@ def _reasons(executed: ExecutedAction, *, is_first: bool, is_same: bool) -> Iter
 
 
 def _latest_action(
-    step: str, before: Iterable[FoundRun], resources: Resources
-) -> tuple[FoundRun, ExecutedAction] | None:
+    step: str, before: Iterable[TrackedRun], resources: Resources
+) -> tuple[TrackedRun, ExecutedAction] | None:
     for run in islice(before, LOOK_BACK):
         executed = _read_action(step, run, resources)
         if executed is not None:
@@ -139,7 +140,7 @@ def _latest_action(
     return None
 
 
-def _read_action(step: str, run: FoundRun, resources: Resources) -> ExecutedAction | None:
+def _read_action(step: str, run: TrackedRun, resources: Resources) -> ExecutedAction | None:
     content = resources.runs.read_json(run.run_id, tag.ACTION_FILE.format(step=step))
     try:
         return None if content is None else ExecutedAction.model_validate(content)
@@ -147,5 +148,5 @@ def _read_action(step: str, run: FoundRun, resources: Resources) -> ExecutedActi
         return None
 
 
-def _is_wanted(run: FoundRun, wanted: str) -> bool:
+def _is_wanted(run: TrackedRun, wanted: str) -> bool:
     return run.run_id.startswith(wanted) or wanted in (run.name, run.tags.get(tag.DAG_RUN_ID))

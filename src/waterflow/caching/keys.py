@@ -18,7 +18,7 @@ from waterflow.provenance.code import (
 )
 from waterflow.records import Action, Blob, Prepared, Trained, Window
 from waterflow.resources import Resources, count_threads
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import MODEL_ID
 from waterflow.training.parallelism import useful_threads
 

@@ -11,8 +11,7 @@ from waterflow.records import Blob, DividedBlob, Evaluated, Prepared, Record, Tr
 from waterflow.resources import Resources
 from waterflow.stores.base import find_problem
 from waterflow.tracking import tags as tag
-from waterflow.tracking.cache import find_experiment, find_runs, read_verified
-from waterflow.tracking.found import FoundRun
+from waterflow.tracking.run_queries import TrackedRun
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ class CacheHit(Generic[RecordT]):
     """A verified record of an earlier run."""
 
     record: RecordT
-    run: FoundRun
+    run: TrackedRun
 
 
 @dataclass(frozen=True)
@@ -37,21 +36,21 @@ class CacheLookup(Generic[RecordT]):
 
 def is_validated(pipeline: str, setting: str, resources: Resources) -> bool:
     """Return whether a run of these very settings began before: then its estimators could be built."""
-    experiment_id = find_experiment(resources.runs, pipeline)
+    experiment_id = resources.runs.find_experiment(pipeline)
     asked = {tag.SETTING_KEY: setting}
-    return experiment_id is not None and bool(find_runs(resources.runs, experiment_id, asked, most=1))
+    return experiment_id is not None and bool(resources.runs.find_runs(experiment_id, asked, limit=1))
 
 
 def find_division(experiment_id: str, key: str, resources: Resources) -> CacheLookup[DividedBlob]:
     """Look up the split of the same rows by the same rules, and verify the stored object."""
 
-    def read(run: FoundRun) -> DividedBlob:
-        content = read_verified(resources.runs, run, tag.DIVISION_FILE, run.tags.get(tag.DIVISION_DIGEST))
+    def read(run: TrackedRun) -> DividedBlob:
+        content = resources.runs.read_verified(run, tag.DIVISION_FILE)
         divided = _parsed(DividedBlob, content)
         _check_blob(divided.split, resources)
         return divided
 
-    return _first_good(find_runs(resources.runs, experiment_id, {tag.DIVISION_KEY: key}), read)
+    return _first_good(resources.runs.find_runs(experiment_id, {tag.DIVISION_KEY: key}), read)
 
 
 def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Resources) -> CacheLookup[Trained]:
@@ -60,43 +59,43 @@ def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Reso
     One whose main metric is undefined is no hit: fitting it again says so, as it would without a cache.
     """
 
-    def read(run: FoundRun) -> Trained:
-        content = read_verified(resources.runs, run, tag.RECORD_FILE, run.tags.get(tag.RECORD_DIGEST))
+    def read(run: TrackedRun) -> Trained:
+        content = resources.runs.read_verified(run, tag.RECORD_FILE)
         trained = _parsed(Trained, content)
         if main_metric not in trained.metrics:
             raise StoreError(f"{main_metric} is undefined for it")
         resources.models.verify(trained.model_id)
         return trained
 
-    asked = {tag.ACTION_KEY: key, tag.CACHED_FROM: ""}
-    runs = find_runs(resources.runs, prepared.experiment_id, asked)
+    asked = {tag.ACTION_KEY: key, tag.CACHED_FROM: None}
+    runs = resources.runs.find_runs(prepared.experiment_id, asked)
     return _first_good([run for run in runs if run.status == "FINISHED"], read)
 
 
 def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_own: bool) -> CacheLookup[Evaluated]:
     """Look up an evaluation of the same action, this run's own first, and verify its record and predictions."""
 
-    def read(run: FoundRun) -> Evaluated:
-        content = read_verified(resources.runs, run, tag.EVALUATED_FILE, run.tags.get(tag.EVALUATED_DIGEST))
+    def read(run: TrackedRun) -> Evaluated:
+        content = resources.runs.read_verified(run, tag.EVALUATED_FILE)
         evaluated = _parsed(Evaluated, content)
         predictions = evaluated.verdict.predictions if evaluated.verdict else None
         if predictions is not None:
             _check_blob(predictions, resources)
         return evaluated
 
-    found = find_runs(resources.runs, prepared.experiment_id, {tag.EVALUATED_KEY: key})
+    found = resources.runs.find_runs(prepared.experiment_id, {tag.EVALUATED_KEY: key})
     own = [run for run in found if run.run_id == prepared.parent_run_id]
     others = [run for run in found if run not in own and tag.EVALUATED_FROM not in run.tags]
     return _first_good(own if only_own else [*own, *others], read)
 
 
-def note_of(run: FoundRun, experiment_id: str, what: str, resources: Resources) -> str:
+def note_of(run: TrackedRun, experiment_id: str, what: str, resources: Resources) -> str:
     """Return the note of a run that used an earlier one's result, with a link to that."""
     link = run_link(experiment_id, run.run_id, resources.profile)
     return f"Cached: {what} by {link} of {run.started_at:%Y-%m-%d %H:%M}."
 
 
-def _first_good(runs: Iterable[FoundRun], read: Callable[[FoundRun], RecordT]) -> CacheLookup[RecordT]:
+def _first_good(runs: Iterable[TrackedRun], read: Callable[[TrackedRun], RecordT]) -> CacheLookup[RecordT]:
     misses: list[str] = []
     for run in runs:
         try:

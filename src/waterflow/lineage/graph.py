@@ -11,7 +11,7 @@ from waterflow.lineage.version_history import VersionHistory
 from waterflow.records import Blob, Record
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.tracking import tags as tag
-from waterflow.tracking.found import FoundRun
+from waterflow.tracking.run_queries import TrackedRun
 
 NOT_ASKED = Verification(None, "not asked during the run; `waterflow lineage` asks")
 TREE_STATES = {True: "uncommitted changes", False: "clean", None: "not known"}
@@ -53,7 +53,7 @@ def broken_nodes(node: LineageNode) -> list[LineageNode]:
 
 def log_lineage(model: str, version: int, run_id: str, resources: Resources) -> None:
     """Log a version's lineage as an artifact of the run that registered it."""
-    found = resources.models.get_version(model, version)
+    found = resources.registry.get_version(model, version)
     if found is None:  # deleted by a person, this very moment
         return
     with scratch_folder() as folder:
@@ -177,5 +177,5 @@ def _node(kind: str, name: str, found: Verification, facts: dict[str, str], *ups
     )
 
 
-def _run_facts(run: FoundRun) -> dict[str, str]:
+def _run_facts(run: TrackedRun) -> dict[str, str]:
     return {"status": run.status, "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}"}

@@ -10,9 +10,9 @@ from waterflow.errors import ConfigError, StoreError
 from waterflow.lineage.run_provenance import Provenance, read_provenance
 from waterflow.records import Evaluated, Prepared, Record, Trained
 from waterflow.resources import Resources, load_config
-from waterflow.tracking.found import FoundRun
-from waterflow.tracking.lookup import FoundModel, Lookup
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.model_store import LoggedModel
+from waterflow.tracking.registry import Version
+from waterflow.tracking.run_queries import TrackedRun
 from waterflow.tracking.tags import EVALUATED_FILE, MLFLOW_PARENT_RUN_ID, MODEL_ID, PARENT_RUN_ID, RECORD_FILE
 
 REFERENCE = re.compile(r"(?P<model>[^@\s]+)@(?:(?P<version>[1-9]\d*)|(?P<alias>[A-Za-z_][\w-]*))")
@@ -29,10 +29,10 @@ def find_version(reference: str, resources: Resources) -> Version:
     if match is None:
         raise ConfigError(f"version: {reference!r} names none; write it like iris@3 or iris@champion")
     model, number, alias = match["model"], match["version"], match["alias"]
-    known = resources.models.list_models()
+    known = resources.registry.list_models()
     if model not in known:
         raise ConfigError(f"model: {model!r} is not registered; valid: {', '.join(known) or 'none yet'}")
-    versions = resources.models.list_versions(model)
+    versions = resources.registry.list_versions(model)
     for entry in versions:
         if entry.version == int(number or 0) or alias in entry.aliases:
             return entry
@@ -60,23 +60,23 @@ class VersionHistory:
         return f"{self.version.model} version {self.version.version}"
 
     @cached_property
-    def model(self) -> FoundModel:
+    def model(self) -> LoggedModel:
         """The logged model."""
         model_id = self.version.tags.get(MODEL_ID)
         if not model_id:
             raise StoreError(f"{self.name}: Waterflow did not register it, so the run that fitted it is not known")
-        found = self._lookup.find_model(model_id)
+        found = self.resources.models.find_model(model_id)
         if found is None:
             raise StoreError(f"model {model_id}: MLflow has no such model any more; it was deleted")
         return found
 
     @cached_property
-    def fit_run(self) -> FoundRun:
+    def fit_run(self) -> TrackedRun:
         """The run of the candidate that fitted the model."""
         return self._find_run(self.model.run_id, "of the candidate")
 
     @cached_property
-    def fit_parent_run(self) -> FoundRun:
+    def fit_parent_run(self) -> TrackedRun:
         """The parent of `fit_run`, which prepared the rows of the fit."""
         parent = self.fit_run.tags.get(MLFLOW_PARENT_RUN_ID)
         if parent is None:
@@ -84,7 +84,7 @@ class VersionHistory:
         return self._find_run(parent, "that prepared the rows")
 
     @cached_property
-    def registration_run(self) -> FoundRun:
+    def registration_run(self) -> TrackedRun:
         """The parent run that evaluated and registered the version."""
         run_id = self.version.tags.get(PARENT_RUN_ID)
         if not run_id:
@@ -126,18 +126,14 @@ class VersionHistory:
         """Code, environment and source of the fit."""
         return read_provenance(self.fit_parent_run.run_id, self.resources)
 
-    @cached_property
-    def _lookup(self) -> Lookup:
-        return Lookup(self.resources.runs)
-
     def _load_config(self, prepared: Prepared) -> PipelineConfig:
         try:
             return load_config(prepared, self.resources)
         except ValueError as error:  # pydantic's
             raise StoreError(f"{self.name}: its configuration is of another release of Waterflow") from error
 
-    def _find_run(self, run_id: str, what: str) -> FoundRun:
-        run = self._lookup.find_run(run_id)
+    def _find_run(self, run_id: str, what: str) -> TrackedRun:
+        run = self.resources.runs.find_run(run_id)
         if run is None:
             raise StoreError(f"run {run_id} {what}: MLflow has no such run any more; it was deleted")
         return run

@@ -18,9 +18,8 @@ from waterflow.records import Record
 from waterflow.reproduction.reproduce import reproduce
 from waterflow.resources import Resources
 from waterflow.tracking.errors import shown
-from waterflow.tracking.found import FoundRun
-from waterflow.tracking.lookup import Lookup
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
+from waterflow.tracking.run_queries import TrackedRun
 from waterflow.tracking.tags import MODEL_ID
 
 TRACED = "versions whose whole lineage resolves"
@@ -79,7 +78,7 @@ class Audited:
 
     pipeline: str
     experiment_id: str
-    runs: Sequence[FoundRun]
+    runs: Sequence[TrackedRun]
     versions: Sequence[Version]
 
 
@@ -121,29 +120,27 @@ def audit(pipeline: str | None, resources: Resources, *, reproduced: int = 1, sa
 
 def gather(pipeline: str | None, resources: Resources) -> Iterator[Audited]:
     """Read runs and versions of one pipeline, or of all that MLflow has an experiment of."""
-    lookup = Lookup(resources.runs)
-    known, models = lookup.pipelines(), set(resources.models.list_models())
+    known, models = resources.runs.list_pipelines(), set(resources.registry.list_models())
     if pipeline is not None and pipeline not in known:
         raise ConfigError(
             f"pipeline: MLflow has no run of {pipeline!r}; valid: {', '.join(sorted(known)) or 'none yet'}"
         )
     for name in sorted(known) if pipeline is None else [pipeline]:
-        versions = resources.models.list_versions(name) if name in models else []
-        yield Audited(name, known[name], lookup.list_runs(known[name]), versions)
+        versions = resources.registry.list_versions(name) if name in models else []
+        yield Audited(name, known[name], resources.runs.list_runs(known[name]), versions)
 
 
 def measure(chosen: Sequence[Audited], resources: Resources) -> Iterator[Access]:
     """Time how long it takes to list runs, to open one with its artifacts, and to load a registered model."""
-    lookup = Lookup(resources.runs)
     runs = [run.run_id for entry in chosen for run in entry.runs]
     models = [version.tags.get(MODEL_ID, "") for entry in chosen for version in entry.versions]
 
     def open_run(run_id: str) -> None:
-        lookup.find_run(run_id)
-        lookup.files_of_run(run_id)
+        resources.runs.find_run(run_id)
+        resources.runs.list_files(run_id)
 
     experiments = [entry.experiment_id for entry in chosen]
-    yield from _timed("list the runs of a pipeline", lookup.list_runs, experiments, SAMPLES)
+    yield from _timed("list the runs of a pipeline", resources.runs.list_runs, experiments, SAMPLES)
     yield from _timed("open a run with its artifacts", open_run, runs, SAMPLES)
     yield from _timed("load a registered model", resources.models.load_model, models, LOADS)
 

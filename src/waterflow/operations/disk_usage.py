@@ -10,9 +10,8 @@ from waterflow.errors import StoreError
 from waterflow.lineage.run_provenance import read_provenance
 from waterflow.records import Blob, Evaluated, Prepared, Record
 from waterflow.resources import Resources
-from waterflow.tracking.found import FoundRun
-from waterflow.tracking.lookup import Lookup
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
+from waterflow.tracking.run_queries import TrackedRun
 from waterflow.tracking.tags import CANDIDATE, EVALUATED_FILE, PARENT_RUN_ID, RECORD_FILE, RECORD_FOLDER, RUN_KIND
 
 Kind = TypeVar("Kind", bound=Record)
@@ -40,20 +39,20 @@ class Holdings:
 
     def __init__(self, resources: Resources) -> None:
         """Begin at nothing."""
-        self._tools, self._lookup = resources, Lookup(resources.runs)
+        self._resources = resources
         self._kinds: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._seen: set[str] = set()
         self._of_run: dict[str, int] = {}
 
-    def add_run(self, run: FoundRun) -> None:
+    def add_run(self, run: TrackedRun) -> None:
         """Count a run's artifacts, its models, and the objects that its records name."""
         total = 0
-        for path, size in self._lookup.files_of_run(run.run_id).items():
+        for path, size in self._resources.runs.list_files(run.run_id).items():
             total += self._count(kind_of(path), size)
-        for model_id in self._lookup.models_of(run.run_id):
-            total += sum(self._count("models", size) for size in self._lookup.files_of_model(model_id).values())
-        for kind, blob in objects_of(run, self._tools):
+        for model_id in run.model_ids:
+            total += sum(self._count("models", size) for size in self._resources.models.list_files(model_id).values())
+        for kind, blob in objects_of(run, self._resources):
             is_new = blob.digest not in self._seen
             self._seen.add(blob.digest)
             total += self._count(kind, blob.size_bytes) if is_new else blob.size_bytes
@@ -61,7 +60,7 @@ class Holdings:
 
     def add_database(self) -> None:
         """Count MLflow's own database where it is a file."""
-        path = Path(self._tools.runs.uri.removeprefix("sqlite:///"))
+        path = Path(self._resources.runs.uri.removeprefix("sqlite:///"))
         if path.is_file():
             self._count("tracking database", path.stat().st_size)
 
@@ -94,7 +93,7 @@ def kind_of(path: str) -> str:
     return "records" if file.parts[0] == RECORD_FOLDER else "reports"
 
 
-def objects_of(run: FoundRun, resources: Resources) -> Iterator[tuple[str, Blob]]:
+def objects_of(run: TrackedRun, resources: Resources) -> Iterator[tuple[str, Blob]]:
     """Give the objects of the store that the records of a DAG run's own MLflow run name; other runs name none."""
     if CANDIDATE in run.tags or RUN_KIND in run.tags:
         return

@@ -16,15 +16,8 @@ from waterflow.errors import StoreError, TrackingError, UnreachableError
 from waterflow.resources import Resources
 from waterflow.stores.base import Entry
 from waterflow.tracking.errors import shown
-from waterflow.tracking.found import FoundRun
-from waterflow.tracking.kept import (
-    UnreadableError,
-    find_run,
-    list_registered,
-    list_runs,
-    read_records,
-)
-from waterflow.tracking.tags import EVALUATED_FILE
+from waterflow.tracking.run_queries import TrackedRun
+from waterflow.tracking.tags import EVALUATED_FILE, PARENT_RUN_ID
 
 logger = logging.getLogger(__name__)
 
@@ -113,14 +106,14 @@ def mark(resources: Resources) -> Marks:
     for model in resources.ledger.models():
         marks.add(row.model_dump_json() for row in resources.ledger.entries(model))
         marks.add(look.model_dump_json() for look in resources.ledger.looks(model))
-    waiting = {run.run_id: run for run in list_runs(resources.runs)}
-    for version in list_registered(resources.runs):
+    waiting = {run.run_id: run for run in resources.runs.list_runs()}
+    for version in resources.registry.list_all_versions():
         marks.add(version.tags.values())
-        for run_id in version.run_ids:
-            run = waiting.get(run_id) or find_run(resources.runs, run_id)
+        for run_id in filter(None, (version.run_id, version.tags.get(PARENT_RUN_ID))):
+            run = waiting.get(run_id) or resources.runs.find_run(run_id, deleted_too=True)
             if run is None:
                 marks.doubts.append(
-                    f"run {run_id} of {version.name} version {version.version} is gone from MLflow, and with it what "
+                    f"run {run_id} of {version.model} version {version.version} is gone from MLflow, and with it what "
                     "that version needs; restore MLflow from a backup, or delete the version"
                 )
             else:
@@ -133,30 +126,30 @@ def mark(resources: Resources) -> Marks:
 def names_of_deleted(resources: Resources) -> dict[str, str]:
     """Say of the digests that deleted runs name which run that was, as far as their records can be read."""
     names: dict[str, str] = {}
-    for run in list_runs(resources.runs, deleted=True):
+    for run in resources.runs.list_runs(deleted=True):
         marks = Marks()
         marks.add(run.tags.values())
-        with suppress(UnreadableError, TrackingError, UnreachableError, StoreError):
-            marks.add(read_records(resources.runs, run).values())
+        with suppress(TrackingError, UnreachableError, StoreError):
+            marks.add(resources.runs.read_records(run).values())
         names |= dict.fromkeys(marks.digests, f"the deleted run {run.name} ({run.run_id[:8]})")
     return names
 
 
-def _with_parents(found: Mapping[str, FoundRun], resources: Resources) -> Iterator[FoundRun]:
+def _with_parents(found: Mapping[str, TrackedRun], resources: Resources) -> Iterator[TrackedRun]:
     """Give runs, and the parents that were deleted without them: those hold the records of the data."""
     yield from found.values()
     parents = {run.parent for run in found.values() if run.is_ours and run.parent} - set(found)
     for run_id in sorted(parents):
-        parent = find_run(resources.runs, run_id)
+        parent = resources.runs.find_run(run_id, deleted_too=True)
         if parent is not None:
             yield parent
 
 
-def _mark_run(run: FoundRun, marks: Marks, resources: Resources) -> None:
+def _mark_run(run: TrackedRun, marks: Marks, resources: Resources) -> None:
     marks.add(run.tags.values())
     try:
-        records = read_records(resources.runs, run)
-    except UnreadableError as error:
+        records = resources.runs.read_records(run)
+    except StoreError as error:
         marks.doubts.append(
             f"run {run.name} ({run.run_id}) cannot be read: {error}; restore its artifacts, or delete the run in MLflow"
         )
@@ -171,6 +164,6 @@ def _mark_run(run: FoundRun, marks: Marks, resources: Resources) -> None:
 
 def _begun_since(resources: Resources) -> tuple[str, ...]:
     """Name the runs that began while the survey was made: those it knew are under way, and forbid more, or are safe."""
-    running = [run for run in list_runs(resources.runs, running=True) if run.is_ours and run.parent is None]
-    fresh = [run for run in running if EVALUATED_FILE not in read_records(resources.runs, run)]
+    running = [run for run in resources.runs.list_runs(status="RUNNING") if run.is_ours and run.parent is None]
+    fresh = [run for run in running if EVALUATED_FILE not in resources.runs.read_records(run)]
     return tuple(f"run {run.name} ({run.run_id}) began meanwhile; run gc again when it has ended" for run in fresh)

@@ -5,7 +5,6 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from waterflow.config.schema import PipelineConfig
@@ -16,9 +15,8 @@ from waterflow.operations.disk_usage import objects_of
 from waterflow.records import Evaluated, Origin, Prepared, Trained
 from waterflow.resources import Resources, load_config
 from waterflow.tracking import tags as tag
-from waterflow.tracking.found import FoundRun
-from waterflow.tracking.lookup import Lookup
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
+from waterflow.tracking.run_queries import TrackedRun
 from waterflow.tracking.runs import param_text
 
 METRICS = "metrics read back as computed"
@@ -44,7 +42,7 @@ class Checked(NamedTuple):
 class Inspection:
     """The checks of one pipeline's runs and versions."""
 
-    runs: Sequence[FoundRun]
+    runs: Sequence[TrackedRun]
     versions: Sequence[Version]
     resources: Resources
     verifier: Verifier
@@ -60,11 +58,7 @@ class Inspection:
             yield Checked(WITH_RUN, f"{version.model}@{version.version}", self._without_run(version))
             yield Checked(WITH_FILES, f"{version.model}@{version.version}", self._without_files(version))
 
-    @cached_property
-    def _lookup(self) -> Lookup:
-        return Lookup(self.resources.runs)
-
-    def _values(self, run: FoundRun) -> Iterator[Checked]:
+    def _values(self, run: TrackedRun) -> Iterator[Checked]:
         read = self._of_candidate if tag.CANDIDATE in run.tags else self._of_parent
         try:
             metrics, params = read(run)
@@ -74,7 +68,7 @@ class Inspection:
         yield Checked(METRICS, _name(run), _first_apart(metrics, run.metrics))
         yield Checked(PARAMETERS, _name(run), _first_apart(params, run.params))
 
-    def _of_candidate(self, run: FoundRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
+    def _of_candidate(self, run: TrackedRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
         trained = Trained.from_json(self._json(run, tag.RECORD_FILE))
         if trained.cached_from is not None:
             return {}, {}  # what the fit gave stands with the run that it came from
@@ -85,7 +79,7 @@ class Inspection:
         params: dict[str, Any] = {"estimator": chosen.estimator, **chosen.params, **trained.fit_params}
         return metrics | {"fit_seconds": trained.fit_seconds}, {name: param_text(params[name]) for name in params}
 
-    def _of_parent(self, run: FoundRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
+    def _of_parent(self, run: TrackedRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
         prepared = Prepared.from_json(self._json(run, tag.RECORD_FILE))
         params = {"rows": str(prepared.rows), "candidates": ", ".join(prepared.candidates)}
         params |= {f"rows_{share.part}": str(share.rows) for share in prepared.shares}
@@ -102,19 +96,19 @@ class Inspection:
             raise StoreError(f"the record of its parent run {parent_run_id} is gone")
         return load_config(Prepared.from_json(content), self.resources)
 
-    def _json(self, run: FoundRun, path: str) -> dict[str, Any]:
+    def _json(self, run: TrackedRun, path: str) -> dict[str, Any]:
         content = self.resources.runs.read_json(run.run_id, path)
         if content is None:
             raise StoreError(f"{path} is gone")
         return content
 
-    def _artifacts(self, run: FoundRun) -> Iterator[Checked]:
-        for model_id in self._lookup.models_of(run.run_id):
+    def _artifacts(self, run: TrackedRun) -> Iterator[Checked]:
+        for model_id in run.model_ids:
             yield Checked(ARTIFACTS, f"model {model_id}", _problem(self.verifier.verify_model(model_id)))
         for kind, blob in objects_of(run, self.resources):
             yield Checked(ARTIFACTS, f"{kind} {blob.digest[:12]}", _problem(self.verifier.verify_blob(blob)))
 
-    def _stuck(self, run: FoundRun) -> str | None:
+    def _stuck(self, run: TrackedRun) -> str | None:
         if run.status != "RUNNING":
             return None
         tags = run.tags
@@ -136,7 +130,7 @@ class Inspection:
     def _without_run(self, version: Version) -> str | None:
         chain = VersionHistory(version, self.resources)
         try:
-            fit = self._lookup.find_run(version.run_id) if version.run_id else None
+            fit = self.resources.runs.find_run(version.run_id) if version.run_id else None
             return (
                 None if fit is not None and chain.registration_run else f"MLflow has no run {version.run_id} any more"
             )
@@ -164,7 +158,7 @@ def _problem(proof: Any) -> str | None:
     return proof.reason if proof.resolves is False else None
 
 
-def _name(run: FoundRun) -> str:
+def _name(run: TrackedRun) -> str:
     return f"run {run.name} ({run.run_id[:8]})"
 
 

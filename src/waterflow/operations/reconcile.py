@@ -8,7 +8,8 @@ import logging
 from collections.abc import Callable, Mapping
 
 from waterflow.resources import Resources
-from waterflow.tracking.runs import RunningRun
+from waterflow.tracking.run_queries import TrackedRun
+from waterflow.tracking.tags import CANDIDATE, DAG_RUN_ID, MAP_INDEX
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +17,7 @@ TaskStates = Mapping[str, str | None]
 OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
-def reconcile(resources: Resources, task_states: Callable[[str, str], TaskStates]) -> list[RunningRun]:
+def reconcile(resources: Resources, task_states: Callable[[str, str], TaskStates]) -> list[TrackedRun]:
     """Close each RUNNING run of an Airflow task that is over; gives the runs that were closed.
 
     `task_states(dag_id, run_id)` tells the state of each task instance of a DAG run, a mapped one as
@@ -24,7 +25,7 @@ def reconcile(resources: Resources, task_states: Callable[[str, str], TaskStates
     """
     closed = []
     for run in resources.runs.list_running():
-        status = true_status(run, task_states(run.dag_id, run.dag_run_id))
+        status = true_status(run, task_states(run.dag_id, run.tags.get(DAG_RUN_ID, "")))
         if status is not None:
             logger.info("closing MLflow run %s (%s) as %s: its task is over", run.run_id, run.name, status)
             resources.runs.close(run.run_id, status, f"closed as {status} by reconcile: its task was over")
@@ -32,7 +33,7 @@ def reconcile(resources: Resources, task_states: Callable[[str, str], TaskStates
     return closed
 
 
-def true_status(run: RunningRun, states: TaskStates) -> str | None:
+def true_status(run: TrackedRun, states: TaskStates) -> str | None:
     """Say how a RUNNING run really ended: FINISHED, FAILED or KILLED, or None while it may still go on.
 
     A candidate's run belongs to one mapped task, a parent run to the whole DAG run. A task that succeeded has
@@ -40,8 +41,8 @@ def true_status(run: RunningRun, states: TaskStates) -> str | None:
     """
     if not states:
         return "KILLED"
-    if run.map_index is not None:
-        state = states.get(f"train_{run.map_index}", "removed")
+    if CANDIDATE in run.tags:
+        state = states.get(f"train_{run.tags[MAP_INDEX]}", "removed")
         return "KILLED" if state in OVER else None
     if any(state not in OVER for state in states.values()):
         return None

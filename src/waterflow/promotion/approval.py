@@ -4,7 +4,7 @@ from waterflow.config.profile import Profile
 from waterflow.links import run_link
 from waterflow.records import Registered
 from waterflow.reporting.verdict_text import verdict_table
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import PARENT_RUN_ID
 
 

@@ -9,7 +9,7 @@ from waterflow.ledger.replay import find_inconsistencies, last_change
 from waterflow.promotion.rules import name_version
 from waterflow.records import Decision, Origin
 from waterflow.resources import Resources
-from waterflow.tracking.model_store import CHALLENGER, CHAMPION
+from waterflow.tracking.registry import CHALLENGER, CHAMPION
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def reconcile_alias(model: str, resources: Resources) -> Decision | None:
     """
     # In this order: an alias read first could be older than the row, and look as if somebody had moved it.
     entries = resources.ledger.entries(model)
-    alias = resources.models.find_alias(model, CHAMPION)
+    alias = resources.registry.find_alias(model, CHAMPION)
     actual = alias.version if alias else None
     head, change = (entries[-1], last_change(entries)) if entries else (None, None)
     expected = head.to_version if head else None
@@ -59,7 +59,7 @@ def move_alias(model: str, resources: Resources) -> None:
     change = last_change(resources.ledger.entries(model))
     while change is not None and not resources.ledger.is_projected(change):
         if change.to_version is not None:
-            resources.models.set_alias(model, CHAMPION, change.to_version)
+            resources.registry.set_alias(model, CHAMPION, change.to_version)
         newest = last_change(resources.ledger.entries(model))
         if newest == change:
             resources.ledger.mark_projected(change)
@@ -69,9 +69,9 @@ def move_alias(model: str, resources: Resources) -> None:
 def verify(model: str, resources: Resources) -> list[str]:
     """Return each inconsistency of ledger and registry as a line."""
     entries = resources.ledger.entries(model)
-    alias = resources.models.find_alias(model, CHAMPION)
+    alias = resources.registry.find_alias(model, CHAMPION)
     try:
-        versions = {entry.version for entry in resources.models.list_versions(model)}
+        versions = {entry.version for entry in resources.registry.list_versions(model)}
     except TrackingError:  # no version was ever registered
         versions = set()
     change = last_change(entries)
@@ -81,9 +81,9 @@ def verify(model: str, resources: Resources) -> list[str]:
 
 def remove_challenger(model: str, version: int, resources: Resources) -> None:
     """Remove the alias challenger from a rejected version."""
-    challenger = resources.models.find_alias(model, CHALLENGER)
+    challenger = resources.registry.find_alias(model, CHALLENGER)
     if challenger is not None and challenger.version == version:
-        resources.models.remove_alias(model, CHALLENGER)
+        resources.registry.remove_alias(model, CHALLENGER)
 
 
 def name_actor(origin: Origin) -> str:

@@ -11,7 +11,7 @@ from waterflow.records import Evaluated, ExecutedAction, Prepared, Registered
 from waterflow.reporting.run_note import run_note
 from waterflow.reporting.step_log import write_action
 from waterflow.resources import Resources, scratch_folder
-from waterflow.tracking.model_store import CHAMPION, Version
+from waterflow.tracking.registry import CHAMPION, Version
 from waterflow.tracking.tags import CACHED_FROM, MLFLOW_NOTE, NOTHING_NEW, PARENT_RUN_ID, REGISTERED
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 def find_registered(prepared: Prepared, evaluated: Evaluated, model: str, resources: Resources) -> Version | None:
     """Return the version of the winner's model, unless this run registered it."""
-    version = resources.models.find_by_model(model, evaluated.winner.model_id)
+    version = resources.registry.find_by_model(model, evaluated.winner.model_id)
     if version is None or version.tags.get(PARENT_RUN_ID) == prepared.parent_run_id:
         return None
     return version
@@ -69,7 +69,7 @@ def report_nothing_new(
 
 def log_registration(prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources) -> None:
     """Log the inputs of the step register, for `waterflow why`."""
-    champion = resources.models.find_alias(config.name, CHAMPION)
+    champion = resources.registry.find_alias(config.name, CHAMPION)
     name = f"version {champion.version}" if champion else "nobody"
     evaluated = registered.evaluated
     executed = ExecutedAction(
@@ -85,5 +85,5 @@ def log_registration(prepared: Prepared, registered: Registered, config: Pipelin
 
 
 def _run_of(registered: Registered, resources: Resources) -> str | None:
-    version = resources.models.get_version(registered.model, registered.version)
+    version = resources.registry.get_version(registered.model, registered.version)
     return version.tags.get(PARENT_RUN_ID, version.run_id) if version else None

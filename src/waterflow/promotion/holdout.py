@@ -20,7 +20,7 @@ from waterflow.reporting.verdict_report import VerdictReport
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.scoring.metrics import Predicted
 from waterflow.stores.base import put_file
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import PREDICTIONS, VERDICT, VERDICT_FOLDER, VERDICT_METRIC, VERDICT_REASON
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from waterflow.records import Blob, Prepared, Trained
 from waterflow.resources import Resources, scratch_folder
 from waterflow.scoring.metrics import Predicted, predict_rows
 from waterflow.stores.base import get_file
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import MODEL_ID
 
 

@@ -10,7 +10,7 @@ from waterflow.promotion.rules import PromotionState, decide
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.records import Check, Decision, Evaluated, Prepared
 from waterflow.resources import Resources, load_config
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import DECISION, EVALUATED_FILE, PARENT_RUN_ID, RECORD_FILE
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def rollback(model: str, to: int | None, reason: str, actor: str, resources: Res
         actor=actor,
     )
     move_alias(model, resources)
-    resources.models.tag_version(model, target.version, {DECISION: f"rollback: {reason}"})
+    resources.registry.tag_version(model, target.version, {DECISION: f"rollback: {reason}"})
     logger.info("%s: champion is version %d again", model, target.version)
     return decision, True
 
@@ -60,7 +60,7 @@ def find_target(model: str, to: int | None, entries: Sequence[Decision], resourc
         raise LedgerError(f"ledger of {model}: nobody was champion before the present one; earlier champions: {listed}")
     if number not in past:
         raise LedgerError(f"version: {number} never was champion of {model}; earlier champions: {listed}")
-    version = resources.models.get_version(model, number)
+    version = resources.registry.get_version(model, number)
     if version is None:
         raise LedgerError(
             f"version: {number} of {model} is no longer in the registry; earlier champions: {listed}; name one by --to"

@@ -21,7 +21,7 @@ from waterflow.records import Blob, Check, Evaluated, Prepared
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.snapshots import load_rows
 from waterflow.stores.base import get_file
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import STAGING_CONDITIONS, STAGING_FILE, STAGING_PREFIX
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ def check_version(
     with scratch_folder() as folder:
         try:
             rows, expected = load_expected(prepared, evaluated, config, resources)
-            files = resources.models.fetch_version(config.name, version, folder)
+            model_id = resources.registry.served_model(config.name, version)
+            files = resources.models.fetch_model(model_id, folder, f"model {config.name} version {version}")
         except StoreError as error:
             gone = Check(name="files", passed=False, found=str(error), asked="all there, as they were logged")
             checks: tuple[Check, ...] = (gone,)
@@ -158,7 +159,7 @@ def _log_checks(
     tags = {STAGING_PREFIX + check.name: f"{_state(check)}: {check.found}; {check.asked}" for check in checks}
     resources.runs.log(prepared.parent_run_id, tags=tags)
     tags[STAGING_CONDITIONS] = staging_conditions(config)
-    resources.models.tag_version(config.name, version, tags)
+    resources.registry.tag_version(config.name, version, tags)
     with scratch_folder() as folder:
         write_json(folder / STAGING_FILE, {"version": version, "checks": [check.to_json() for check in checks]})
         resources.runs.log_folder(prepared.parent_run_id, folder)

@@ -8,7 +8,7 @@ from waterflow.ledger.replay import rolled_back
 from waterflow.promotion.rules import PromotionState
 from waterflow.records import Decision, Evaluated, Prepared, Trained
 from waterflow.resources import Resources
-from waterflow.tracking.model_store import CHAMPION, Version
+from waterflow.tracking.registry import CHAMPION, Version
 from waterflow.tracking.tags import ACTION_KEY, DATA_READ_AT, EVALUATED_FILE, MODEL_ID, PARENT_RUN_ID, WINDOW_END
 
 
@@ -40,7 +40,7 @@ def read_state(
 def _rolled_back_fits(model: str, entries: Sequence[Decision], resources: Resources) -> dict[str, Decision]:
     fits = {}
     for number, row in rolled_back(entries).items():
-        version = resources.models.get_version(model, number)
+        version = resources.registry.get_version(model, number)
         if version is not None and ACTION_KEY in version.tags:
             fits[version.tags[ACTION_KEY]] = row
     return fits
@@ -48,11 +48,11 @@ def _rolled_back_fits(model: str, entries: Sequence[Decision], resources: Resour
 
 def find_opponent(model: str, winner: Trained, resources: Resources) -> Version | None:
     """Return the champion; if it is the winner's own model, the version that it was compared with to get there."""
-    champion = resources.models.find_alias(model, CHAMPION)
+    champion = resources.registry.find_alias(model, CHAMPION)
     if champion is None or champion.tags.get(MODEL_ID) != winner.model_id:
         return champion
     parent = champion.tags.get(PARENT_RUN_ID)
     logged = resources.runs.read_json(parent, EVALUATED_FILE) if parent else None
     verdict = Evaluated.from_json(logged).verdict if logged else None
     before = verdict.champion_version if verdict else None
-    return next((entry for entry in resources.models.list_versions(model) if entry.version == before), None)
+    return next((entry for entry in resources.registry.list_versions(model) if entry.version == before), None)

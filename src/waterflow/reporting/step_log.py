@@ -10,8 +10,8 @@ from waterflow.data.sources.facts import SourceFacts
 from waterflow.records import DividedBlob, Evaluated, ExecutedAction, Prepared, Trained
 from waterflow.resources import Resources, lineage_tags, scratch_folder, write_json
 from waterflow.tracking import tags as tag
-from waterflow.tracking.found import FoundRun
-from waterflow.tracking.runs import write_record
+from waterflow.tracking.artifacts import write_record
+from waterflow.tracking.run_queries import TrackedRun
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
     from waterflow.scoring.metrics import Predicted
@@ -113,7 +113,7 @@ def log_trained(
 
 
 def log_reused_fit(
-    prepared: Prepared, trained: Trained, source: FoundRun, note: str, executed: ExecutedAction, resources: Resources
+    prepared: Prepared, trained: Trained, source: TrackedRun, note: str, executed: ExecutedAction, resources: Resources
 ) -> None:
     """Copy what compares runs in MLflow from the run that fitted the model; the model stays there."""
     copied = {name: value for name, value in source.tags.items() if name.startswith(FIT_TAGS)}
@@ -155,7 +155,7 @@ def log_evaluated(
 
 
 def log_reused_evaluation(
-    prepared: Prepared, evaluated: Evaluated, source: FoundRun, executed: ExecutedAction, resources: Resources
+    prepared: Prepared, evaluated: Evaluated, source: TrackedRun, executed: ExecutedAction, resources: Resources
 ) -> None:
     """Log an earlier run's evaluation again; its report and pictures stay with that run."""
     metrics = {name: value for name, value in source.metrics.items() if name.startswith(tag.TEST_METRIC)}

@@ -33,8 +33,7 @@ from waterflow.reproduction.worker import tabulate_predictions
 from waterflow.resources import Resources, count_threads, scratch_folder, write_json
 from waterflow.stores.base import get_file
 from waterflow.tracking import tags as tag
-from waterflow.tracking.lookup import log_aside
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 from waterflow.tracking.runs import param_text
 
 logger = logging.getLogger(__name__)
@@ -212,8 +211,7 @@ def _log(
         write_json(folder / tag.COMPARISON_FILE, outcome.to_json())
         if len(differing):
             write_parquet(differing, folder / tag.DIFFERING_ROWS_FILE)
-        return log_aside(
-            resources.runs,
+        return resources.runs.log_finished_run(
             history.fit_run.experiment_id,
             name=f"reproduce {reference}",
             tags=tags,

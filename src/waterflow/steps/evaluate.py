@@ -13,7 +13,7 @@ from waterflow.records import Evaluated, ExecutedAction, Prepared, Trained
 from waterflow.reporting.step_log import log_evaluated, log_reused_evaluation
 from waterflow.resources import Resources, load_config, scratch_folder
 from waterflow.tracking import tags as tag
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 
 logger = logging.getLogger(__name__)
 

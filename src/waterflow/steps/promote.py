@@ -15,7 +15,7 @@ from waterflow.records import Approval, Check, Decision, DecisionKind, Prepared,
 from waterflow.reporting.run_note import run_note
 from waterflow.resources import Resources, load_config
 from waterflow.tracking import tags as tag
-from waterflow.tracking.model_store import CHALLENGER, Version
+from waterflow.tracking.registry import CHALLENGER, Version
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def promote(
         if decision.kind == "reject":
             remove_challenger(config.name, registered.version, resources)
         logger.info("%s version %d: %s, %s", config.name, registered.version, decision.kind, decision.reason)
-        aliases = resources.models.aliases_of(config.name, registered.version)
+        aliases = resources.registry.aliases_of(config.name, registered.version)
         decided = {"aliases": aliases, "reason": decision.reason, "decision": decision, "awaits_approval": False}
         registered = registered.model_copy(update=decided)
         _tag_decision(prepared, registered, decision, config, resources)
@@ -74,7 +74,7 @@ def _decide(
     prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources, approval: Approval | None
 ) -> Decision:
     head = reconcile_alias(config.name, resources)
-    champion = resources.models.get_version(config.name, head.to_version) if head and head.to_version else None
+    champion = resources.registry.get_version(config.name, head.to_version) if head and head.to_version else None
     state = read_state(prepared, registered.evaluated, config, champion, resources)
     state = replace(state, checks=registered.checks or None, approval=approval)
     outcome = decide(state)
@@ -118,7 +118,7 @@ def stage_late(
     prepared: Prepared, registered: Registered, state: PromotionState, config: PipelineConfig, resources: Resources
 ) -> tuple[Check, ...]:
     """Run the staging checks of a version that had no reason for them before."""
-    resources.models.set_alias(config.name, CHALLENGER, registered.version)
+    resources.registry.set_alias(config.name, CHALLENGER, registered.version)
     evaluated = registered.evaluated.model_copy(update={"verdict": state.verdict})
     with serving_process() as process:
         return check_version(process, registered.version, prepared, evaluated, config, resources)
@@ -131,6 +131,6 @@ def _tag_decision(
     tags = {tag.DECISION: f"{decision.kind}: {decision.reason}", tag.LEDGER_SEQUENCE: str(decision.sequence)}
     verdict = decision.verdict
     compared = {tag.VERDICT: verdict.outcome, tag.VERDICT_REASON: verdict.reason} if verdict else {}
-    resources.models.tag_version(registered.model, registered.version, tags | compared)
+    resources.registry.tag_version(registered.model, registered.version, tags | compared)
     note = run_note(prepared, registered, config, dag_run_url(prepared.origin, resources.profile))
     resources.runs.log(prepared.parent_run_id, tags=tags | {tag.MLFLOW_NOTE: note})

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.lineage.graph import log_lineage
-from waterflow.links import dag_run_url
+from waterflow.links import dag_run_url, run_link
 from waterflow.promotion.duplicates import find_registered, is_settled, log_registration, report_nothing_new
 from waterflow.promotion.rules import PromotionState, decide
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.promotion.state import read_state
 from waterflow.records import Check, Evaluated, Prepared, Registered
 from waterflow.reporting.run_note import run_note
-from waterflow.resources import Resources, lineage_tags, load_config
+from waterflow.resources import Resources, lineage_tags, load_config, scratch_folder
 from waterflow.tracking import tags as tag
-from waterflow.tracking.model_store import CHALLENGER, CHAMPION
+from waterflow.tracking.registry import CHALLENGER, CHAMPION, fit_description
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def _state_as_evaluated(
     prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
 ) -> PromotionState:
     """Return the state with the verdict as it is: a champion that changed since is left to `promote`."""
-    champion = resources.models.find_alias(config.name, CHAMPION)
+    champion = resources.registry.find_alias(config.name, CHAMPION)
     state = read_state(prepared, evaluated, config, champion, resources)
     return replace(state, champion_version=state.shown_champion)
 
@@ -66,7 +66,7 @@ def _register(
     registered = Registered(
         model=config.name,
         version=version,
-        aliases=resources.models.aliases_of(config.name, version),
+        aliases=resources.registry.aliases_of(config.name, version),
         reason=reason,
         evaluated=evaluated,
         shown_metrics=config.shown_metrics,
@@ -91,7 +91,7 @@ def register_and_stage(
         return version, tuple(Check.from_json(check) for check in logged["checks"])
     with serving_process() as process:  # it imports while the version is made
         version = make_version(prepared, evaluated, config, resources)
-        resources.models.set_alias(config.name, CHALLENGER, version)
+        resources.registry.set_alias(config.name, CHALLENGER, version)
         return version, check_version(process, version, prepared, evaluated, config, resources)
 
 
@@ -100,7 +100,7 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
     from waterflow.reporting.model_card import model_card
 
     winner = evaluated.winner
-    existing = resources.models.find_by_model(config.name, winner.model_id)
+    existing = resources.registry.find_by_model(config.name, winner.model_id)
     if existing is not None:
         return existing.version
     tags = lineage_tags(prepared) | {
@@ -127,4 +127,9 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
         "Configuration": prepared.config.digest,
     }
     card = model_card(config, prepared, evaluated, links)
-    return resources.models.register(config.name, winner.model_id, winner.run_id, description=card, tags=tags)
+    with scratch_folder() as folder:
+        (folder / tag.CARD_FILE).write_text(card, "utf-8")
+        resources.runs.log_folder(prepared.parent_run_id, folder)
+    place = run_link(prepared.experiment_id, prepared.parent_run_id, resources.profile)
+    description = fit_description(card, f"The whole card is the artifact `{tag.CARD_FILE}` of run {place}.")
+    return resources.registry.register(config.name, winner.model_id, winner.run_id, description, tags)

@@ -1,4 +1,4 @@
-"""Turning MLflow's errors into ours: refused, or unreachable."""
+"""Translation of MLflow's errors into Waterflow's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from waterflow.errors import StoreError, TrackingError, UnreachableError, Waterf
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
-    """Raise UnreachableError for what is worth a retry, TrackingError for the rest; `uri` names the server.
+    """Raise UnreachableError for what is worth a retry, TrackingError for the rest.
 
-    Artifacts in a folder that cannot be used are a StoreError.
+    `uri` names the server in messages. Artifacts in a folder that cannot be used are a StoreError.
     """
     try:
         yield
@@ -41,9 +41,9 @@ def translated(uri: str) -> Iterator[None]:
 
 
 def check_reachable(uri: str, timeout_seconds: float = 10.0) -> None:
-    """Ask an HTTP server for its version before work starts; raises UnreachableError within the time-out.
+    """Raise UnreachableError unless an HTTP server answers within the time-out.
 
-    MLflow's own client tries for minutes, which is right in the middle of a run and wrong at its start.
+    MLflow's own client retries for minutes, which is right in the middle of a run and wrong at its start.
     """
     if not uri.startswith(("http://", "https://")):
         return
@@ -57,7 +57,7 @@ def check_reachable(uri: str, timeout_seconds: float = 10.0) -> None:
 
 
 def shown(uri: str) -> str:
-    """Give an address without the user and password that it may carry."""
+    """Return an address without the user and password that it may carry."""
     parts = urlsplit(uri)
     return uri.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
 

@@ -1,4 +1,4 @@
-"""How a fitted pipeline becomes the files of an MLflow model, and a pipeline again."""
+"""Formats of logged models: from a fitted pipeline to files, and back."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # scikit-learn takes a second to import, and a run in which n
 
 
 class Format(Protocol):
-    """One way to save a fitted pipeline; `name` is kept with the model, so that loading knows the way back."""
+    """A way to save a fitted pipeline; its `name` is kept with the model, for loading."""
 
     name: str
 
@@ -36,7 +36,7 @@ class Format(Protocol):
         ...
 
     def load(self, folder: Path) -> "Pipeline":
-        """Give back the fitted pipeline."""
+        """Load the fitted pipeline."""
         ...
 
     def digest(self, folder: Path) -> str:
@@ -48,7 +48,7 @@ class Cloudpickled:
     """Everything with the scikit-learn API, in one file, by MLflow's flavour `sklearn`.
 
     skops takes ten times as long for a forest, and MLflow reads its list of trusted types from the very file that it
-    should distrust.
+    should not trust.
     """
 
     name = "cloudpickle"
@@ -80,8 +80,8 @@ class Cloudpickled:
 class FineTuned:
     """A pipeline that ends in BERT: weights as safetensors by MLflow's flavour `transformers`, other steps pickled.
 
-    The flavour's own `python_function` takes a column named `text` alone, cuts no long text and answers with a table;
-    in its place stands the code that judged the model, which goes along in the folder and takes the raw columns.
+    The flavour's own `python_function` accepts a column named `text` only, truncates no long text and returns a table.
+    The code that evaluated the model is saved in its place, in the same folder; it accepts the raw columns.
     """
 
     name = "transformers"
@@ -128,7 +128,7 @@ class FineTuned:
         return Pipeline([*loaded.steps.steps[:-1], (name, inference.insert_estimator(decision, estimator))])
 
     def digest(self, folder: Path) -> str:
-        """See `Format`. What MLflow adds when it sends or fetches a model, and what it alone reads, is left out."""
+        """See `Format`. Files that MLflow adds on upload or download, or that it alone reads, are left out."""
         from waterflow.estimators.bert import inference
 
         parts = [folder / name for name in (*inference.PARTS, f"code/{self.module}.py")]
@@ -140,7 +140,7 @@ FORMATS: dict[str, Format] = {kind.name: kind for kind in (Cloudpickled(), FineT
 
 
 def format_of(pipeline: "Pipeline") -> Format:
-    """Choose how to save a fitted pipeline."""
+    """Return the format for a fitted pipeline."""
     from waterflow.estimators.bert import BertClassifier
     from waterflow.estimators.calibrated import unwrap_estimator
 
@@ -149,7 +149,7 @@ def format_of(pipeline: "Pipeline") -> Format:
 
 @contextmanager
 def without_advice() -> Iterator[None]:
-    """Silence what is answered: that a pickle runs code, that integers cannot be null, that a licence is unknown."""
+    """Silence MLflow's advice on pickles, integer columns and unknown licences."""
     loggers = [logging.getLogger(name) for name in ("mlflow.sklearn", "mlflow.transformers")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -167,8 +167,8 @@ def without_advice() -> Iterator[None]:
 def without_package_map() -> Iterator[None]:
     """Keep MLflow from reading the metadata of every installed package, half a second in each new process.
 
-    It wants to know which package a module came from, for requirements that it infers; ours are given, and it
-    still holds their versions against those that are installed.
+    It looks up the package of each module to infer requirements; ours are given, and it still compares their versions
+    with those that are installed.
     """
     known = requirements_utils._MODULES_TO_PACKAGES
     requirements_utils._MODULES_TO_PACKAGES = known or {}

@@ -1,38 +1,38 @@
-"""Experiments and runs: opened once for each identity, reopened by a retry, closed whatever happens."""
+"""Experiments and runs: opened once for each identity, reopened by a retry, always closed."""
 
 import json
 import logging
-import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, Run, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunStatus, RunTag
 from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT
 from mlflow.exceptions import MlflowException, RestException
 
 from waterflow.config.profile import Profile
-from waterflow.provenance.code import digest_of, sha256_of
+from waterflow.errors import StoreError
+from waterflow.provenance.code import digest_of
 from waterflow.tracking import tags as tag
-from waterflow.tracking.errors import check_reachable, translated
-from waterflow.tracking.found import unless_gone
+from waterflow.tracking.artifacts import ArtifactReader
+from waterflow.tracking.errors import translated
+from waterflow.tracking.run_queries import TrackedRun
 
 logger = logging.getLogger(__name__)
 
-MAX_PARAM_LENGTH = 6000
+MAX_PARAM_LENGTH, MAX_TAG_LENGTH = 6000, 8000  # in characters, as MLflow has them
 # MLflow's UI would otherwise guess that an experiment is about language models.
 EXPERIMENT_TAGS = {tag.MLFLOW_EXPERIMENT_KIND: "custom_model_development"}
 
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run, and the record of its step if an earlier try came to its end."""
+    """A run, and the record of its step if an earlier attempt finished it."""
 
     run_id: str
     experiment_id: str
@@ -41,7 +41,7 @@ class OpenRun:
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What makes a run the same in every try: pipeline, DAG run and candidate name (None for the parent)."""
+    """What every attempt at a run shares: pipeline, DAG run and candidate name, None for the parent."""
 
     pipeline: str
     run_id: str
@@ -50,37 +50,26 @@ class RunIdentity:
 
     @property
     def digest(self) -> str:
-        """One value to search by."""
-        return digest_of([self.pipeline, self.run_id, self.candidate, *([self.clear_number] * bool(self.clear_number))])
+        """The value to search by."""
+        return digest_of([self.pipeline, self.run_id, self.candidate, self.clear_number])
 
 
-@dataclass(frozen=True)
-class RunningRun:
-    """A run that MLflow calls RUNNING, and the Airflow task that opened it; a parent has no map index."""
-
-    run_id: str
-    name: str
-    dag_id: str
-    dag_run_id: str
-    map_index: int | None
-
-
-class RunStore:
+class RunStore(ArtifactReader):
     """MLflow's runs, through its client API with explicit ids; no fluent state is touched."""
 
     def __init__(self, profile: Profile) -> None:
         """Connect; raises UnreachableError when an HTTP server does not answer."""
-        check_reachable(profile.tracking_uri)
-        # Else the client asks for a run and prints its address whenever it closes one.
+        super().__init__(profile)
+        # Otherwise the client fetches each run that it closes, to print its address.
         MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.set(True)
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
-        self.uri = profile.tracking_uri
         self._artifact_root = profile.artifact_root
-        with translated(self.uri):
-            self.client = MlflowClient(profile.tracking_uri)
 
     def ensure_experiment(self, pipeline: str) -> str:
-        """Give the id of `waterflow/<pipeline>`, made or restored as needed; called before tasks run in parallel."""
+        """Return the id of `waterflow/<pipeline>`, created or restored as needed.
+
+        It is called before tasks run in parallel.
+        """
         name = tag.EXPERIMENT_PREFIX + pipeline
         with translated(self.uri):
             found = self.client.get_experiment_by_name(name)
@@ -106,11 +95,11 @@ class RunStore:
         tags: Mapping[str, str],
         parent_run_id: str | None = None,
     ) -> OpenRun:
-        """Find or make the run of this identity.
+        """Return the run of this identity, created if there is none.
 
-        A run of the same action key comes back, with its record if its step was done; unless it is FINISHED
-        it is RUNNING again. A run of another action key, left from before the configuration or the code
-        changed, is marked as superseded and a new one is made.
+        A run of the same action key is opened again, with the record of its step if that was done; unless it is
+        FINISHED its status becomes RUNNING. A run of another action key, from before the configuration or the
+        code changed, is marked as superseded, and a new one is created.
         """
         all_tags = {
             **tags,
@@ -122,27 +111,24 @@ class RunStore:
         if parent_run_id is not None:
             all_tags[tag.MLFLOW_PARENT_RUN_ID] = parent_run_id
         with translated(self.uri):
-            for run in self._find(experiment_id, identity):
-                if run.data.tags.get(tag.ACTION_KEY) != action_key:
+            for run in self.find_runs(experiment_id, {tag.RUN_IDENTITY: identity.digest}, limit=None):
+                if run.tags.get(tag.ACTION_KEY) != action_key:
                     self._supersede(run)
                     continue
                 record = self._read_record(run)
-                if record is None or run.info.status != "FINISHED":
+                if record is None or run.status != "FINISHED":
                     self._reopen(run, all_tags, delete_models=record is None)
-                return OpenRun(run.info.run_id, experiment_id, record)
-            for number in range(identity.clear_number):
-                for run in self._find(experiment_id, replace(identity, clear_number=number)):
-                    if run.info.status == "RUNNING":
-                        self._close_quietly(run.info.run_id, "KILLED", "its DAG run was cleared and runs again")
-            run = self.client.create_run(experiment_id, tags=all_tags, run_name=name)
-            return OpenRun(run.info.run_id, experiment_id)
+                return OpenRun(run.run_id, experiment_id, record)
+            self._close_cleared(experiment_id, identity)
+            created = self.client.create_run(experiment_id, tags=all_tags, run_name=name)
+            return OpenRun(created.info.run_id, experiment_id)
 
     @contextmanager
     def closing(self, run_id: str, *, success: str | None = "FINISHED") -> Iterator[None]:
         """Close the run when the block ends: as `success`, FAILED on an error, KILLED on an interruption.
 
         `success=None` leaves the run open for the steps that follow. The reason of a failure becomes a tag. A run
-        that an earlier try closed keeps the time of its end.
+        that an earlier attempt closed keeps its end time.
         """
         try:
             yield
@@ -152,7 +138,7 @@ class RunStore:
         except BaseException:
             self._close_quietly(run_id, "KILLED", "interrupted")
             raise
-        if success is not None and self.status_of(run_id) != success:
+        if success is not None and self.get_run(run_id).status != success:
             with translated(self.uri):
                 self.client.set_terminated(run_id, status=success)
 
@@ -165,20 +151,23 @@ class RunStore:
         tags: Mapping[str, str] | None = None,
         model_id: str | None = None,
     ) -> None:
-        """Log in one batch; values of parameters are cut to what MLflow takes."""
+        """Log in one batch; values are cut to the length that MLflow accepts."""
         now = time.time_ns() // 1_000_000
         with translated(self.uri):
             self.client.log_batch(
                 run_id,
                 params=[Param(key, param_text(value)) for key, value in (params or {}).items()],
                 metrics=[Metric(key, value, now, 0, model_id=model_id) for key, value in (metrics or {}).items()],
-                tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+                tags=[RunTag(key, _cut(value, MAX_TAG_LENGTH)) for key, value in (tags or {}).items()],
             )
 
     def log_dataset(
         self, run_id: str, *, name: str, digest: str, source: str, rows: int, context: str, model_id: str | None = None
     ) -> None:
-        """Attach a data set input, and a model of another run that is used; MLflow takes 36 letters of a digest."""
+        """Attach a data set as an input, and a model of another run if one is used.
+
+        MLflow accepts 36 characters of a digest.
+        """
         dataset = Dataset(
             name=name,
             digest=digest[:36],
@@ -200,130 +189,82 @@ class RunStore:
             self.client.log_artifacts(run_id, str(folder))
 
     def close_unfinished_children(self, experiment_id: str, parent_run_id: str) -> list[str]:
-        """Close as KILLED each nested run that is still RUNNING, once all their tasks are known to be over."""
-        condition = f"tags.`{tag.MLFLOW_PARENT_RUN_ID}` = '{parent_run_id}' and attributes.status = 'RUNNING'"
-        with translated(self.uri):
-            dead = [run.info.run_id for run in self.client.search_runs([experiment_id], condition)]
+        """Close each nested run that is still RUNNING as KILLED; all their tasks must be over."""
+        nested = self.find_runs(experiment_id, {tag.MLFLOW_PARENT_RUN_ID: parent_run_id}, limit=None)
+        dead = [run.run_id for run in nested if run.status == "RUNNING"]
         for run_id in dead:
             self._close_quietly(run_id, "KILLED", "its task ended without closing the run")
         return dead
 
-    def list_running(self) -> list[RunningRun]:
-        """List the RUNNING runs that Airflow's tasks opened, over all pipelines."""
-        with translated(self.uri):
-            experiments = self.client.search_experiments(filter_string=f"name LIKE '{tag.EXPERIMENT_PREFIX}%'")
-            condition = f"attributes.status = 'RUNNING' and tags.`{tag.RUNNER}` = 'airflow'"
-            found = (
-                self.client.search_runs([entry.experiment_id for entry in experiments], condition)
-                if experiments
-                else []
-            )
-        return [
-            RunningRun(
-                run_id=run.info.run_id,
-                name=run.info.run_name,
-                dag_id=run.data.tags.get(tag.DAG_ID, ""),
-                dag_run_id=run.data.tags.get(tag.DAG_RUN_ID, ""),
-                map_index=int(run.data.tags[tag.MAP_INDEX]) if tag.CANDIDATE in run.data.tags else None,
-            )
-            for run in found
-        ]
-
     def close(self, run_id: str, status: str, reason: str) -> None:
         """Close a run from outside, with the reason as a tag."""
         with translated(self.uri):
-            self.client.set_tag(run_id, tag.FAILURE, reason)
+            self.client.set_tag(run_id, tag.FAILURE, _cut(reason, MAX_TAG_LENGTH))
             self.client.set_terminated(run_id, status=status)
 
-    def status_of(self, run_id: str) -> str:
-        """Give a run's status: RUNNING, FINISHED, FAILED or KILLED."""
+    def log_finished_run(
+        self,
+        experiment_id: str,
+        *,
+        name: str,
+        tags: Mapping[str, str],
+        metrics: Mapping[str, float],
+        folder: Path,
+        started_at: datetime,
+    ) -> str:
+        """Log a finished run that belongs to no pipeline's run, and return its id.
+
+        It has no identity, action key, parent or runner, by which other queries select their runs.
+        """
+        tags, start_ms = {**tags, tag.MLFLOW_SOURCE_TYPE: "JOB"}, int(started_at.timestamp() * 1000)
         with translated(self.uri):
-            return str(self.client.get_run(run_id).info.status)
+            run = self.client.create_run(experiment_id, start_time=start_ms, tags=tags, run_name=name)
+        run_id = str(run.info.run_id)
+        with self.closing(run_id):
+            self.log(run_id, metrics=metrics)
+            self.log_folder(run_id, folder)
+        return run_id
 
-    def started_at(self, run_id: str) -> datetime:
-        """Give the moment at which a run was first opened, in UTC."""
-        with translated(self.uri):
-            return datetime.fromtimestamp(self.client.get_run(run_id).info.start_time / 1000, UTC)
+    def _reopen(self, run: TrackedRun, tags: Mapping[str, str], *, delete_models: bool) -> None:
+        logger.info("reopening MLflow run %s, which an earlier attempt left %s", run.run_id, run.status)
+        for model_id in run.model_ids if delete_models else ():  # this attempt logs its own
+            self.client.delete_logged_model(model_id)
+        self.log(run.run_id, tags=tags)
+        self.client.update_run(run.run_id, status=RunStatus.to_string(RunStatus.RUNNING))
 
-    def tags_of(self, run_id: str) -> dict[str, str]:
-        """Give a run's tags."""
-        with translated(self.uri):
-            return dict(self.client.get_run(run_id).data.tags)
+    def _close_cleared(self, experiment_id: str, identity: RunIdentity) -> None:
+        for number in range(identity.clear_number):
+            earlier = replace(identity, clear_number=number).digest
+            for run in self.find_runs(experiment_id, {tag.RUN_IDENTITY: earlier}, limit=None):
+                if run.status == "RUNNING":
+                    self._close_quietly(run.run_id, "KILLED", "its DAG run was cleared and runs again")
 
-    def read_json(self, run_id: str, path: str) -> dict[str, Any] | None:
-        """Read a JSON object among a run's artifacts; None when it, or the run, is not there or no JSON."""
-        folder = path.rpartition("/")[0]
-        with translated(self.uri):
-            # Asking a server for an artifact that its bucket lacks is an error 500, repeated for minutes.
-            entries = unless_gone(lambda: self.client.list_artifacts(run_id, folder or None))
-            if all(entry.path != path for entry in entries or ()):
-                return None
-            with tempfile.TemporaryDirectory() as scratch:
-                try:
-                    content = json.loads(Path(self.client.download_artifacts(run_id, path, scratch)).read_text("utf-8"))
-                except ValueError:
-                    return None
-        return content if isinstance(content, dict) else None
+    def _supersede(self, run: TrackedRun) -> None:
+        self.client.set_tag(run.run_id, tag.SUPERSEDED, "true")
+        if run.status == "RUNNING":
+            self.client.set_terminated(run.run_id, status="KILLED")
 
-    def _find(self, experiment_id: str, identity: RunIdentity) -> list[Run]:
-        condition = f"tags.`{tag.RUN_IDENTITY}` = '{identity.digest}'"
-        found = self.client.search_runs([experiment_id], condition, order_by=["attributes.start_time DESC"])
-        return [run for run in found if run.data.tags.get(tag.SUPERSEDED) != "true"]
-
-    def _reopen(self, run: Run, tags: Mapping[str, str], *, delete_models: bool) -> None:
-        run_id = run.info.run_id
-        logger.info("reopening MLflow run %s, which an earlier try left %s", run_id, run.info.status)
-        if delete_models:  # they are of the try that died; this one logs its own
-            for output in run.outputs.model_outputs if run.outputs else ():
-                self.client.delete_logged_model(output.model_id)
-        self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-        self.client.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
-
-    def _supersede(self, run: Run) -> None:
-        self.client.set_tag(run.info.run_id, tag.SUPERSEDED, "true")
-        if run.info.status == "RUNNING":
-            self.client.set_terminated(run.info.run_id, status="KILLED")
-
-    def _read_record(self, run: Run) -> dict[str, Any] | None:
-        # Asking a server for an artifact that its bucket lacks is an error 500, which the client repeats for minutes.
-        if all(
-            entry.path != tag.RECORD_FILE for entry in self.client.list_artifacts(run.info.run_id, tag.RECORD_FOLDER)
-        ):
+    def _read_record(self, run: TrackedRun) -> dict[str, Any] | None:
+        if tag.RECORD_DIGEST not in run.tags:
             return None
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                path = self.client.download_artifacts(run.info.run_id, tag.RECORD_FILE, folder)
-                if sha256_of(Path(path)) != run.data.tags.get(tag.RECORD_DIGEST, sha256_of(Path(path))):
-                    logger.warning(
-                        "the record of run %s was altered or cut short: its step is done again", run.info.run_id
-                    )
-                    return None
-                content = json.loads(Path(path).read_text("utf-8"))
-            except (MlflowException, OSError, ValueError):
-                return None
-        return content if isinstance(content, dict) else None
+        try:
+            return self.read_verified(run, tag.RECORD_FILE)
+        except StoreError as error:
+            logger.warning("run %s: %s; its step runs again", run.run_id, error)
+            return None
 
     def _close_quietly(self, run_id: str, status: str, reason: str) -> None:
-        """Close after a failure; what goes wrong here must not hide the failure itself."""
+        """Close after a failure, which an error in closing must not hide."""
         try:
-            self.client.set_tag(run_id, tag.FAILURE, reason[:4000])
-            self.client.set_terminated(run_id, status=status)
+            self.close(run_id, status, reason)
         except Exception as error:
             logger.warning("MLflow run %s could not be closed as %s: %s", run_id, status, error)
 
 
-def write_record(folder: Path, record: Mapping[str, Any], name: str = tag.RECORD_FILE) -> str:
-    """Put a step's record among the artifacts that are to be logged, so that later tries and runs find it.
-
-    Gives the sha256 of the file: the run's tag `waterflow.record_digest`, by which a record is believed.
-    """
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False), "utf-8")
-    return sha256_of(path)
-
-
 def param_text(value: Any) -> str:
-    """Give a parameter as the text that MLflow keeps of it, cut to the length that it takes."""
-    text = str(value)
-    return text if len(text) <= MAX_PARAM_LENGTH else text[: MAX_PARAM_LENGTH - 1] + "…"
+    """Return a parameter as the text that MLflow keeps of it."""
+    return _cut(str(value), MAX_PARAM_LENGTH)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

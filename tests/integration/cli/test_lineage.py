@@ -24,7 +24,7 @@ def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path)
     commit_all(project.root)
     opened = workflow.open_resources(project)
     version_of("flowers", opened, full=True)
-    opened.models.set_alias("flowers", "champion", 1)
+    opened.registry.set_alias("flowers", "champion", 1)
     return opened
 
 
@@ -95,7 +95,7 @@ def test_what_does_not_exist_is_one_line(resources: Resources, waterflow: Comman
 @pytest.fixture
 def _altered(resources: Resources) -> Iterator[None]:
     """Change a byte of the data for one test."""
-    blob = VersionHistory(resources.models.list_versions("flowers")[0], resources).prepared.data
+    blob = VersionHistory(resources.registry.list_versions("flowers")[0], resources).prepared.data
     content = path_of(blob, resources).read_bytes()
     alter(blob, resources)
     yield

@@ -72,7 +72,7 @@ def test_ledger_champion_and_rollback(waterflow: Command, resources: Resources) 
 def test_an_alias_moved_by_hand_is_reported(waterflow: Command, resources: Resources) -> None:
     """One line on each thing, and exit code 1."""
     promoted(resources, 2)
-    resources.models.set_alias("flowers", "champion", 1)
+    resources.registry.set_alias("flowers", "champion", 1)
     answer = waterflow("ledger", "flowers", "--verify")
     assert answer.code == 1
     assert answer.err.startswith("error: the alias champion is on version 1, but the ledger's champion is version 2")

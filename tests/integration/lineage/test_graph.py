@@ -29,7 +29,7 @@ def iris(resources: Resources) -> str:
     """Give a pipeline with one version that nothing is done to."""
     write_pipeline(resources.project, "iris", {**FLOWERS, "defaults": ONE})
     version = version_of("iris", resources)
-    resources.models.set_alias("iris", "champion", version.version)
+    resources.registry.set_alias("iris", "champion", version.version)
     return "iris"
 
 
@@ -146,7 +146,7 @@ def test_a_fit_of_another_run_leads_to_that_run(resources: Resources, pipeline: 
     again = train(second, "gaussian_nb", second.origin, resources)
     taken = evaluated.winner.model_copy(update={"run_id": again.run_id})
     registered = enter(second, evaluated.model_copy(update={"ranked": (taken,)}), resources)
-    version = resources.models.get_version(name, registered.version)
+    version = resources.registry.get_version(name, registered.version)
     assert version is not None
     found = trace_lineage(VersionHistory(version, resources), Verifier(resources))
     assert broken_nodes(found) == []
@@ -162,7 +162,7 @@ def test_a_dag_run_that_nobody_can_be_asked_for_says_why(resources: Resources, p
     prepared = prepare(request_of(name).model_copy(update={"origin": origin}), resources)
     ranked = (train(prepared, "gaussian_nb", origin, resources),)
     evaluated = fitted(name, resources, "run_2")[1].model_copy(update={"ranked": ranked})
-    version = resources.models.get_version(name, enter(prepared, evaluated, resources).version)
+    version = resources.registry.get_version(name, enter(prepared, evaluated, resources).version)
     assert version is not None
     link = by_kind(trace_lineage(VersionHistory(version, resources), Verifier(resources)))["DAG run"]
     assert (link.resolves, link.name) == (None, "manual__1")

@@ -20,8 +20,8 @@ from waterflow.operations import audit as checks
 from waterflow.operations import integrity
 from waterflow.operations.audit import Audit, audit
 from waterflow.resources import Resources
-from waterflow.tracking.found import FoundRun
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
+from waterflow.tracking.run_queries import TrackedRun
 
 Fault = Callable[[VersionHistory, Resources], AbstractContextManager[None]]
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
@@ -59,7 +59,7 @@ def removed(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def logged(run: FoundRun, name: str, value: float, resources: Resources) -> Iterator[None]:
+def logged(run: TrackedRun, name: str, value: float, resources: Resources) -> Iterator[None]:
     resources.runs.log(run.run_id, metrics={name: value})
     try:
         yield

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -256,13 +257,7 @@ def test_a_bucket_is_collected_as_a_folder_is(resources: Resources, tmp_path: Pa
     (tmp_path / "s3").mkdir()
     (tmp_path / "stray").write_bytes(b"who am I?")
     with s3_server(tmp_path / "s3") as port:
-        there = Resources(
-            resources.project,
-            resources.profile,
-            S3Store(f"s3://{BUCKET}", s3_client(port)),
-            resources.runs,
-            resources.models,
-        )
+        there = replace(resources, store=S3Store(f"s3://{BUCKET}", s3_client(port)))
         write_rows(there.project, iris())
         prepared = prepare(request_of(), there)
         there.runs.client.set_terminated(prepared.parent_run_id, "FAILED")

@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from support.projects import request_of
@@ -7,10 +9,11 @@ from waterflow.operations.reconcile import reconcile, true_status
 from waterflow.records import Origin
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
-from waterflow.tracking.runs import RunningRun
+from waterflow.tracking.run_queries import TrackedRun
 
-PARENT = RunningRun("r", "run", "train_flowers", "run_1", None)
-CANDIDATE = RunningRun("r", "nb", "train_flowers", "run_1", 1)
+BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
+PARENT = TrackedRun("r", "0", "run", "RUNNING", "file:///artifacts", BEGUN, {}, {}, {})
+CANDIDATE = replace(PARENT, tags={"waterflow.candidate": "nb", "waterflow.map_index": "1"})
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,7 @@ CANDIDATE = RunningRun("r", "nb", "train_flowers", "run_1", 1)
         (PARENT, {}, "KILLED"),
     ],
 )
-def test_a_run_ends_as_its_task_did(run: RunningRun, states: dict[str, str | None], status: str | None) -> None:
+def test_a_run_ends_as_its_task_did(run: TrackedRun, states: dict[str, str | None], status: str | None) -> None:
     """What may still go on is left alone; what Airflow has forgotten is dead."""
     assert true_status(run, states) == status
 

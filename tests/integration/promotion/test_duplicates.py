@@ -34,7 +34,7 @@ def finished(
 
 def versions(name: str, resources: Resources) -> list[int]:
     """List the registered versions."""
-    return [entry.version for entry in resources.models.list_versions(name)]
+    return [entry.version for entry in resources.registry.list_versions(name)]
 
 
 def test_an_unchanged_run_registers_and_decides_nothing(resources: Resources, pipeline: Writer) -> None:
@@ -81,7 +81,7 @@ def test_an_old_model_against_another_champion_is_decided_upon_anew(resources: R
     finished(name, resources, "one")
     pipeline(**candidates(nb=BERNOULLI), gate=None)
     finished(name, resources, "two", force=True)
-    resources.models.set_alias(name, "champion", 2)  # whatever the verdict was
+    resources.registry.set_alias(name, "champion", 2)  # whatever the verdict was
     pipeline(**candidates(nb=GAUSS))
     third = finished(name, resources, "three")
     assert (third.version, third.new, versions(name, resources)) == (1, True, [2, 1])
@@ -114,6 +114,6 @@ def test_a_winner_that_was_second_before_gets_a_version(resources: Resources, pi
     assert (second.version, second.new) == (2, True)
     assert second.evaluated.winner.model_id == loser.model_id
     assert second.evaluated.winner.cached_from == loser.run_id
-    version = resources.models.get_version(name, 2)
+    version = resources.registry.get_version(name, 2)
     assert version is not None
     assert version.run_id == second.evaluated.winner.run_id

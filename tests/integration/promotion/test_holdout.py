@@ -19,7 +19,7 @@ from waterflow.records import Prepared, Trained, Verdict, Window
 from waterflow.resources import Resources, load_config
 from waterflow.steps.evaluate import evaluate
 from waterflow.stores.base import get_file
-from waterflow.tracking.model_store import CHAMPION
+from waterflow.tracking.registry import CHAMPION
 from waterflow.tracking.tags import EVALUATED_FILE
 
 ROWS = 400
@@ -209,7 +209,7 @@ def test_a_second_judgement_has_a_place_of_its_own(scene: Scene) -> None:
     winner = scene.plant(prepared, 0.1)
     evaluate(prepared, [winner], scene.resources)
     scene.crown("third", wrong=0.01)
-    champion = scene.resources.models.find_alias(scene.name, CHAMPION)
+    champion = scene.resources.registry.find_alias(scene.name, CHAMPION)
     config = load_config(prepared, scene.resources)
     verdict = compare_and_log(prepared, config, [winner], champion, scene.resources, place="verdict_against_2")
     assert (verdict.outcome, verdict.champion_version) == ("hold", 2)

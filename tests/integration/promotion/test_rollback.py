@@ -11,7 +11,7 @@ from waterflow.promotion import champion_alias
 from waterflow.promotion.rollback import rollback
 from waterflow.resources import Resources
 from waterflow.steps.promote import promote
-from waterflow.tracking.model_store import CHAMPION
+from waterflow.tracking.registry import CHAMPION
 
 Writer = Callable[..., str]
 
@@ -33,7 +33,7 @@ def test_a_rollback_restores_the_champion_before_and_is_safe_to_repeat(resources
     assert is_new
     assert (done.kind, done.from_version, done.to_version, done.actor) == ("rollback", 3, 2, "ada")
     assert champion_of(name, resources) == 2
-    tags = resources.models.get_version(name, 2)
+    tags = resources.registry.get_version(name, 2)
     assert tags is not None
     assert tags.tags["waterflow.staging.predictions"].startswith("passed: ")
     assert rollback(name, None, "again", "ada", resources) == (done, False)
@@ -86,7 +86,7 @@ def test_a_version_whose_files_are_gone_does_not_come_back(resources: Resources,
     """The staging checks say so before anything is decided."""
     name = pipeline()
     promoted(name, resources, 2, full=True)
-    version = resources.models.get_version(name, 1)
+    version = resources.registry.get_version(name, 1)
     assert version is not None
     location = resources.runs.client.get_logged_model(version.tags["waterflow.model_id"]).artifact_location
     shutil.rmtree(Path(urlsplit(location).path))

@@ -18,7 +18,7 @@ from waterflow.reproduction.code_checkout import find_code
 from waterflow.reproduction.environment_check import check_environment
 from waterflow.reproduction.reproduce import fetch_inputs, reproduce
 from waterflow.resources import Resources
-from waterflow.tracking.model_store import Version
+from waterflow.tracking.registry import Version
 
 Writer = Callable[..., str]
 TREE: dict[str, Any] = {
@@ -55,7 +55,7 @@ def test_a_tuned_version_is_had_again_to_the_last_bit(
     """With the parameters and the rounds that tuning and folds came to; no trial is made, no fold fitted."""
     version = version_of(pipeline(**listed(strategy, tuned=model)), resources, full=True)
     studies = Path(resources.profile.find_database().removeprefix("sqlite:///"))
-    before, listing = studies.stat().st_mtime_ns, resources.models.list_versions(version.model)
+    before, listing = studies.stat().st_mtime_ns, resources.registry.list_versions(version.model)
     outcome = reproduce(version, resources, report=quiet)
     assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]
     assert (outcome.tolerance, outcome.rows, outcome.rows_differing, outcome.largest_difference) == (0, 30, 0, 0.0)
@@ -63,7 +63,7 @@ def test_a_tuned_version_is_had_again_to_the_last_bit(
     assert {"digest of data", "parameter max_depth", "metric test_f1_macro"} <= compared
     assert {"predictions of the registered model", "predictions when it was judged"} <= compared
     assert studies.stat().st_mtime_ns == before
-    assert resources.models.list_versions(version.model) == listing
+    assert resources.registry.list_versions(version.model) == listing
 
 
 def test_the_outcome_is_a_run_of_its_own(resources: Resources, pipeline: Writer) -> None:

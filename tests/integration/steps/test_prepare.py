@@ -23,7 +23,7 @@ def test_the_record_says_what_was_prepared(resources: Resources, pipeline: Write
     assert prepared.rows == 150
     assert {share.part: share.rows for share in prepared.shares} == {"train": 90, "validation": 30, "test": 30}
     assert prepared.candidates == ("gaussian_nb",)
-    assert resources.runs.status_of(prepared.parent_run_id) == "RUNNING"
+    assert resources.runs.get_run(prepared.parent_run_id).status == "RUNNING"
 
 
 def test_later_steps_read_the_stored_configuration(resources: Resources, pipeline: Writer) -> None:
@@ -64,7 +64,7 @@ def test_a_cleared_run_reads_the_source_again(resources: Resources, pipeline: Wr
     origin = request.origin.model_copy(update={"clear_number": 1, "try_number": 2})
     cleared = prepare(request.model_copy(update={"origin": origin}), resources)
     assert (first.rows, cleared.rows) == (150, 75)
-    assert resources.runs.status_of(first.parent_run_id) == "KILLED"
+    assert resources.runs.get_run(first.parent_run_id).status == "KILLED"
     write_rows(resources.project, iris(), "cleared.csv")
     retried = request.model_copy(update={"origin": origin.model_copy(update={"try_number": 3})})
     assert prepare(retried, resources) == cleared

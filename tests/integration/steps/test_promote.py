@@ -13,7 +13,7 @@ from waterflow.promotion import champion_alias
 from waterflow.records import Approval
 from waterflow.resources import Resources
 from waterflow.steps.promote import promote
-from waterflow.tracking.model_store import CHAMPION, ModelStore
+from waterflow.tracking.registry import CHAMPION, ModelRegistry
 
 Writer = Callable[..., str]
 
@@ -38,7 +38,7 @@ def test_the_winner_takes_the_champions_place(resources: Resources, pipeline: Wr
     assert run.info.status == "FINISHED"
     assert run.data.tags["waterflow.decision"] == f"promote: {VERDICT.reason}"
     assert "Decision 1 of the ledger" in run.data.tags["mlflow.note.content"]
-    version = resources.models.get_version(name, 1)
+    version = resources.registry.get_version(name, 1)
     assert version is not None
     assert version.tags["waterflow.decision"] == f"promote: {VERDICT.reason}"
 
@@ -49,7 +49,7 @@ def test_a_repetition_finds_its_row(resources: Resources, pipeline: Writer) -> N
     prepared, registered = entered(name, resources)
     assert promote(prepared, registered, resources) == promote(prepared, registered, resources)
     assert kinds(name, resources) == ["promote"]
-    assert resources.runs.tags_of(prepared.parent_run_id)["mlflow.note.content"].count("Decision") == 1
+    assert resources.runs.get_run(prepared.parent_run_id).tags["mlflow.note.content"].count("Decision") == 1
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_rejected_version_is_no_challenger(resources: Resources, pipeline: Wri
     """What failed its checks must not be served beside the champion."""
     name = pipeline()
     prepared, registered = entered(name, resources, checks=(FAILED,))
-    resources.models.set_alias(name, "challenger", registered.version)
+    resources.registry.set_alias(name, "challenger", registered.version)
     assert promote(prepared, registered, resources).aliases == ()
 
 
@@ -89,23 +89,23 @@ def test_a_server_lost_before_the_alias_is_made_good_by_a_retry(
     name = pipeline()
     prepared, registered = entered(name, resources)
     moved: list[int] = []
-    real = ModelStore.set_alias
+    real = ModelRegistry.set_alias
 
     def lost(*_: object) -> None:
         raise UnreachableError("MLflow does not answer")
 
-    def counted(store: ModelStore, model: str, alias: str, version: int) -> None:
+    def counted(store: ModelRegistry, model: str, alias: str, version: int) -> None:
         moved.append(version)
         real(store, model, alias, version)
 
-    monkeypatch.setattr(ModelStore, "set_alias", lost)
+    monkeypatch.setattr(ModelRegistry, "set_alias", lost)
     with pytest.raises(UnreachableError):
         promote(prepared, registered, resources)
     assert (kinds(name, resources), champion_of(name, resources)) == (["promote"], None)
     assert champion_alias.verify(name, resources) == [
         "row 1 made version 1 champion, but the alias is still on no version; run the step promote again to finish it"
     ]
-    monkeypatch.setattr(ModelStore, "set_alias", counted)
+    monkeypatch.setattr(ModelRegistry, "set_alias", counted)
     promote(prepared, registered, resources)
     promote(prepared, registered, resources)
     assert (kinds(name, resources), moved, champion_of(name, resources)) == (["promote"], [1], 1)
@@ -119,7 +119,7 @@ def test_an_alias_moved_by_hand_is_noted_and_judged_against(resources: Resources
     against = VERDICT.model_copy(update={"champion_version": 1})
     promote(*entered(name, resources, "run_2", HOLD.model_copy(update={"champion_version": 1})), resources)
     prepared, registered = entered(name, resources, "run_3", against)
-    resources.models.set_alias(name, CHAMPION, 2)
+    resources.registry.set_alias(name, CHAMPION, 2)
     assert "was moved by hand" in champion_alias.verify(name, resources)[0]
     done = promote(prepared, registered, resources).decision
     assert done is not None
@@ -150,7 +150,7 @@ def test_a_champion_from_before_the_ledger_is_noted(resources: Resources, pipeli
     """Who comes with a registry keeps its champion."""
     name = pipeline()
     _, registered = entered(name, resources, "run_1")
-    resources.models.set_alias(name, CHAMPION, registered.version)
+    resources.registry.set_alias(name, CHAMPION, registered.version)
     champion_alias.reconcile_alias(name, resources)
     assert [(row.kind, row.to_version) for row in resources.ledger.entries(name)] == [("manual", 1)]
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from support.projects import FLOWERS, request_of, write_pipeline
@@ -25,7 +26,7 @@ def test_registering_twice_makes_one_version(challenged: tuple[Resources, Regist
     """A retry finds what the first try registered, and does not check it again."""
     resources, first, second = challenged
     assert first == second
-    assert len(resources.models.list_versions("challenged")) == 1
+    assert len(resources.registry.list_versions("challenged")) == 1
 
 
 def test_a_good_verdict_makes_a_challenger(challenged: tuple[Resources, Registered, Registered]) -> None:
@@ -46,9 +47,9 @@ def test_each_staging_check_is_a_line_of_the_run_and_a_tag_of_the_version(
     assert [check.name for check in first.checks] == names
     assert all(check.passed for check in first.checks), first.checks
     assert first.checks[3].found == "30 rows, at most 0 apart"
-    version = resources.models.get_version("challenged", 1)
+    version = resources.registry.get_version("challenged", 1)
     assert version is not None
-    run = resources.runs.tags_of(first.parent_run_id)
+    run = resources.runs.get_run(first.parent_run_id).tags
     for name in names:
         assert version.tags[f"waterflow.staging.{name}"].startswith("passed: ")
         assert run[f"waterflow.staging.{name}"].startswith("passed: ")
@@ -60,9 +61,9 @@ def test_each_staging_check_is_a_line_of_the_run_and_a_tag_of_the_version(
 def test_a_version_can_be_traced(challenged: tuple[Resources, Registered, Registered]) -> None:
     """Its tags lead to run, candidate, data, configuration and what decided its fit, and say what it scored."""
     resources, first, _ = challenged
-    version = resources.models.get_version("challenged", 1)
+    version = resources.registry.get_version("challenged", 1)
     assert version is not None
-    run = resources.runs.tags_of(first.parent_run_id)
+    run = resources.runs.get_run(first.parent_run_id).tags
     assert version.tags["waterflow.parent_run_id"] == first.parent_run_id
     assert version.tags["waterflow.data_digest"] == run["waterflow.data_digest"]
     assert version.tags["waterflow.config_digest"] == run["waterflow.config_digest"]
@@ -72,12 +73,14 @@ def test_a_version_can_be_traced(challenged: tuple[Resources, Registered, Regist
     assert float(version.tags["metric.f1_macro"]) > 0.8
 
 
-def test_a_version_has_a_card(challenged: tuple[Resources, Registered, Registered]) -> None:
-    """Its description starts with a sentence for everybody."""
-    resources, _, _ = challenged
+def test_a_version_has_a_card(challenged: tuple[Resources, Registered, Registered], tmp_path: Path) -> None:
+    """Its description starts with a sentence for everybody; the run keeps the card as an artifact."""
+    resources, first, _ = challenged
     description = resources.runs.client.get_model_version("challenged", "1").description
     assert description.startswith("This model predicts species; it is better than always naming the most frequent")
     assert "## Verdict" in description
+    card = resources.runs.client.download_artifacts(first.parent_run_id, "model_card.md", str(tmp_path))
+    assert Path(card).read_text() == description
 
 
 def test_a_missed_gate_leaves_a_version_without_alias(resources: Resources, pipeline: Writer) -> None:
@@ -96,7 +99,7 @@ def test_what_stages_badly_is_rejected(resources: Resources, pipeline: Writer) -
     assert done.decision is not None
     assert (done.decision.kind, done.aliases) == ("reject", ())
     assert done.reason.startswith("staging check size: found 0.00")
-    assert resources.runs.status_of(done.parent_run_id) == "FINISHED"
+    assert resources.runs.get_run(done.parent_run_id).status == "FINISHED"
 
 
 def test_quick_makes_no_challenger(resources: Resources, pipeline: Writer) -> None:
@@ -106,4 +109,4 @@ def test_quick_makes_no_challenger(resources: Resources, pipeline: Writer) -> No
     assert registered.aliases == ()
     assert registered.evaluated.exploratory
     assert "exploratory" in registered.reason
-    assert resources.runs.tags_of(registered.parent_run_id)["waterflow.exploratory"] == "true"
+    assert resources.runs.get_run(registered.parent_run_id).tags["waterflow.exploratory"] == "true"

@@ -11,6 +11,7 @@ from waterflow.datasets.loaders import iris
 from waterflow.errors import StoreError, TrackingError, WaterflowError
 from waterflow.records import Registered
 from waterflow.resources import Resources
+from waterflow.tracking import registry
 
 Run = tuple[Resources, Registered]
 
@@ -118,19 +119,19 @@ def test_a_model_whose_files_are_gone_is_named(run: Run, tmp_path: Path) -> None
 def test_an_alias_that_nobody_has_is_none(run: Run) -> None:
     """Neither an unknown alias nor an unknown model is an error."""
     resources, registered = run
-    assert resources.models.find_alias(registered.model, "shadow") is None
-    assert resources.models.find_alias("roses", "champion") is None
+    assert resources.registry.find_alias(registered.model, "shadow") is None
+    assert resources.registry.find_alias("roses", "champion") is None
 
 
 def test_an_alias_moves_to_another_version(run: Run) -> None:
     """It points to one version at a time."""
     resources, registered = run
     second = registered.evaluated.ranked[1]
-    version = resources.models.register("moving", registered.evaluated.winner.model_id, "r1", "first", {})
-    other = resources.models.register("moving", second.model_id, second.run_id, "second", {})
+    version = resources.registry.register("moving", registered.evaluated.winner.model_id, "r1", "first", {})
+    other = resources.registry.register("moving", second.model_id, second.run_id, "second", {})
     for target in (version, other):
-        resources.models.set_alias("moving", "champion", target)
-    assert [(entry.version, entry.aliases) for entry in resources.models.list_versions("moving")] == [
+        resources.registry.set_alias("moving", "champion", target)
+    assert [(entry.version, entry.aliases) for entry in resources.registry.list_versions("moving")] == [
         (2, ("champion",)),
         (1, ()),
     ]
@@ -139,5 +140,20 @@ def test_an_alias_moves_to_another_version(run: Run) -> None:
 def test_a_model_without_versions_is_named(run: Run) -> None:
     """The message says what would make one."""
     resources, _ = run
-    message = message_of(lambda: resources.models.list_versions("roses"), TrackingError)
+    message = message_of(lambda: resources.registry.list_versions("roses"), TrackingError)
     assert "'roses' has no version yet; `waterflow run roses`" in message
+
+
+def test_every_page_of_the_registry_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model is found however many others there are, and so is each of its versions."""
+    monkeypatch.setattr(registry, "MAX_PAGE", 2)
+    resources, registered = run
+    winner = registered.evaluated.winner
+    others = [f"page_{number}" for number in range(4)]
+    for name in others:
+        resources.registry.register(name, winner.model_id, winner.run_id, "", {})
+    for number in range(2):
+        resources.registry.register(others[0], winner.model_id, f"r{number}", "", {})
+    assert set(resources.registry.list_models()) >= {registered.model, *others}
+    assert [entry.version for entry in resources.registry.list_versions(others[0])] == [3, 2, 1]
+    assert {entry.model for entry in resources.registry.list_all_versions()} >= {registered.model, *others}

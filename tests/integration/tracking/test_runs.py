@@ -10,8 +10,10 @@ from support.projects import give_database, make_project
 
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
-from waterflow.tracking.runs import OpenRun, RunIdentity, RunStore, write_record
-from waterflow.tracking.tags import RECORD_FILE
+from waterflow.tracking import run_queries
+from waterflow.tracking.artifacts import write_record
+from waterflow.tracking.runs import OpenRun, RunIdentity, RunStore
+from waterflow.tracking.tags import RECORD_DIGEST, RECORD_FILE
 
 PARENT = RunIdentity("flowers", "run_1")
 CHILD = RunIdentity("flowers", "run_1", "nb")
@@ -50,7 +52,7 @@ def open_run(runs: RunStore, experiment: str, identity: RunIdentity = PARENT, ke
 
 def log_record(runs: RunStore, run_id: str, folder: Path, content: dict[str, object]) -> None:
     """Log the record of a step that came to its end."""
-    write_record(folder, content)
+    runs.log(run_id, tags={RECORD_DIGEST: write_record(folder, content)})
     runs.log_folder(run_id, folder)
 
 
@@ -149,7 +151,7 @@ def test_a_superseded_run_that_was_finished_stays_finished(runs: RunStore, exper
     first = open_run(runs, experiment, key="k1")
     runs.client.set_terminated(first.run_id)
     open_run(runs, experiment, key="k2")
-    assert runs.status_of(first.run_id) == "FINISHED"
+    assert runs.get_run(first.run_id).status == "FINISHED"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_a_block_that_ends_well_closes_its_run(runs: RunStore, experiment: str) 
     opened = open_run(runs, experiment)
     with runs.closing(opened.run_id):
         pass
-    assert runs.status_of(opened.run_id) == "FINISHED"
+    assert runs.get_run(opened.run_id).status == "FINISHED"
 
 
 def test_a_run_can_be_left_open_for_the_next_step(runs: RunStore, experiment: str) -> None:
@@ -174,7 +176,7 @@ def test_a_run_can_be_left_open_for_the_next_step(runs: RunStore, experiment: st
     opened = open_run(runs, experiment)
     with runs.closing(opened.run_id, success=None):
         pass
-    assert runs.status_of(opened.run_id) == "RUNNING"
+    assert runs.get_run(opened.run_id).status == "RUNNING"
 
 
 @pytest.mark.parametrize(
@@ -210,9 +212,9 @@ def test_nested_runs_of_dead_tasks_are_closed(runs: RunStore, experiment: str) -
     runs.client.set_terminated(done.run_id)
     strange = open_run(runs, experiment, RunIdentity("flowers", "run_2", "nb"), parent_run_id=other.run_id)
     assert runs.close_unfinished_children(experiment, parent.run_id) == [dead.run_id]
-    assert runs.status_of(dead.run_id) == "KILLED"
-    assert runs.status_of(done.run_id) == "FINISHED"
-    assert runs.status_of(strange.run_id) == "RUNNING"
+    assert runs.get_run(dead.run_id).status == "KILLED"
+    assert runs.get_run(done.run_id).status == "FINISHED"
+    assert runs.get_run(strange.run_id).status == "RUNNING"
 
 
 def test_a_batch_reaches_the_run(runs: RunStore, experiment: str) -> None:
@@ -245,19 +247,41 @@ def test_a_data_set_is_attached_by_its_digest(runs: RunStore, experiment: str) -
 
 
 def test_running_runs_of_airflow_are_listed(runs: RunStore, experiment: str) -> None:
-    """A parent has no map index, a candidate has its own."""
+    """Parents and candidates, with the tags that name their task; no run that a person started."""
     tags = {"waterflow.runner": "airflow", "waterflow.dag_id": "train_flowers", "waterflow.dag_run_id": "run_1"}
     parent = runs.open_run(experiment, PARENT, "k", name="run_1", tags=tags)
     more = {"waterflow.candidate": "nb", "waterflow.map_index": "2"}
     child = runs.open_run(experiment, CHILD, "k", name="nb", tags=tags | more, parent_run_id=parent.run_id)
     typed = open_run(runs, experiment, RunIdentity("flowers", "cli"))
     found = {run.run_id: run for run in runs.list_running()}
-    assert (found[parent.run_id].map_index, found[child.run_id].map_index) == (None, 2)
-    assert found[child.run_id].dag_id == "train_flowers"
+    assert found[child.run_id].tags.items() >= (tags | more).items()
+    assert parent.run_id in found
     assert typed.run_id not in found
     runs.close(child.run_id, "KILLED", "its task was over")
     assert child.run_id not in {run.run_id for run in runs.list_running()}
     runs.close(parent.run_id, "KILLED", "its task was over")
+
+
+def test_every_page_of_runs_is_read(runs: RunStore, experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nested runs on a second page are closed as well."""
+    monkeypatch.setattr(run_queries, "MAX_PAGE", 2)
+    parent = open_run(runs, experiment)
+    nested = {
+        open_run(runs, experiment, RunIdentity("flowers", "run_1", name), parent_run_id=parent.run_id).run_id
+        for name in ("nb", "svc", "tree")
+    }
+    assert {run.run_id for run in runs.list_runs(experiment)} == nested | {parent.run_id}
+    assert set(runs.close_unfinished_children(experiment, parent.run_id)) == nested
+
+
+def test_a_deleted_run_is_found_only_if_asked_for(runs: RunStore, experiment: str) -> None:
+    """Garbage collection looks at what can still be restored; nothing else does."""
+    opened = open_run(runs, experiment)
+    runs.client.delete_run(opened.run_id)
+    found = runs.find_run(opened.run_id, deleted_too=True)
+    assert runs.find_run(opened.run_id) is None
+    assert found is not None
+    assert found.is_deleted
 
 
 def test_mlflow_reports_to_nobody() -> None:

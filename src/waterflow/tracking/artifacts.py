@@ -1,0 +1,127 @@
+"""Artifacts of runs: listed, read, and verified against the digests that their run records."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from mlflow.entities import FileInfo
+from mlflow.exceptions import MlflowException
+
+from waterflow.errors import StoreError, first_line
+from waterflow.tracking.errors import translated
+from waterflow.tracking.run_queries import RunQueries, TrackedRun
+from waterflow.tracking.tags import (
+    DIVISION_DIGEST,
+    DIVISION_FILE,
+    EVALUATED_DIGEST,
+    EVALUATED_FILE,
+    RECORD_DIGEST,
+    RECORD_FILE,
+    RECORD_FOLDER,
+    VERDICT_FOLDER,
+)
+
+# The tags that hold the sha256 of a record.
+DIGEST_TAGS = {RECORD_FILE: RECORD_DIGEST, DIVISION_FILE: DIVISION_DIGEST, EVALUATED_FILE: EVALUATED_DIGEST}
+RECORD_FOLDERS = (RECORD_FOLDER, f"{VERDICT_FOLDER}*")
+
+
+class ArtifactReader(RunQueries):
+    """Read access to the artifacts of runs as well."""
+
+    def read_json(self, run_id: str, path: str) -> dict[str, Any] | None:
+        """Read a JSON object among a run's artifacts; None when it, or the run, is gone or is no JSON."""
+        run = self.find_run(run_id, deleted_too=True)
+        with translated(self.uri):
+            content = self._read_bytes(run, path) if run else None
+        try:
+            parsed = json.loads(content) if content is not None else None
+        except ValueError:
+            return None
+        return parsed if isinstance(parsed, dict) else None
+
+    def read_verified(self, run: TrackedRun, path: str) -> dict[str, Any]:
+        """Read a record by the digest among its run's tags; raises StoreError, in a clause, where it differs."""
+        with translated(self.uri):
+            try:
+                content = self._read_bytes(run, path)
+                if content is None:
+                    raise StoreError(f"its {path} is gone")
+                if hashlib.sha256(content).hexdigest() != run.tags.get(DIGEST_TAGS[path]):
+                    raise StoreError(f"its {path} was altered or cut short")
+                return dict(json.loads(content))
+            except (MlflowException, OSError, ValueError) as error:
+                raise StoreError(f"its {path} cannot be read ({first_line(error)})") from error
+
+    def read_records(self, run: TrackedRun) -> dict[str, str]:
+        """Read every JSON file that Waterflow logged with a run, whatever its kind, as text by path.
+
+        Raises StoreError, in a clause, when one is no JSON, cannot be fetched, or when a FINISHED run has no record.
+        """
+        texts: dict[str, str] = {}
+        with translated(self.uri):
+            for path in self._record_paths(run):
+                try:
+                    texts[path] = (self._read_bytes(run, path) or b"").decode()
+                    json.loads(texts[path])
+                except (MlflowException, OSError, ValueError) as error:
+                    raise StoreError(f"{path} cannot be read ({type(error).__name__})") from error
+        if run.is_ours and run.status == "FINISHED" and RECORD_FILE not in texts:
+            raise StoreError(f"it is FINISHED and has no {RECORD_FILE}")
+        return texts
+
+    def list_files(self, run_id: str) -> dict[str, int]:
+        """Return the bytes of each artifact of a run, by its path."""
+        with translated(self.uri):
+            return dict(walk(lambda path: self.client.list_artifacts(run_id, path)))
+
+    def _read_bytes(self, run: TrackedRun, path: str) -> bytes | None:
+        folder = local_folder(run.artifact_uri)
+        if folder is not None:
+            return (folder / path).read_bytes() if (folder / path).is_file() else None
+        # Asking a server for an artifact that its bucket lacks is an error 500, repeated for minutes.
+        parent = path.rpartition("/")[0] or None
+        if all(entry.path != path for entry in self.client.list_artifacts(run.run_id, parent)):
+            return None
+        with tempfile.TemporaryDirectory() as scratch:
+            return Path(self.client.download_artifacts(run.run_id, path, scratch)).read_bytes()
+
+    def _record_paths(self, run: TrackedRun) -> list[str]:
+        try:
+            top = [entry.path for entry in self.client.list_artifacts(run.run_id) if entry.is_dir]
+            folders = [path for path in top if any(fnmatch(path, pattern) for pattern in RECORD_FOLDERS)]
+            files = [entry.path for folder in folders for entry in self.client.list_artifacts(run.run_id, folder)]
+        except (MlflowException, OSError) as error:
+            raise StoreError(f"its artifacts cannot be listed ({type(error).__name__})") from error
+        return [path for path in files if path.endswith(".json")]
+
+
+def write_record(folder: Path, record: Mapping[str, Any], path: str = RECORD_FILE) -> str:
+    """Write a step's record among the artifacts to log; returns its sha256, the value of its tag in `DIGEST_TAGS`."""
+    file = folder / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False).encode()
+    file.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def local_folder(uri: str) -> Path | None:
+    """Return the folder behind an address of artifacts; None where they come through a server."""
+    if uri.startswith("file:"):
+        return Path(url2pathname(urlsplit(uri).path))
+    return None if "://" in uri or ":/" in uri else Path(uri)
+
+
+def walk(ask: Callable[[str | None], Sequence[FileInfo]], path: str | None = None) -> Iterator[tuple[str, int]]:
+    """Yield the path and size of each file below a listing that `ask` returns."""
+    for entry in ask(path):
+        if entry.is_dir:
+            yield from walk(ask, entry.path)
+        else:
+            yield entry.path, entry.file_size or 0

@@ -1,0 +1,154 @@
+"""The model registry: registered models, their versions and aliases."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from waterflow.errors import TrackingError
+from waterflow.tracking.errors import translated
+from waterflow.tracking.run_queries import MAX_PAGE, RunQueries, all_pages, unless_gone
+from waterflow.tracking.tags import MODEL_ID
+
+CHALLENGER, CHAMPION = "challenger", "champion"
+MAX_DESCRIPTION_LENGTH = 5000  # in characters: what MLflow's column holds on Postgres
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version; `model_id` is the logged model that the registry serves for it."""
+
+    model: str
+    version: int
+    aliases: tuple[str, ...]
+    run_id: str
+    model_id: str
+    tags: dict[str, str]
+
+
+class ModelRegistry:
+    """Registered models on one tracking server."""
+
+    def __init__(self, runs: RunQueries) -> None:
+        """Share the connection of `runs`."""
+        self._uri, self._client = runs.uri, runs.client
+
+    def register(self, model: str, model_id: str, run_id: str, description: str, tags: dict[str, str]) -> int:
+        """Register a logged model and return its version; a second call returns the version of the first."""
+        existing = self._versions(f"name = '{model}' and run_id = '{run_id}'")
+        if existing:
+            return existing[0].version
+        with translated(self._uri):
+            mlflow.set_tracking_uri(self._uri)  # the registry looks the logged model up by the fluent API
+            try:
+                self._client.create_registered_model(model)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            version = self._client.create_model_version(
+                model,
+                source=f"models:/{model_id}",
+                run_id=run_id,
+                tags=tags,
+                description=description,
+                model_id=model_id,
+            )
+        return int(version.version)
+
+    def set_alias(self, model: str, alias: str, version: int) -> None:
+        """Point an alias to a version."""
+        with translated(self._uri):
+            self._client.set_registered_model_alias(model, alias, str(version))
+
+    def remove_alias(self, model: str, alias: str) -> None:
+        """Remove an alias, if there is one."""
+        with translated(self._uri):
+            self._client.delete_registered_model_alias(model, alias)
+
+    def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        with translated(self._uri):
+            for key, value in tags.items():
+                self._client.set_model_version_tag(model, str(version), key, value)
+
+    def aliases_of(self, model: str, version: int) -> tuple[str, ...]:
+        """List the aliases of a version."""
+        with translated(self._uri):
+            return tuple(sorted(self._client.get_model_version(model, str(version)).aliases))
+
+    def get_version(self, model: str, version: int) -> Version | None:
+        """Return a version by its number; None when there is none, or it was deleted."""
+        with translated(self._uri):
+            entry = unless_gone(lambda: self._client.get_model_version(model, str(version)))
+        return entry and _version(entry, dict.fromkeys(entry.aliases, entry.version))
+
+    def served_model(self, model: str, version: int) -> str:
+        """Return the id of the logged model that the registry serves; raises TrackingError without such a version."""
+        with translated(self._uri):
+            return _version(self._client.get_model_version(model, str(version)), {}).model_id
+
+    def find_alias(self, model: str, alias: str) -> Version | None:
+        """Return the version that an alias points to; None without such a model or alias."""
+        with translated(self._uri):
+            # A server with accounts calls a model that does not exist forbidden; a search leaves it out.
+            if not self._client.search_registered_models(f"name = '{model}'"):
+                return None
+            try:
+                entry = self._client.get_model_version_by_alias(model, alias)
+            except MlflowException as error:
+                if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    raise
+                return None
+        return _version(entry, {alias: entry.version})
+
+    def find_by_model(self, model: str, model_id: str) -> Version | None:
+        """Return the first version that a logged model was registered as; None if it was not."""
+        found = self._versions(f"name = '{model}' and tags.`{MODEL_ID}` = '{model_id}'")
+        return self.get_version(model, min(entry.version for entry in found)) if found else None
+
+    def list_models(self) -> list[str]:
+        """List the names of the registered models."""
+        with translated(self._uri):
+            ask = partial(self._client.search_registered_models, "", MAX_PAGE, None)
+            return sorted(entry.name for entry in all_pages(ask))
+
+    def list_versions(self, model: str) -> list[Version]:
+        """List a model's versions, newest first; raises TrackingError when there is no such model."""
+        with translated(self._uri):
+            registered = unless_gone(lambda: self._client.get_registered_model(model))
+        if registered is None:
+            raise TrackingError(f"model {model!r} has no version yet; `waterflow run {model}` trains and registers one")
+        versions = self._versions(f"name = '{model}'", registered.aliases)
+        return sorted(versions, key=lambda entry: entry.version, reverse=True)
+
+    def list_all_versions(self) -> list[Version]:
+        """List the versions of all registered models, without their aliases."""
+        return self._versions("")
+
+    def _versions(self, condition: str, aliases: Mapping[str, Any] | None = None) -> list[Version]:
+        with translated(self._uri):
+            ask = partial(self._client.search_model_versions, condition, MAX_PAGE, None)
+            return [_version(entry, aliases or {}) for entry in all_pages(ask)]
+
+
+def fit_description(text: str, reference: str) -> str:
+    """Cut a description to what MLflow's database holds; `reference` then says where to read all of it."""
+    if len(text) <= MAX_DESCRIPTION_LENGTH:
+        return text
+    ending = f"\n\n… {reference}"
+    return text[: MAX_DESCRIPTION_LENGTH - len(ending)].rpartition("\n")[0] + ending
+
+
+def _version(entry: ModelVersion, aliases: Mapping[str, Any]) -> Version:
+    return Version(
+        model=entry.name,
+        version=int(entry.version),
+        aliases=tuple(sorted(alias for alias, version in aliases.items() if int(version) == int(entry.version))),
+        run_id=entry.run_id,
+        model_id=(entry.source or "").removeprefix("models:/"),
+        tags=dict(entry.tags),
+    )
