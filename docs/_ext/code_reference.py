@@ -44,7 +44,7 @@ def _describe(path: str, command: Any) -> Iterator[str]:
     yield from (f"## {path}", "", re.sub(r"\[/?\w+\]", "", command.help or ""), "", "```text", usage, "```", "")
     rows = [f"| `{_name(param)}` | {_sentence(param.help)} |" for param in params if param.help]
     if rows:
-        yield from ("| | |", "|---|---|", *rows, "")
+        yield from ("| | meaning |", "|---|---|", *rows, "")
 
 
 def _name(param: Any) -> str:
@@ -85,7 +85,7 @@ class Keys(SphinxDirective):
             f"| `{key}` | {kind} | {default} | {' '.join(meanings[key].split())} |"
             for key, kind, default in ((key, *keys[key]) for key in keys)
         ]
-        return self.parse_text_to_nodes("\n".join(["| key | type | default | |", "|---|---|---|---|", *rows]))
+        return self.parse_text_to_nodes("\n".join(["| key | type | default | meaning |", "|---|---|---|---|", *rows]))
 
 
 def _keys(section: Any) -> dict[str, tuple[str, str]]:
@@ -125,7 +125,9 @@ def _type_name(annotation: Any) -> str:
         return f"list of {_type_name(arguments[0])}"
     if origin is dict:
         return f"mapping of names to {_type_name(arguments[1])}"
-    return NAMES.get(annotation) or annotation.__name__.removesuffix("Config")
+    if annotation in NAMES:
+        return NAMES[annotation]
+    return str(annotation.__name__).removesuffix("Config").removesuffix("Source").lower()
 
 
 def _bounds(metadata: tuple[Any, ...]) -> Iterator[str]:
