@@ -4,15 +4,21 @@ from typing import Any
 
 import numpy as np
 
+from waterflow.evaluation.dependence import Dependence
 from waterflow.evaluation.paired_metrics import Pair
 from waterflow.scoring.metrics import Predicted
+
+
+def grouped(groups: Any) -> Dependence:
+    """Declare groups, or that rows are independent where there are none."""
+    return Dependence() if groups is None else Dependence(groupings={"group": np.asarray(groups)})
 
 
 def labelled(truth: Any, first: Any, second: Any, groups: Any = None, **others: Any) -> Pair:
     """Make a pair of labels without probabilities."""
     classes = tuple(np.unique(truth).tolist())
     challenger, champion = (Predicted(np.asarray(truth), np.asarray(calls), classes) for calls in (first, second))
-    return Pair("classification", challenger, champion, groups, **others)
+    return Pair("classification", challenger, champion, grouped(groups), **others)
 
 
 def scored(truth: Any, first: Any, second: Any, groups: Any = None) -> Pair:
@@ -22,13 +28,13 @@ def scored(truth: Any, first: Any, second: Any, groups: Any = None) -> Pair:
     both = [np.asarray(given, dtype=float) for given in (first, second)]
     calls = [np.asarray(classes)[given.argmax(axis=1)] for given in both]
     challenger, champion = (Predicted(truth, call, classes, given) for call, given in zip(calls, both, strict=True))
-    return Pair("classification", challenger, champion, groups)
+    return Pair("classification", challenger, champion, grouped(groups))
 
 
 def numbers(truth: Any, first: Any, second: Any, groups: Any = None) -> Pair:
     """Make a pair of regressions."""
     challenger, champion = (Predicted(np.asarray(truth), np.asarray(given)) for given in (first, second))
-    return Pair("regression", challenger, champion, groups)
+    return Pair("regression", challenger, champion, grouped(groups))
 
 
 def random_scored(rows: int, classes: int, seed: int = 0, groups: int | None = None) -> Pair:

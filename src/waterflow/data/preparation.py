@@ -16,7 +16,7 @@ from waterflow.data.sampling import sample_rows
 from waterflow.data.sources.facts import SourceFacts
 from waterflow.data.sources.reading import read_source
 from waterflow.data.splitting import count_shares, split_rows
-from waterflow.data.validation import check_rows, check_slices
+from waterflow.data.validation import check_promotion_columns, check_rows
 from waterflow.data.window import apply_window_rule, cut_to_window
 from waterflow.errors import ConfigError
 from waterflow.records import Share, Window
@@ -56,11 +56,11 @@ def read_rows(
     check_contract(frame, config)
     frame = sample_rows(frame, config)
     check_rows(frame, config)
-    if config.costs is not None:
-        from waterflow.scoring.metrics import check_costs
+    if config.costs is not None or config.positive is not None:
+        from waterflow.scoring.metrics import find_positive_class
 
-        check_costs(frame[config.target].unique(), config.costs)
-    check_slices(frame, config)
+        find_positive_class(frame[config.target].unique(), config.declared_positive)
+    check_promotion_columns(frame, config)
     logger.info("%d rows from %s", len(frame), source.facts.where)
     return canonical_order(frame, config.time_column), source.facts
 

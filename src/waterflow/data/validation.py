@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from waterflow.config.schema import PipelineConfig
+from waterflow.config.schema import DependenceConfig, PipelineConfig
 from waterflow.data.columns import feature_columns
 from waterflow.errors import ConfigError, DataError
 
@@ -44,12 +44,14 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
             )
 
 
-def check_slices(frame: pd.DataFrame, config: PipelineConfig) -> None:
-    """Refuse a verdict's slice by a column that the data does not have; raises ConfigError."""
-    for asked in config.promotion.not_worse_on:
-        if asked.column not in frame.columns:
+def check_promotion_columns(frame: pd.DataFrame, config: PipelineConfig) -> None:
+    """Raise ConfigError for a slice or dependence by a column that the data lacks."""
+    named = [("not_worse_on", asked.column) for asked in config.promotion.not_worse_on]
+    named += [("dependence.by", name) for name in (config.promotion.dependence or DependenceConfig()).by]
+    for key, name in named:
+        if name not in frame.columns:
             columns = ", ".join(map(str, frame.columns))
-            raise ConfigError(f"promotion.not_worse_on: {asked.column!r} is no column; the data has {columns}")
+            raise ConfigError(f"promotion.{key}: {name!r} is no column; the data has {columns}")
 
 
 def _is_blank(column: pd.Series) -> bool:

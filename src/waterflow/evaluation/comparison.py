@@ -1,22 +1,31 @@
-"""Whether one model is better than another on the same rows: the difference, its interval and what they decide.
+"""Whether one model is better than another on the same rows: the difference, its interval and p-value.
 
-The interval is the percentile interval of a paired bootstrap, its tails widened as Student's t is wider than the
-normal distribution (Hesterberg, The American Statistician 69, 2015, section 4: expanded percentile interval).
+The interval is the wider one, at each end, of two. The first is that of Student's t on the standard error from the
+rows' influences, clustered where rows resemble each other. The second is the percentile interval of a paired
+bootstrap, its tails widened as Student's t is wider than the normal distribution (Hesterberg, The American
+Statistician 69, 2015, section 4) and its deviations stretched to the same standard error.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 from scipy import stats
 
 from waterflow.config.metrics import METRICS
-from waterflow.config.schema import EvidenceConfig
-from waterflow.evaluation.bootstrap import Units
-from waterflow.evaluation.paired_metrics import Pair, UndefinedError, Values, resample_metric
+from waterflow.evaluation.bootstrap import Codes, Values
+from waterflow.evaluation.dependence import (
+    Clustering,
+    ErrorEstimate,
+    effective_count,
+    estimate_error,
+    find_dependence,
+)
+from waterflow.evaluation.paired_metrics import OVER_CLASSES, WITHIN_CLASSES, Pair, UndefinedError, prepare_metric
 
 ACCURACY_LIKE = ("accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro")
+LEAST_OF_CLASS = 8
 POWER = 0.8
 MOST_UNDEFINED = 0.05
 
@@ -35,69 +44,132 @@ class Comparison:
     """One metric of both models and their difference, which is positive where the challenger is better.
 
     `p_value` is the smallest alpha at which the interval would lie above 0; `smallest_detectable` the difference
-    whose interval would do so in four of five holdouts like this one: (t_alpha + t_0.8) standard errors of the
-    bootstrap, None where the difference is the same on every resample.
+    whose interval would do so in four of five holdouts like this one: (t_alpha + t_0.8) standard errors, None where the
+    difference is the same on every row. `effective_rows` is the number of independent rows with the same standard
+    error; `clusters` says in words which rows were taken together, `suspects` which of that was found by a test.
     """
 
     metric: str
+    rows: int
     challenger: Interval
     champion: Interval
     difference: Interval
     p_value: float
     smallest_detectable: float | None
+    effective_rows: float
+    clusters: tuple[str, ...] = ()
+    suspects: tuple[str, ...] = ()
 
 
-def compare(pair: Pair, metric: str, evidence: EvidenceConfig, seed: int) -> Comparison:
-    """Compare two models on one metric; raises UndefinedError where there is nothing to compare."""
+def compare_models(pair: Pair, metric: str, *, alpha: float, resamples: int, seed: int) -> Comparison:
+    """Compare two models on one metric, at confidence `1 - 2·alpha`.
+
+    Raises UndefinedError where the metric has no value, or where too few rows, groups or days could tell.
+    """
     if not len(pair.truth):
-        raise UndefinedError("there is no row")
-    units = pair.units()
-    if units.freedom < 1:
-        raise UndefinedError("there is nothing to draw again: one row or group for each class")
-    observed, drawn = resample_metric(pair, metric, units, evidence.resamples, np.random.default_rng(seed))
-    drawn = drawn[np.isfinite(drawn).all(axis=1)]
-    if not np.isfinite(observed).all() or len(drawn) < (1 - MOST_UNDEFINED) * evidence.resamples:
-        raise UndefinedError("it has no value on many of the holdouts that these rows could have been")
+        raise UndefinedError(f"{metric} is undefined: there is no row")
+    prepared = prepare_metric(pair, metric)
     sign = 1.0 if METRICS[metric].greater_is_better else -1.0
-    differences = sign * (drawn[:, 0] - drawn[:, 1])
-    tail = tail_share(units, evidence.alpha)
-    quantile = stats.t(units.freedom)
-    spread = math.sqrt(units.count / units.freedom) * float(np.std(differences))
+    observed, influence = _with_difference(prepared.observed[None], sign)[0], _with_difference(prepared.influence, sign)
+    classes = pd.factorize(pair.truth, use_na_sentinel=False)[0] if pair.task == "classification" else None
+    dependence = pair.dependence
+    if not dependence.declared:
+        dependence = find_dependence(influence[:, 2], dependence)
+    strata = classes if metric in WITHIN_CLASSES else None
+    errors = [estimate_error(column, dependence, strata) for column in influence.T]
+    of_classes = check_counts(classes if metric in OVER_CLASSES else None, errors[2].clusterings)
+    drawn = prepared.resample(errors[2].units(strata, len(influence)), resamples, np.random.default_rng(seed))
+    drawn = _with_difference(drawn[np.isfinite(drawn).all(axis=1)], sign)
+    if not np.isfinite(observed).all() or len(drawn) < (1 - MOST_UNDEFINED) * resamples:
+        raise UndefinedError(f"{metric} is undefined on many of the holdouts that these rows could have been")
+    estimates = [
+        _Estimate.of(value, draws, error, min(error.freedom, of_classes))
+        for value, draws, error in zip(observed, drawn.T, errors, strict=True)
+    ]
+    found = estimates[2]
     return Comparison(
         metric=metric,
-        challenger=_interval(observed[0], drawn[:, 0], tail),
-        champion=_interval(observed[1], drawn[:, 1], tail),
-        difference=_interval(sign * (observed[0] - observed[1]), differences, tail),
-        p_value=p_value(differences, units),
-        smallest_detectable=float(quantile.isf(evidence.alpha) + quantile.ppf(POWER)) * spread or None,
+        rows=len(influence),
+        challenger=estimates[0].interval(alpha),
+        champion=estimates[1].interval(alpha),
+        difference=found.interval(alpha),
+        p_value=found.p_value(),
+        smallest_detectable=found.smallest_detectable(alpha) or None,
+        effective_rows=errors[2].effective_rows,
+        clusters=tuple(entry.units for entry in errors[2].clusterings),
+        suspects=() if pair.dependence.declared else tuple(entry.name for entry in errors[2].clusterings),
     )
 
 
-def tail_share(units: Units, alpha: float) -> float:
-    """Say which share of the resamples lies beyond each end of the interval; a little less than `alpha`.
+def check_counts(classes: Codes | None, clusterings: Sequence[Clustering]) -> float:
+    """Return the degrees of freedom that the rarest class leaves, infinite where classes do not matter.
 
-    A resample varies less than a new sample, by `freedom / count`, and its spread is itself an estimate.
+    Raises UndefinedError where periods, groups or rows, of each class if classes matter, are too few to decide.
     """
-    return float(stats.norm.sf(math.sqrt(units.count / units.freedom) * stats.t(units.freedom).isf(alpha)))
-
-
-def p_value(differences: Values, units: Units) -> float:
-    """Give the one-sided p-value: `tail_share` turned around, at the share of resamples without a gain."""
-    share = (1 + np.count_nonzero(differences <= 0)) / (1 + len(differences))
-    return float(stats.t(units.freedom).sf(math.sqrt(units.freedom / units.count) * stats.norm.isf(share)))
+    by_class = [] if classes is None else [np.flatnonzero(classes == code) for code in np.unique(classes)]
+    counted = [(rows, LEAST_OF_CLASS, "rows") for rows in by_class]
+    for entry in clusterings:
+        parts = [entry.parts[rows] for rows in by_class] or [entry.parts]
+        counted += [(part, entry.least, entry.noun) for part in parts]
+    for units, least, noun in counted:
+        found = len(np.unique(units))
+        if found < least:
+            of_each = " of each class" if by_class else ""
+            raise UndefinedError(f"{found} {noun}{of_each} held out are fewer than the {least} that can decide")
+    effective = [effective_count(entry.clusters[rows]) for entry in clusterings for rows in by_class]
+    return min([*effective, *map(len, by_class)], default=np.inf) - 1
 
 
 def mcnemar_p_value(pair: Pair) -> float:
     """Test by McNemar's exact test, two-sided, whether the two models are right equally often."""
     from statsmodels.stats.contingency_tables import mcnemar  # with scipy.stats loaded, some 20 ms
 
-    first, second = (np.asarray(given.prediction == pair.truth) for given in (pair.challenger, pair.champion))
+    first, second = (np.asarray(model.prediction == pair.truth) for model in (pair.challenger, pair.champion))
     table = [[np.sum(first & second), np.sum(first & ~second)], [np.sum(~first & second), np.sum(~first & ~second)]]
     return float(mcnemar(table, exact=True).pvalue)
 
 
-def _interval(value: float, drawn: NDArray[np.float64], tail: float) -> Interval:
-    # Values that occurred, outwards: a metric of counts jumps, and between two jumps nothing was seen.
-    low = np.quantile(drawn, tail, method="lower")
-    high = np.quantile(drawn, 1 - tail, method="higher")
-    return Interval(float(value), float(low), float(high))
+@dataclass(frozen=True)
+class _Estimate:
+    """A value with its standard error, degrees of freedom and resampled values of the same spread."""
+
+    value: float
+    standard_error: float
+    freedom: float
+    draws: Values
+
+    @classmethod
+    def of(cls, value: float, draws: Values, error: ErrorEstimate, freedom: float) -> "_Estimate":
+        """Stretch the deviations of `draws` to the standard error, the larger of the two estimates of it."""
+        spread = float(np.std(draws))
+        largest = max(error.standard_error, spread)
+        return cls(value, largest, freedom, value + (draws - value) * (largest / spread if spread else 1.0))
+
+    def interval(self, alpha: float) -> Interval:
+        """Return the wider of both intervals at each end.
+
+        The bootstrap's ends are values that occurred, outwards: a metric of counts jumps, and between two jumps
+        nothing was seen.
+        """
+        reach = float(stats.t.isf(alpha, self.freedom))
+        tail, margin = float(stats.norm.sf(reach)), reach * self.standard_error
+        low = min(self.value - margin, float(np.quantile(self.draws, tail, method="lower")))
+        high = max(self.value + margin, float(np.quantile(self.draws, 1 - tail, method="higher")))
+        return Interval(self.value, low, high)
+
+    def p_value(self) -> float:
+        """Return the one-sided p-value: the larger of both intervals'."""
+        share = float(np.mean(self.draws <= 0))
+        ratios = [self.value / self.standard_error if self.standard_error else np.copysign(np.inf, self.value or -1)]
+        ratios += [stats.norm.isf(share)] if share else []
+        return float(stats.t.sf(min(ratios), self.freedom))
+
+    def smallest_detectable(self, alpha: float) -> float:
+        """Return the difference that would be shown in four of five cases."""
+        quantile = stats.t(self.freedom)
+        return float(quantile.isf(alpha) + quantile.ppf(POWER)) * self.standard_error
+
+
+def _with_difference(values: Values, sign: float) -> Values:
+    """Add the oriented difference as a third column."""
+    return np.column_stack([values, sign * (values[:, 0] - values[:, 1])])

@@ -1,16 +1,119 @@
-"""Metrics of an order of rows, as functions of row weights: sorted once, weighed many times."""
+"""Metrics as functions of the rows' weights: of sums over rows, or of the order of rows.
+
+The influence of a row is the derivative of the metric in its weight, times the number of rows; influences sum to zero.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.float64]
-OfWeights = Callable[[Values], Values]  # weights of shape (resamples, rows) become values of shape (resamples,)
+from waterflow.evaluation.bootstrap import Codes, Units, Values, draw_row_weights, resample_counts, resample_sums
 
 
-def area_under_roc(scores: Values, positive: NDArray[np.bool_]) -> OfWeights:
-    """Prepare the area under the ROC curve: the share of pairs that the scores put in order, ties counting half."""
+class PairedMetric(Protocol):
+    """A metric of challenger and champion.
+
+    `observed` are its values on the rows, shape (2,), `influence` those of each row, shape (rows, 2). `resample`
+    returns values of shape (resamples, 2), NaN where a resample lacks what the metric needs.
+    """
+
+    @property
+    def observed(self) -> Values:
+        """Return the values on the rows."""
+        ...
+
+    @property
+    def influence(self) -> Values:
+        """Return the influences of the rows."""
+        ...
+
+    def resample(self, units: Units, resamples: int, generator: np.random.Generator) -> Values:
+        """Return the values on resamples."""
+        ...
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One model's metric: `value` maps weights of shape (resamples, rows) to shape (resamples,).
+
+    Rows are sorted once and weighted many times. `influence` has shape (rows,).
+    """
+
+    value: Callable[[Values], Values]
+    influence: Values
+
+
+@dataclass(frozen=True)
+class SumMetric:
+    """A function of sums: `value` maps sums of shape (resamples, k) to (resamples, 2).
+
+    `columns`, shape (cells, k), belong to the rows of each cell; `cells`, shape (rows,), numbers each row's, None where
+    each row is a cell. The last column is 1, so that its sum is the number of rows.
+    """
+
+    columns: Values
+    value: Callable[[Values], Values]
+    cells: Codes | None = None
+
+    @property
+    def observed(self) -> Values:
+        """The metric on the rows."""
+        return self.value(self._counts() @ self.columns[None])[0]
+
+    @property
+    def influence(self) -> Values:
+        """The derivative in each row's weight, by central differences in each sum."""
+        total, scale = self._counts() @ self.columns, self._counts() @ np.abs(self.columns)
+        steps = 1e-5 * np.where(scale > 0, scale, 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rise = self.value(total + np.diag(steps)) - self.value(total - np.diag(steps))
+        influence = self._counts().sum() * self.columns @ np.nan_to_num(rise / (2 * steps[:, None]), posinf=0, neginf=0)
+        return influence if self.cells is None else influence[self.cells]
+
+    def resample(self, units: Units, resamples: int, generator: np.random.Generator) -> Values:
+        """Compute the metric on resamples."""
+        if self.cells is None:
+            return self.value(resample_sums(self.columns, units, resamples, generator))
+        return self.value(resample_counts(self.cells, units, resamples, generator) @ self.columns)
+
+    def _counts(self) -> Values:
+        return (np.ones(len(self.columns)) if self.cells is None else np.bincount(self.cells)).astype(float)
+
+
+@dataclass(frozen=True)
+class RankMetric:
+    """The mean over `curves` of both models, each one a function of the rows' weights."""
+
+    curves: tuple[list[Curve], list[Curve]]
+
+    @property
+    def observed(self) -> Values:
+        """The metric on the rows."""
+        return self._values(np.ones((1, len(self.curves[0][0].influence))))[0]
+
+    @property
+    def influence(self) -> Values:
+        """The derivative in each row's weight."""
+        return np.column_stack([np.mean([curve.influence for curve in of_model], axis=0) for of_model in self.curves])
+
+    def resample(self, units: Units, resamples: int, generator: np.random.Generator) -> Values:
+        """Compute the metric on resamples."""
+        return np.concatenate([self._values(weights) for weights in draw_row_weights(units, resamples, generator)])
+
+    def _values(self, weights: Values) -> Values:
+        return np.column_stack(
+            [np.mean([curve.value(weights) for curve in of_model], axis=0) for of_model in self.curves]
+        )
+
+
+def area_under_roc(scores: Values, positive: NDArray[np.bool_]) -> Curve:
+    """Prepare the area under the ROC curve: the share of ordered pairs, ties counting half.
+
+    Influences by DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988).
+    """
     hits, misses = np.flatnonzero(positive), np.flatnonzero(~positive)
     misses = misses[np.argsort(scores[misses], kind="stable")]
     lower, not_higher = (np.searchsorted(scores[misses], scores[hits], side=side) for side in ("left", "right"))
@@ -20,10 +123,16 @@ def area_under_roc(scores: Values, positive: NDArray[np.bool_]) -> OfWeights:
         won = (of_hits * (below[:, lower] + below[:, not_higher])).sum(axis=1) / 2
         return _divide(won, of_hits.sum(axis=1) * below[:, -1])
 
-    return area
+    ordered, influence = np.sort(scores[hits]), np.empty(len(scores))
+    not_above, below = (np.searchsorted(ordered, scores[misses], side=side) for side in ("right", "left"))
+    influence[hits] = (lower + not_higher) / 2 / len(misses)
+    influence[misses] = 1 - (not_above + below) / 2 / len(hits)
+    for rows in (hits, misses):
+        influence[rows] = (influence[rows] - influence[rows].mean()) * len(scores) / len(rows)
+    return Curve(area, influence)
 
 
-def average_precision(scores: Values, positive: NDArray[np.bool_]) -> OfWeights:
+def average_precision(scores: Values, positive: NDArray[np.bool_]) -> Curve:
     """Prepare the average precision: precision at each score, weighted by the recall that it adds."""
     order = np.argsort(-scores, kind="stable")
     hits = order[positive[order]]
@@ -37,11 +146,22 @@ def average_precision(scores: Values, positive: NDArray[np.bool_]) -> OfWeights:
         precision = np.divide(hit, called, out=np.zeros_like(called), where=called > 0)
         return _divide((of_hits * precision).sum(axis=1), of_hits.sum(axis=1))
 
-    return area
+    precision = hit_by / called_by
+    # A row counts in the precision at its own score and at every lower one: sums over the positives there.
+    above = np.searchsorted(-scores[hits], -scores, side="left")
+    as_hit, as_called = (
+        _running(terms[None, ::-1])[0, ::-1][above] for terms in (1 / called_by, precision / called_by)
+    )
+    own = np.zeros(len(scores))
+    own[hits] = precision - precision.mean()
+    return Curve(area, (own + positive * as_hit - as_called) * len(scores) / len(hits))
 
 
-def median_of(values: Values) -> OfWeights:
-    """Prepare the median, the mean of the two middle values where their number is even."""
+def median_of(values: Values) -> Curve:
+    """Prepare the median, the mean of the two middle values where their number is even.
+
+    Influences need the density at the median, which is estimated with the bandwidth of Hall and Sheather (1988).
+    """
     order = np.argsort(values, kind="stable")
     ordered = values[order]
 
@@ -52,7 +172,11 @@ def median_of(values: Values) -> OfWeights:
             found.append(ordered[middle].mean())
         return np.array(found)
 
-    return median
+    bandwidth = min(0.97 * len(values) ** (-1 / 3), 0.49)
+    sparsity = np.diff(np.quantile(values, [0.5 - bandwidth, 0.5 + bandwidth]))[0] / (2 * bandwidth)
+    middle = np.median(values)
+    sides = np.sign(values - middle)
+    return Curve(median, (sides - sides.mean()) / 2 * sparsity)
 
 
 def _running(weights: Values) -> Values:

@@ -11,9 +11,11 @@ import pandas as pd
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import write_parquet
-from waterflow.evaluation.comparison import ACCURACY_LIKE, Comparison, compare, mcnemar_p_value
+from waterflow.evaluation.comparison import ACCURACY_LIKE, Comparison, compare_models, mcnemar_p_value
+from waterflow.evaluation.dependence import declare_dependence, describe_suspect
 from waterflow.evaluation.paired_metrics import Pair, UndefinedError
-from waterflow.evaluation.verdict import compare_slices, decide
+from waterflow.evaluation.slices import compare_slices
+from waterflow.evaluation.verdict import decide
 from waterflow.promotion.opponents import Holdout, Opponent, find_baseline, find_champion, load_holdout, predict_holdout
 from waterflow.records import Blob, MetricResult, Prepared, SliceResult, Trained, Verdict
 from waterflow.reporting.verdict_report import VerdictReport
@@ -89,6 +91,8 @@ def compare_on_holdout(
     stored = _put_predictions(config, challenger, opponent, holdout, resources)
     verdict = verdict.model_copy(update={"predictions": stored})
     logger.info("verdict against %s: %s, %s", opponent.name, verdict.outcome, verdict.reason)
+    for warning in verdict.warnings:
+        logger.warning("verdict: %s", warning)
     return ComparedModels(
         verdict, challenger, VerdictReport(config.name, ranked[0].candidate, config.task, verdict, pair)
     )
@@ -117,37 +121,54 @@ def reach_verdict(
     )
     if opponent.predicted is None:
         return verdict, None
-    groups = rows[config.group].to_numpy() if config.group else None
-    pair = Pair(config.task, challenger, opponent.predicted, groups, config.costs).take(opponent.unseen)
+    dependence = declare_dependence(rows, config)
+    pair = Pair(config.task, challenger, opponent.predicted, dependence, config.costs, config.declared_positive)
+    pair = pair.take(opponent.unseen)
     if verdict.rows < evidence.min_rows:
         excluded = f" and {opponent.name} may have seen {verdict.excluded_rows} more" if verdict.excluded_rows else ""
         reason = f"{verdict.rows} rows are fewer than min_rows {evidence.min_rows}{excluded}"
         return verdict.model_copy(update={"reason": reason}), pair
+    warnings = _warn_of_classes(pair)
     try:
-        main = compare(pair, config.metrics.main, evidence, config.seed)
+        main = _compare(config, pair, config.metrics.main, evidence.resamples)
     except UndefinedError as error:
-        return verdict.model_copy(update={"reason": f"{config.metrics.main} is undefined: {error}"}), pair
+        return verdict.model_copy(update={"reason": str(error), "warnings": warnings}), pair
     slices = _compare_slices(config, pair, rows[opponent.unseen])
-    outcome, reason = decide(main, evidence, slices, pair.identical)
+    outcome, reason = decide(main, evidence, slices, identical=pair.identical)
     if opponent.doubt or config.strategy.select_on == "test":
         looked = f"strategy {config.strategy.name!r} selected the model on these very rows"
         outcome, reason = "insufficient evidence", f"{opponent.doubt or looked}; {reason}"
+    independent = main.metric in ACCURACY_LIKE and not main.clusters
     numbers = {
         "outcome": outcome,
         "reason": reason,
-        "groups": None if pair.groups is None else len(np.unique(pair.groups)),
+        "effective_rows": main.effective_rows,
+        "clusters": main.clusters,
+        "warnings": warnings + tuple(describe_suspect(name) for name in main.suspects),
         "challenger": main.challenger.value,
         "champion": main.champion.value,
         "difference": main.difference.value,
         "low": main.difference.low,
         "high": main.difference.high,
         "p_value": main.p_value,
-        "mcnemar_p_value": mcnemar_p_value(pair) if main.metric in ACCURACY_LIKE and pair.groups is None else None,
+        "mcnemar_p_value": mcnemar_p_value(pair) if independent else None,
         "smallest_detectable": main.smallest_detectable,
         "metrics": (_to_record(main), *_compare_others(config, pair)),
         "slices": tuple(slices),
     }
     return verdict.model_copy(update=numbers), pair
+
+
+def _compare(config: PipelineConfig, pair: Pair, metric: str, resamples: int) -> Comparison:
+    return compare_models(pair, metric, alpha=config.evidence.alpha, resamples=resamples, seed=config.seed)
+
+
+def _warn_of_classes(pair: Pair) -> tuple[str, ...]:
+    missing = [name for name in pair.challenger.classes if name not in set(pair.truth)]
+    if not missing:
+        return ()
+    names = ", ".join(repr(getattr(name, "item", lambda name=name: name)()) for name in missing[:10])
+    return (f"no row of class {names} is held out; the metrics say nothing about it",)
 
 
 def _compare_slices(config: PipelineConfig, pair: Pair, rows: pd.DataFrame) -> list[SliceResult]:
@@ -163,13 +184,12 @@ def _compare_others(config: PipelineConfig, pair: Pair) -> list[MetricResult]:
 
     They decide nothing; one that is undefined is left out.
     """
-    evidence = config.evidence.model_copy(update={"resamples": min(config.evidence.resamples, SHOWN_RESAMPLES)})
     results = []
     for metric in config.shown_metrics[1:]:
         try:
-            results.append(_to_record(compare(pair, metric, evidence, config.seed)))
+            results.append(_to_record(_compare(config, pair, metric, min(config.evidence.resamples, SHOWN_RESAMPLES))))
         except UndefinedError as error:
-            logger.info("%s is undefined in the comparison: %s", metric, error)
+            logger.info("left out of the comparison: %s", error)
     return results
 
 
@@ -193,7 +213,9 @@ def _put_predictions(
 ) -> Blob:
     """Store both models' predictions of every held-out row, with its key, group, time and slices."""
     rows = holdout.rows
-    names = [*config.key, config.group, config.time_column, *(asked.column for asked in config.promotion.not_worse_on)]
+    promotion = config.promotion
+    names = [*config.key, config.group, config.time_column, *(promotion.dependence.by if promotion.dependence else ())]
+    names += [asked.column for asked in promotion.not_worse_on]
     columns: dict[str, Any] = {"row": np.flatnonzero(holdout.part == "test"), "compared": opponent.unseen}
     columns |= {"truth": rows[config.target], **_columns_of("challenger", challenger)}
     if opponent.predicted is not None:

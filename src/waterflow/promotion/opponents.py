@@ -67,7 +67,7 @@ def find_baseline(
     unseen = np.ones(len(rows), dtype=bool)
     if name in BASELINES[config.task]:
         train = holdout.frame.loc[holdout.part == "train", config.target]
-        predicted = predict_baseline(name, train, rows[config.target], config.task)
+        predicted = predict_baseline(name, train, rows[config.target], config)
         return Opponent(f"baseline {name}", None, predicted, unseen)
     found = [entry for entry in ranked if entry.candidate == name]
     if not found:

@@ -256,7 +256,8 @@ class Verdict(Record):
     `difference` is oriented: positive means that the challenger is better, whichever way the metric goes; `low` and
     `high` bound it at confidence `1 - 2·alpha`. `p_value` is one-sided. `smallest_detectable` is the difference that
     this holdout would have shown in four of five cases. `against` names the champion's version or the baseline;
-    `disjoint` says that the champion is known not to have been fitted on these rows.
+    `disjoint` says that the champion is known not to have been fitted on these rows. `effective_rows` independent rows
+    would tell as much; `clusters` says which rows were drawn together, `warnings` what weakens the verdict.
     """
 
     outcome: Literal["promote", "hold", "insufficient evidence"]
@@ -265,7 +266,9 @@ class Verdict(Record):
     against: str
     champion_version: int | None = None
     rows: int
-    groups: int | None = None
+    effective_rows: float | None = None
+    clusters: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     excluded_rows: int = 0
     disjoint: bool
     challenger: float | None = None
@@ -285,7 +288,7 @@ class Verdict(Record):
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that were computed, by name."""
-        names = ("difference", "low", "high", "p_value", "smallest_detectable")
+        names = ("difference", "low", "high", "p_value", "smallest_detectable", "effective_rows")
         values = {name: getattr(self, name) for name in names}
         return {name: value for name, value in values.items() if value is not None}
 

@@ -1,5 +1,6 @@
 """A verdict in words and numbers, for the report and the model card."""
 
+from waterflow.evaluation.verdict import describe_sample
 from waterflow.records import Verdict
 
 METRIC_NAMES = {
@@ -20,6 +21,9 @@ METRIC_NAMES = {
 
 BASELINES = {
     "baseline most_frequent": "always naming the most frequent class",
+    "baseline stratified": "guessing labels at random, as often as each occurs",
+    "baseline cheapest": "always naming the class that costs least",
+    "baseline shortest_half": "always naming the middle of the most common values",
     "baseline mean": "always naming the mean",
     "baseline median": "always naming the median",
 }
@@ -33,7 +37,7 @@ def describe_verdict(verdict: Verdict, model: str) -> str:
         return f"whether {model} is better than {against} is not known: {verdict.reason}."
     numbers = (
         f"{METRIC_NAMES[verdict.metric]} {format_number(verdict.challenger)} against {format_number(verdict.champion)} "
-        f"on {verdict.rows:,} rows that {_unseen_by(verdict, model)} trained on"
+        f"on {_sample(verdict)} that {_unseen_by(verdict, model)} trained on"
     )
     match verdict.outcome:
         case "promote":
@@ -84,7 +88,8 @@ def list_numbers(verdict: Verdict) -> list[tuple[str, str]]:
     rows: list[tuple[str, str | None]] = [
         ("main metric", verdict.metric),
         ("rows compared", f"{verdict.rows:,}"),
-        ("groups", None if verdict.groups is None else f"{verdict.groups:,}"),
+        ("drawn together, because they resemble each other", " and ".join(verdict.clusters) or None),
+        ("independent rows that would tell as much", _count_or_none(verdict)),
         ("rows left out because the champion may have seen them", f"{verdict.excluded_rows:,}"),
         ("known not to have been fitted on these rows", "both" if verdict.disjoint else "the challenger alone"),
         ("difference (positive: challenger better)", _number_or_none(verdict.difference)),
@@ -112,6 +117,16 @@ def format_interval(value: float, low: float, high: float) -> str:
 def format_confidence(verdict: Verdict) -> str:
     """Return the confidence of a verdict's intervals: `90 %`."""
     return f"{100 * (1 - 2 * verdict.alpha):.4g} %"
+
+
+def _sample(verdict: Verdict) -> str:
+    if verdict.effective_rows is None or not verdict.clusters:
+        return f"{verdict.rows:,} rows"
+    return f"{describe_sample(verdict.rows, verdict.effective_rows)},"
+
+
+def _count_or_none(verdict: Verdict) -> str | None:
+    return None if verdict.effective_rows is None else f"{verdict.effective_rows:,.0f}"
 
 
 def _number_or_none(value: float | None) -> str | None:

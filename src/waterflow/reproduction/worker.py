@@ -41,7 +41,10 @@ def main(folder: Path) -> None:
     scores: dict[str, float] = {}
     for part in parts[1:]:
         predicted = predict_rows(fitted.pipeline, rows[part].features, rows[part].target, config.task)
-        scores |= {f"{part}_{name}": value for name, value in score_rows(predicted, config.task, config.costs).items()}
+        scores |= {
+            f"{part}_{name}": value
+            for name, value in score_rows(predicted, config.task, config.costs, config.declared_positive).items()
+        }
     held_out = np.flatnonzero(split["part"] == "test")
     # `predicted` is of the last part, the holdout.
     write_parquet(tabulate_predictions(predicted, held_out), folder / "predictions.parquet")

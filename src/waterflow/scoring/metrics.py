@@ -1,7 +1,7 @@
 """Scores of a fitted pipeline on given rows, by scikit-learn's definitions.
 
-Labels become integers once, by hashing; scikit-learn sorts and compares them as strings for each metric anew,
-which takes seconds where there are many rows.
+Labels are hashed to integers once. scikit-learn sorts and compares them as strings for each metric, which takes
+seconds on many rows.
 """
 
 from collections.abc import Iterable
@@ -23,10 +23,10 @@ from waterflow.estimators.label_encoded import LabelEncodedClassifier
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a model said of some rows: labels or numbers, and for classes their probabilities.
+    """A model's predictions of some rows, with the true values.
 
-    `probabilities` has shape (rows, classes) in the order of `classes`, or is None where the estimator
-    gives none. `truth` and `prediction` have shape (rows,).
+    `truth` and `prediction` have shape (rows,). `probabilities` has shape (rows, classes) in the order of `classes`;
+    it is None for regressions and for estimators without probabilities.
     """
 
     truth: NDArray[Any]
@@ -36,71 +36,76 @@ class Predicted:
 
 
 def predict_rows(pipeline: Any, features: pd.DataFrame, target: pd.Series, task: Task) -> Predicted:
-    """Let a fitted pipeline predict raw columns; `target` is what really happened."""
-    model, ready = pipeline, features
-    if isinstance(pipeline, Pipeline) and len(pipeline) > 1:  # once for labels and probabilities, not twice
-        model, ready = pipeline[-1], pipeline[:-1].transform(features)
+    """Predict raw columns with a fitted pipeline; `target` holds the true values."""
+    model, transformed = pipeline, features
+    if isinstance(pipeline, Pipeline) and len(pipeline) > 1:  # transform once for labels and probabilities
+        model, transformed = pipeline[-1], pipeline[:-1].transform(features)
     truth = target.to_numpy()
     if isinstance(model, LabelEncodedClassifier | FixedThresholdClassifier):  # predict would compute them again
-        chances = model.predict_proba(ready)
-        return Predicted(truth, model.classes_[_called(model, chances)], tuple(model.classes_), chances)
-    prediction = np.asarray(model.predict(ready)).ravel()
+        chances = model.predict_proba(transformed)
+        return Predicted(truth, model.classes_[_decide(model, chances)], tuple(model.classes_), chances)
+    prediction = np.asarray(model.predict(transformed)).ravel()
     if task == "regression":
         return Predicted(truth.astype(float), prediction.astype(float))
-    probabilities = model.predict_proba(ready) if hasattr(model, "predict_proba") else None
+    probabilities = model.predict_proba(transformed) if hasattr(model, "predict_proba") else None
     return Predicted(truth, prediction, tuple(model.classes_), probabilities)
 
 
-def _called(model: Any, probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
+def _decide(model: Any, probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
     if isinstance(model, LabelEncodedClassifier):
         return probabilities.argmax(axis=1)
     positive = model.classes_.tolist().index(model.pos_label)
     return np.where(probabilities[:, positive] >= model.threshold, positive, 1 - positive)
 
 
-def score_rows(predicted: Predicted, task: Task, costs: CostsConfig | None = None) -> dict[str, float]:
+def score_rows(
+    predicted: Predicted, task: Task, costs: CostsConfig | None = None, positive: Any = None
+) -> dict[str, float]:
     """Compute every metric of the task that is defined on these rows, and precision, recall and F1 per class.
 
-    Undefined are ROC AUC, average precision and log loss without probabilities, the first two also where a class
-    has no row, R² on a single row, and the expected cost without `costs`; they are left out, not set to a number.
-    Raises what `check_costs` raises.
+    Macro averages are over the labels that occur in truth or prediction. Average precision and costs are of the
+    `positive` class of two, the greater one by default; of more classes it is the mean of each against the rest. Left
+    out are ROC AUC, average precision and log loss without probabilities, the first two also where a class has no row,
+    R² on a single row, and the expected cost without `costs`. Raises the errors of `find_positive_class`.
     """
-    return _score_numbers(predicted) if task == "regression" else _score_classes(predicted, costs)
+    if task == "regression":
+        return _score_numbers(predicted)
+    return _score_classes(predicted, costs, positive)
 
 
 def headline(scores: dict[str, float]) -> dict[str, float]:
-    """Leave out the scores per class."""
+    """Return the scores without those per class."""
     return {name: value for name, value in scores.items() if name in METRICS}
 
 
 def confusion(predicted: Predicted) -> dict[str, Any]:
-    """Count predictions by class: `matrix[i][j]` rows of `classes[i]` were called `classes[j]`."""
+    """Count predictions by class: `matrix[i][j]` rows of `classes[i]` were predicted as `classes[j]`."""
     coded = _encode(predicted)
     return {"classes": [str(name) for name in coded.classes], "matrix": coded.counts.tolist()}
 
 
-def check_costs(classes: Iterable[Any], costs: CostsConfig) -> Any:
-    """Give the class whose alarm is raised: the declared one, else the greater of the two.
+def find_positive_class(classes: Iterable[Any], declared: Any = None) -> Any:
+    """Return the positive class of two: the declared one, else the greater of them.
 
-    Raises DataError when there are not exactly two classes, ConfigError when the declared one is none of them.
+    Raises DataError where there are not exactly two classes, ConfigError where the declared one is none of them.
     """
     names = sorted({_plain(name) for name in classes}, key=_order)
     listed = ", ".join(map(repr, names[:10]))
     if len(names) != 2:
         raise DataError(
-            f"costs: they are of a decision between two classes, the target has {len(names)} ({listed}); "
-            "remove costs, or choose a target with two classes"
+            f"costs, positive: they are about a decision between two classes, the target has {len(names)} ({listed}); "
+            "remove them, or choose a target with two classes"
         )
-    if costs.positive is None:
+    if declared is None:
         return names[1]
-    if costs.positive not in names:
-        raise ConfigError(f"costs.positive: {costs.positive!r} is no class of the target; valid: {listed}")
-    return names[names.index(costs.positive)]
+    if declared not in names:
+        raise ConfigError(f"positive: {declared!r} is not a class of the target; valid: {listed}")
+    return names[names.index(declared)]
 
 
 @dataclass(frozen=True)
 class _Coded:
-    """Labels as positions in `classes`: those that the model knows first, in its order, then any others."""
+    """Labels as positions in `classes`: the model's classes in its order, then any others."""
 
     classes: tuple[Any, ...]
     truth: NDArray[np.intp]
@@ -132,22 +137,22 @@ def _score_numbers(predicted: Predicted) -> dict[str, float]:
     return scores
 
 
-def _score_classes(predicted: Predicted, costs: CostsConfig | None) -> dict[str, float]:
+def _score_classes(predicted: Predicted, costs: CostsConfig | None, positive: Any) -> dict[str, float]:
     coded = _encode(predicted)
     hits, rows, called = np.diag(coded.counts), coded.counts.sum(axis=1), coded.counts.sum(axis=0)
     precision, recall = _ratio(hits, called), _ratio(hits, rows)
-    f1 = _ratio(2 * hits, rows + called)
+    f1, occurs = _ratio(2 * hits, rows + called), rows + called > 0
     scores = {
         "accuracy": hits.sum() / len(coded.truth),
         "balanced_accuracy": recall[rows > 0].mean(),
-        "precision_macro": precision.mean(),
-        "recall_macro": recall.mean(),
-        "f1_macro": f1.mean(),
+        "precision_macro": precision[occurs].mean(),
+        "recall_macro": recall[occurs].mean(),
+        "f1_macro": f1[occurs].mean(),
     }
     if predicted.probabilities is not None:
-        scores |= _score_probabilities(coded.truth, np.asarray(predicted.probabilities))
+        scores |= _score_probabilities(coded, np.asarray(predicted.probabilities), positive)
     if costs is not None:
-        scores["expected_cost"] = _expected_cost(coded, costs)
+        scores["expected_cost"] = _expected_cost(coded, costs, positive)
     for position, name in enumerate(coded.classes):
         scores[f"precision.{name}"] = precision[position]
         scores[f"recall.{name}"] = recall[position]
@@ -155,15 +160,15 @@ def _score_classes(predicted: Predicted, costs: CostsConfig | None) -> dict[str,
     return {name: float(value) for name, value in scores.items()}
 
 
-def _score_probabilities(truth: NDArray[np.intp], probabilities: NDArray[np.float64]) -> dict[str, float]:
-    classes = range(probabilities.shape[1])
-    if truth.max() >= len(classes):
+def _score_probabilities(coded: _Coded, probabilities: NDArray[np.float64], positive: Any) -> dict[str, float]:
+    truth, known = coded.truth, probabilities.shape[1]
+    if truth.max() >= known:
         return {}  # a class that training never saw has no probability
-    loss = float(skm.log_loss(truth, probabilities, labels=list(classes)))
-    if len(np.unique(truth)) < len(classes):
+    loss = float(skm.log_loss(truth, probabilities, labels=list(range(known))))
+    if len(np.unique(truth)) < known:
         return {"log_loss": loss}
-    # Of two classes the second one counts; of more, the mean of each one against the rest.
-    positives = [1] if len(classes) == 2 else classes
+    classes = coded.classes[:known]
+    positives = [classes.index(find_positive_class(classes, positive))] if known == 2 else range(known)
     curves = [(truth == position, probabilities[:, position]) for position in positives]
     return {
         "roc_auc": float(np.mean([skm.roc_auc_score(*curve) for curve in curves])),
@@ -172,9 +177,9 @@ def _score_probabilities(truth: NDArray[np.intp], probabilities: NDArray[np.floa
     }
 
 
-def _expected_cost(coded: _Coded, costs: CostsConfig) -> float:
-    """Give the mean cost per row: the confusion matrix weighted by the matrix of costs (Elkan, IJCAI 2001)."""
-    positive = coded.classes.index(check_costs(coded.classes, costs))
+def _expected_cost(coded: _Coded, costs: CostsConfig, declared: Any) -> float:
+    """Compute the mean cost per row: the confusion matrix weighted by the costs (Elkan, IJCAI 2001)."""
+    positive = coded.classes.index(find_positive_class(coded.classes, declared))
     negative = 1 - positive
     total = (
         costs.hit * coded.counts[positive, positive]
@@ -186,7 +191,7 @@ def _expected_cost(coded: _Coded, costs: CostsConfig) -> float:
 
 
 def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Divide, with 0 where there is nothing to divide by."""
+    """Divide, with 0 for a division by 0."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
@@ -195,6 +200,6 @@ def _plain(value: Any) -> Any:
 
 
 def _order(value: Any) -> tuple[bool, Any]:
-    """Sort numbers by value, and before everything else, which goes by its text."""
+    """Sort numbers first and by value, everything else by its text."""
     is_number = isinstance(value, int | float)
     return not is_number, value if is_number else str(value)

@@ -85,7 +85,7 @@ def _evaluate(
     from waterflow.scoring.metrics import headline, score_rows
 
     compared = compare_on_holdout(config, ranked, opponent, load_holdout(prepared, resources), resources)
-    scores = score_rows(compared.predicted, config.task, config.costs)
+    scores = score_rows(compared.predicted, config.task, config.costs, config.declared_positive)
     evaluated = Evaluated(
         ranked=ranked,
         missing=missing,

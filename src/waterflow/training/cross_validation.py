@@ -149,7 +149,7 @@ def predict(config: PipelineConfig, candidate: str, fitted: Any, features: Any, 
 def score(config: PipelineConfig, candidate: str, predicted: Predicted) -> dict[str, float]:
     """Compute all metrics of some predictions; raises FitError where the main one is undefined."""
     with fit_errors(candidate, "predicting"):
-        scores = score_rows(predicted, config.task, config.costs)
+        scores = score_rows(predicted, config.task, config.costs, config.declared_positive)
     if not math.isfinite(scores.get(config.metrics.main, math.nan)):
         raise FitError(
             f"candidates.{candidate}: metrics.main {config.metrics.main!r} is undefined for it "

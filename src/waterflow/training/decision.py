@@ -11,10 +11,10 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import FixedThresholdClassifier
 
-from waterflow.config.schema import CostsConfig, PipelineConfig
+from waterflow.config.schema import PipelineConfig
 from waterflow.estimators.calibrated import SMALLEST, CalibratedClassifier, calibrate
 from waterflow.records import DecisionRule
-from waterflow.scoring.metrics import Predicted, check_costs
+from waterflow.scoring.metrics import Predicted, find_positive_class
 from waterflow.scoring.thresholds import choose_threshold
 
 MAX_KNOTS = 200
@@ -36,7 +36,7 @@ def choose_decision(
     classes = {name for entry in predictions for name in entry.classes}
     if len(classes) < 2:
         return None
-    positive = check_costs(classes, CostsConfig(positive=config.declared_positive))
+    positive = find_positive_class(classes, config.declared_positive)
     actual, scores = positive_scores(predictions, positive)
     if not is_fixed and (actual.all() or not actual.any()):
         return None

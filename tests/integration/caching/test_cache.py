@@ -415,7 +415,7 @@ def test_an_unchanged_pipeline_is_not_judged_again(resources: Resources, pipelin
     name = pipeline()
     one, first = evaluated(name, resources, "one")
     two, second = evaluated(name, resources, "two")
-    assert judged == ["baseline most_frequent"]
+    assert judged == ["baseline stratified"]
     assert second.cached_from == one.parent_run_id
     assert (second.verdict, second.holdout_metrics, second.gate) == (first.verdict, first.holdout_metrics, first.gate)
     assert second.winner.cached_from == first.winner.run_id
@@ -447,7 +447,7 @@ def test_another_champion_is_judged_against_and_nothing_is_fitted(
     pipeline()
     _, against = evaluated(name, resources, "two")
     _, again = evaluated(name, resources, "three")
-    assert judged == ["baseline most_frequent", "champion version 1"]
+    assert judged == ["baseline stratified", "champion version 1"]
     assert (again.verdict, fits) == (against.verdict, ["GaussianNB", "BernoulliNB"])
 
 
@@ -459,7 +459,7 @@ def test_the_champions_own_model_meets_whom_it_met_before(
     prepared, first = evaluated(name, resources, "one")
     make_champion(first.winner, prepared, resources)
     assert evaluated(name, resources, "two")[1].verdict == first.verdict
-    assert judged == ["baseline most_frequent"]
+    assert judged == ["baseline stratified"]
 
 
 def test_a_forced_run_is_judged(resources: Resources, pipeline: Writer, judged: list[str]) -> None:

@@ -28,7 +28,7 @@ def test_a_run_ends_with_its_table(waterflow: Command) -> None:
         "logistic_regression",
         "f1_macro",
         "registered  flowers version 1  @challenger @champion",
-        "verdict     promote against baseline most_frequent: f1_macro +",
+        "verdict     promote against baseline stratified: f1_macro +",
         "decision    promote: version 1 is champion (row 1 of the ledger, by cli/",
         "waterflow show flowers",
     ):

@@ -23,4 +23,4 @@ def test_equal_models_are_seldom_promoted_and_better_ones_are(
     promoted, verdicts = promotions(bench, 3, gain=0.95)
     assert promoted == 3
     assert all(verdict.low > 0 for verdict in verdicts if verdict.low is not None)
-    assert {verdict.groups is None for verdict in verdicts} == {make is not simulated.grouped}
+    assert {bool(verdict.clusters) for verdict in verdicts} == {make is simulated.grouped}

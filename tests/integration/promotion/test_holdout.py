@@ -160,7 +160,7 @@ def test_a_baseline_that_nobody_knows_is_refused(scene: Scene) -> None:
     scene.write(promotion={"baseline": "most_frequnt"})
     message = message_of(lambda: scene.prepare("first"), ConfigError)
     assert "most_frequnt" in message
-    assert "valid: most_frequent, nb" in message
+    assert "valid: most_frequent, stratified, cheapest, nb" in message
 
 
 def test_a_mean_is_the_baseline_of_numbers(scene: Scene) -> None:

@@ -9,12 +9,12 @@ from sklearn.svm import SVC
 from support.projects import message_of
 
 from waterflow.config.metrics import METRICS, metrics_of
-from waterflow.config.schema import CostsConfig, EvidenceConfig
+from waterflow.config.schema import CostsConfig
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError
-from waterflow.evaluation.comparison import compare
+from waterflow.evaluation.comparison import compare_models
 from waterflow.evaluation.paired_metrics import Pair
-from waterflow.scoring.metrics import Predicted, check_costs, confusion, headline, predict_rows, score_rows
+from waterflow.scoring.metrics import Predicted, confusion, find_positive_class, headline, predict_rows, score_rows
 
 ROWS = iris()
 X, Y = ROWS.drop(columns="species"), ROWS["species"]
@@ -54,6 +54,24 @@ def test_scores_of_two_classes_are_those_of_scikit_learn() -> None:
     assert scores["roc_auc"] == pytest.approx(skm.roc_auc_score(truth, chances))
     assert scores["average_precision"] == pytest.approx(skm.average_precision_score(truth, chances))
     assert 0.5 < scores["roc_auc"] < 0.9
+
+
+def test_average_precision_is_of_the_positive_class() -> None:
+    """The declared one, where it is not the greater of the two."""
+    truth = np.array([0, 0, 1, 1, 1, 0])
+    chances = np.array([0.1, 0.6, 0.4, 0.8, 0.9, 0.3])
+    predicted = Predicted(truth, (chances > 0.5).astype(int), (0, 1), np.column_stack([1 - chances, chances]))
+    scores = score_rows(predicted, "classification", positive=0)
+    assert scores["average_precision"] == pytest.approx(skm.average_precision_score(truth == 0, 1 - chances))
+    assert scores["roc_auc"] == pytest.approx(skm.roc_auc_score(truth, chances))
+
+
+def test_a_class_without_rows_or_calls_is_left_out_of_averages() -> None:
+    """As scikit-learn does on these rows."""
+    predicted = Predicted(np.array([0, 1, 1, 0]), np.array([0, 1, 0, 0]), classes=(0, 1, 2, 3))
+    scores = score_rows(predicted, "classification")
+    assert scores["f1_macro"] == pytest.approx(skm.f1_score(predicted.truth, predicted.prediction, average="macro"))
+    assert scores["precision_macro"] == pytest.approx(5 / 6)
 
 
 def test_scores_of_numbers_are_those_of_scikit_learn() -> None:
@@ -143,16 +161,16 @@ LATE = Predicted(
 
 def test_the_expected_cost_is_the_mean_cost_of_the_outcomes() -> None:
     """It is scikit-learn's confusion matrix weighted by what each outcome costs, per row."""
-    costs = CostsConfig(positive="late", false_alarm=1, miss=5, hit=-2, correct_rejection=0.5)
+    costs = CostsConfig(false_alarm=1, miss=5, hit=-2, correct_rejection=0.5)
     counts = skm.confusion_matrix(LATE.truth, LATE.prediction, labels=["on time", "late"])
     expected = (counts * [[0.5, 1], [5, -2]]).sum() / 5
-    assert score_rows(LATE, "classification", costs)["expected_cost"] == pytest.approx(expected)
+    assert score_rows(LATE, "classification", costs, positive="late")["expected_cost"] == pytest.approx(expected)
 
 
 def test_the_greater_class_is_the_positive_one_unless_told() -> None:
     """Of true and false it is true; of 9 and 10 it is the number that is greater, not the text."""
-    assert check_costs([True, False], CostsConfig()) is True
-    assert check_costs(np.array([10, 9]), CostsConfig()) == 10
+    assert find_positive_class([True, False]) is True
+    assert find_positive_class(np.array([10, 9])) == 10
     assert score_rows(LATE, "classification", CostsConfig(miss=5))["expected_cost"] == pytest.approx(1.0)
 
 
@@ -163,14 +181,16 @@ def test_there_is_no_expected_cost_without_costs() -> None:
 
 def test_costs_of_three_classes_are_refused() -> None:
     """False alarm and miss are words about two."""
-    message = message_of(lambda: check_costs(Y, CostsConfig(miss=5)), DataError)
-    assert message.startswith("costs: they are of a decision between two classes, the target has 3 ('setosa', ")
+    message = message_of(lambda: find_positive_class(Y), DataError)
+    assert message.startswith(
+        "costs, positive: they are about a decision between two classes, the target has 3 ('setosa'"
+    )
 
 
 def test_a_positive_that_is_no_class_is_refused_with_the_valid_ones() -> None:
     """The message has the value found and those of the target."""
-    message = message_of(lambda: check_costs(["no", "yes"], CostsConfig(positive=True)), ConfigError)
-    assert message == "costs.positive: True is no class of the target; valid: 'no', 'yes'"
+    message = message_of(lambda: find_positive_class(["no", "yes"], True), ConfigError)
+    assert message == "positive: True is not a class of the target; valid: 'no', 'yes'"
 
 
 def test_costs_hold_where_the_rows_have_one_class() -> None:
@@ -216,7 +236,7 @@ def test_numbered_classes_stand_in_order_of_their_numbers() -> None:
 
 
 def test_probabilities_of_32_bits_are_compared_like_all_others() -> None:
-    """XGBoost gives them; many rows are drawn two columns of 64 bits at a time."""
+    """XGBoost returns them."""
     from xgboost import XGBClassifier
 
     generator = np.random.default_rng(0)
@@ -225,4 +245,4 @@ def test_probabilities_of_32_bits_are_compared_like_all_others() -> None:
     weak, strong = (XGBClassifier(n_estimators=rounds, n_jobs=1).fit(features, target) for rounds in (1, 10))
     challenger, champion = (predict_rows(model, features, target, "classification") for model in (strong, weak))
     pair = Pair("classification", challenger, champion)
-    assert compare(pair, "log_loss", EvidenceConfig(resamples=200), seed=0).difference.low > 0
+    assert compare_models(pair, "log_loss", alpha=0.05, resamples=200, seed=0).difference.low > 0

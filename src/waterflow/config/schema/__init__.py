@@ -20,6 +20,7 @@ from waterflow.config.schema.pipeline import USUALLY_SHOWN, PipelineConfig
 from waterflow.config.schema.preprocessing import DEFAULT_PREPROCESSING, Block, Clip, DatePart, Selector, Tfidf
 from waterflow.config.schema.promotion import (
     BASELINES,
+    DependenceConfig,
     EvidenceConfig,
     PromotionConfig,
     SliceConfig,
@@ -44,6 +45,7 @@ __all__ = [
     "CsvSource",
     "DatePart",
     "Decision",
+    "DependenceConfig",
     "Dimension",
     "Duration",
     "DvcSource",

@@ -31,7 +31,7 @@ class GateConfig(Section):
 class CostsConfig(Section):
     """The cost per row of each outcome of a two-class decision; a gain is negative.
 
-    `positive` is the class that raises the alarm, by default the greater one.
+    `positive` is the class that raises the alarm, by default the greater one or the pipeline's.
     """
 
     positive: Any = None

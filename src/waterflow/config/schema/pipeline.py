@@ -18,7 +18,7 @@ from waterflow.config.schema.metrics import (
     RecallDecision,
 )
 from waterflow.config.schema.preprocessing import DEFAULT_PREPROCESSING, Block
-from waterflow.config.schema.promotion import BASELINES, EvidenceConfig, PromotionConfig, StrategyConfig
+from waterflow.config.schema.promotion import BASELINES, BEST_BASELINES, EvidenceConfig, PromotionConfig, StrategyConfig
 from waterflow.config.schema.sources import Source
 from waterflow.config.schema.split import SplitConfig, SplitKind, WindowConfig
 
@@ -97,7 +97,12 @@ class PipelineConfig(Section):
         if self.group is not None and self.split_kind != "hash":
             raise ValueError(f"group: {self.group!r} goes with split.kind: hash, not {self.split_kind!r}")
         if self.time_column is None:
-            dated = ("time_zone", self.time_zone), ("label_delay", self.label_delay)
+            unit = self.promotion.dependence and self.promotion.dependence.time
+            dated = (
+                ("time_zone", self.time_zone),
+                ("label_delay", self.label_delay),
+                ("promotion.dependence.time", unit),
+            )
             for name, is_given in (*dated, ("window", self.window != WindowConfig())):
                 if is_given:
                     raise ValueError(f"{name}: it needs time_column, the column that dates a row")
@@ -126,6 +131,8 @@ class PipelineConfig(Section):
     @model_validator(mode="after")
     def _baseline_is_known(self) -> Self:
         valid = [*BASELINES[self.task], *self.candidates]
+        if self.promotion.baseline == "cheapest" and self.costs is None:
+            raise ValueError("promotion.baseline: 'cheapest' needs costs, such as `costs: {false_alarm: 1, miss: 5}`")
         if self.promotion.baseline not in (None, *valid):
             raise ValueError(
                 f"promotion.baseline: {self.promotion.baseline!r} is neither a simple rule for {self.task} nor a "
@@ -136,7 +143,7 @@ class PipelineConfig(Section):
     @property
     def baseline(self) -> str:
         """What a first model must beat."""
-        return self.promotion.baseline or BASELINES[self.task][0]
+        return self.promotion.baseline or BEST_BASELINES.get(self.metrics.main, BASELINES[self.task][0])
 
     @property
     def declared_positive(self) -> Any:
@@ -212,7 +219,9 @@ class PipelineConfig(Section):
             "split_kind": self.split_kind,
             "strategy": self.strategy.model_dump(mode="json", include={"name", "select_on", "promotable"}),
             "evidence": self.evidence.model_dump(mode="json"),
-            "promotion": self.promotion.model_dump(mode="json", include={"not_worse_on"}) | {"baseline": self.baseline},
+            "promotion": self.promotion.model_dump(mode="json", include={"not_worse_on", "dependence"}),
+            "baseline": self.baseline,
+            "clock": self.clock,
         }
 
     def train_section(self, candidate: str) -> dict[str, Any]:

@@ -8,7 +8,17 @@ from waterflow.config.metrics import Task
 from waterflow.config.schedule import APPROVAL_TIMEOUT, Approval
 from waterflow.config.schema.base import Duration, Fraction, Section
 
-BASELINES: dict[Task, tuple[str, ...]] = {"classification": ("most_frequent",), "regression": ("mean", "median")}
+BASELINES: dict[Task, tuple[str, ...]] = {
+    "classification": ("most_frequent", "stratified", "cheapest"),
+    "regression": ("mean", "median", "shortest_half"),
+}
+# What no rule that sees no feature does better by; where not listed, the first of the task.
+BEST_BASELINES = {
+    **dict.fromkeys(("balanced_accuracy", "precision_macro", "recall_macro", "f1_macro"), "stratified"),
+    "expected_cost": "cheapest",
+    "mae": "median",
+    "median_ae": "shortest_half",
+}
 
 
 class EvidenceConfig(Section):
@@ -36,6 +46,17 @@ class SliceConfig(Section):
     min_rows: Annotated[int, Field(ge=2)] = 30
 
 
+class DependenceConfig(Section):
+    """Which held-out rows resemble each other, and are drawn together.
+
+    Those of one calendar unit `time` of the time column, `day` unless given, and those with the same value of a column
+    in `by`; a pipeline's `group` is always one of these. Stated empty, it says that rows are independent.
+    """
+
+    time: Literal["hour", "day", "week", "month"] | None = None
+    by: tuple[str, ...] = ()
+
+
 class StagingConfig(Section):
     """The limits for a version that is loaded as it would be served, in a fresh process.
 
@@ -51,8 +72,8 @@ class StagingConfig(Section):
 class PromotionConfig(Section):
     """How a model becomes champion; evidence settings left out here come from the strategy.
 
-    `baseline` is what a first model must beat: `most_frequent`, `mean`, `median` or the name of a candidate; by
-    default the most frequent class or the mean.
+    `baseline` is what a first model must beat: a rule of `BASELINES` or the name of a candidate; by default the rule
+    that scores best on the main metric without a feature. `dependence` states which rows resemble each other.
     """
 
     alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
@@ -61,6 +82,7 @@ class PromotionConfig(Section):
     min_rows: Annotated[int, Field(ge=2)] | None = None
     not_worse_on: tuple[SliceConfig, ...] = ()
     baseline: str | None = None
+    dependence: DependenceConfig | None = None
     staging: StagingConfig = StagingConfig()
     approval: Approval = "auto"
     approval_timeout: Duration = APPROVAL_TIMEOUT
