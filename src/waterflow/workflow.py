@@ -276,7 +276,7 @@ def audit_store(
     """Audit one pipeline, or all: bytes, access times, integrity, lineage, reproducibility."""
     from waterflow.operations.audit import audit
 
-    return audit(pipeline, resources, reproduced=reproduced, say=report)
+    return audit(pipeline, resources, reproduced=reproduced, report=report)
 
 
 def survey_objects(age: timedelta, resources: Resources) -> "Survey":
@@ -287,7 +287,7 @@ def survey_objects(age: timedelta, resources: Resources) -> "Survey":
 
 
 def remove_objects(survey: "Survey", resources: Resources) -> None:
-    """Remove the objects that a survey found unneeded; raises StoreError where it has doubts."""
+    """Remove the objects that a survey found unneeded; raises StoreError where something needed could be lost."""
     from waterflow.operations.garbage_collection import remove
 
     remove(survey, resources)

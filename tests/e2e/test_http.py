@@ -86,9 +86,9 @@ def test_gc_reads_through_the_server_what_is_needed(run: tuple[Resources, Regist
         found = survey(resources, timedelta(days=30), later)
     finally:
         client.restore_run(registered.parent_run_id)
-    assert not found.unreached
-    assert not found.doubts
-    assert len(found.reached) == 5  # rows, split, configuration, predictions, lock file
+    assert not found.unreachable
+    assert not found.obstacles
+    assert len(found.reachable) == 5  # rows, split, configuration, predictions, lock file
 
 
 def test_a_model_that_nobody_registered_has_no_alias(run: tuple[Resources, Registered]) -> None:

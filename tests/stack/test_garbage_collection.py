@@ -17,7 +17,7 @@ from waterflow.operations.garbage_collection import remove, survey
 resources = workflow.open_resources()
 found = survey(resources, timedelta(hours=1), datetime.now(UTC) + timedelta(hours=2))
 remove(found, resources)
-print("removed", *(unreached.entry.key for unreached in found.unreached))
+print("removed", *(unused.entry.key for unused in found.unreachable))
 """
 
 

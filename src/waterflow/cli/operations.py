@@ -132,17 +132,17 @@ def print_survey(found: "Survey", uri: str, older_than: str, *, deleted: bool) -
     table.columns[1].justify = "right"
     for column in table.columns[:3]:
         column.no_wrap = True
-    for entry, why in ((unreached.entry, unreached.why) for unreached in found.unreached):
+    for entry, why in ((unused.entry, unused.why) for unused in found.unreachable):
         table.add_row(
             escape(_short(entry.key)), f"{entry.size_bytes:,}", f"{entry.modified:%Y-%m-%d %H:%M}", escape(why)
         )
-    if found.unreached:
+    if found.unreachable:
         out.print(table)
         out.print()
     did = "removed" if deleted else "unused"
     lines = {
-        did: [unreached.entry for unreached in found.unreached],
-        "needed": found.reached,
+        did: [unused.entry for unused in found.unreachable],
+        "needed": found.reachable,
         "younger": found.young,
         "not ours": found.foreign,
     }
@@ -151,11 +151,11 @@ def print_survey(found: "Survey", uri: str, older_than: str, *, deleted: bool) -
         note = f"  than {older_than}, kept" if label == "younger" and entries else ""
         if entries or label in (did, "needed"):
             out.print(f"{label:<11} {_sum(entries)}{note}", highlight=False)
-    for doubt in found.doubts:
+    for obstacle in found.obstacles:
         err.print(
-            f"[yellow]warning:[/yellow] --delete would be refused: {escape(doubt)}", soft_wrap=True, highlight=False
+            f"[yellow]warning:[/yellow] --delete would be refused: {escape(obstacle)}", soft_wrap=True, highlight=False
         )
-    if found.unreached and not deleted and not found.doubts:
+    if found.unreachable and not deleted and not found.obstacles:
         out.print("next        [bold]waterflow gc --delete[/bold] removes them", highlight=False)
 
 
@@ -163,18 +163,18 @@ def survey_json(found: "Survey", uri: str, older_than: str, *, deleted: bool) ->
     """Return what `print_survey` prints, for JSON."""
     objects = [
         {
-            "key": unreached.entry.key,
-            "size_bytes": unreached.entry.size_bytes,
-            "modified": unreached.entry.modified.isoformat(),
-            "why": unreached.why,
+            "key": unused.entry.key,
+            "size_bytes": unused.entry.size_bytes,
+            "modified": unused.entry.modified.isoformat(),
+            "why": unused.why,
         }
-        for unreached in found.unreached
+        for unused in found.unreachable
     ]
     sums = {
         name: {"objects": len(entries), "size_bytes": sum(entry.size_bytes for entry in entries)}
         for name, entries in {
-            "unreached": [unreached.entry for unreached in found.unreached],
-            "reached": found.reached,
+            "unreachable": [unused.entry for unused in found.unreachable],
+            "reachable": found.reachable,
             "young": found.young,
             "foreign": found.foreign,
         }.items()
@@ -185,7 +185,7 @@ def survey_json(found: "Survey", uri: str, older_than: str, *, deleted: bool) ->
         "deleted": deleted,
         "objects": objects,
         **sums,
-        "doubts": list(found.doubts),
+        "obstacles": list(found.obstacles),
     }
 
 

@@ -1,1 +1,1 @@
-"""Audits, clean-up and disk usage of the stores."""
+"""Operate the stores: audit, garbage collection, disk usage, reconciliation."""

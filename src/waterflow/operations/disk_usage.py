@@ -1,4 +1,4 @@
-"""What a tracking store's bytes are held by: artifacts and models of runs, and the objects that they refer to."""
+"""Disk usage of a tracking store: artifacts and models of runs, and the objects that they refer to."""
 
 import statistics
 from collections import Counter
@@ -17,16 +17,16 @@ from waterflow.tracking.tags import CANDIDATE, EVALUATED_FILE, PARENT_RUN_ID, RE
 Kind = TypeVar("Kind", bound=Record)
 
 
-class Held(Record):
-    """So many bytes, by so many files or objects of one kind."""
+class DiskUsage(Record):
+    """The number and bytes of files or objects of one kind."""
 
     kind: str
     count: int
     size_bytes: int
 
 
-class Sizes(Record):
-    """The bytes of each of so many things: of runs, of versions."""
+class SizeSummary(Record):
+    """The bytes of each of several runs or versions."""
 
     count: int = 0
     median_bytes: int = 0
@@ -34,16 +34,19 @@ class Sizes(Record):
     total_bytes: int = 0
 
 
-class Holdings:
-    """Counts bytes; an object that several runs refer to counts once in the total, and for each of them in its own."""
+class DiskUsageCounter:
+    """Counts bytes.
+
+    An object that several runs refer to counts once by kind, and for each run in that run's size.
+    """
 
     def __init__(self, resources: Resources) -> None:
-        """Begin at nothing."""
+        """Start with nothing counted."""
         self._resources = resources
         self._kinds: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._seen: set[str] = set()
-        self._of_run: dict[str, int] = {}
+        self._run_sizes: dict[str, int] = {}
 
     def add_run(self, run: TrackedRun) -> None:
         """Count a run's artifacts, its models, and the objects that its records name."""
@@ -56,7 +59,7 @@ class Holdings:
             is_new = blob.digest not in self._seen
             self._seen.add(blob.digest)
             total += self._count(kind, blob.size_bytes) if is_new else blob.size_bytes
-        self._of_run[run.run_id] = total
+        self._run_sizes[run.run_id] = total
 
     def add_database(self) -> None:
         """Count MLflow's own database where it is a file."""
@@ -64,20 +67,20 @@ class Holdings:
         if path.is_file():
             self._count("tracking database", path.stat().st_size)
 
-    def by_kind(self) -> tuple[Held, ...]:
-        """Give what holds the bytes, the most first."""
+    def by_kind(self) -> tuple[DiskUsage, ...]:
+        """Return the usage of each kind, the largest first."""
         return tuple(
-            Held(kind=kind, count=self._counts[kind], size_bytes=size) for kind, size in self._kinds.most_common()
+            DiskUsage(kind=kind, count=self._counts[kind], size_bytes=size) for kind, size in self._kinds.most_common()
         )
 
-    def per_run(self) -> Sizes:
-        """Sum up over the runs."""
-        return _sizes(list(self._of_run.values()))
+    def per_run(self) -> SizeSummary:
+        """Return the sizes of the runs."""
+        return _summarize(list(self._run_sizes.values()))
 
-    def per_version(self, versions: Sequence[Version]) -> Sizes:
-        """Sum up over the versions, each with the run that fitted it and the one that registered it."""
+    def per_version(self, versions: Sequence[Version]) -> SizeSummary:
+        """Return the sizes of versions, each with the run that fitted it and the one that registered it."""
         both = [{entry.run_id, entry.tags.get(PARENT_RUN_ID, "")} for entry in versions]
-        return _sizes([sum(self._of_run.get(run_id, 0) for run_id in runs) for runs in both])
+        return _summarize([sum(self._run_sizes.get(run_id, 0) for run_id in runs) for runs in both])
 
     def _count(self, kind: str, size: int) -> int:
         self._kinds[kind] += size
@@ -86,7 +89,7 @@ class Holdings:
 
 
 def kind_of(path: str) -> str:
-    """Name what an artifact is, by its path."""
+    """Return the kind of an artifact, by its path."""
     file = PurePosixPath(path)
     if file.suffix == ".png":
         return "plots"
@@ -94,7 +97,7 @@ def kind_of(path: str) -> str:
 
 
 def objects_of(run: TrackedRun, resources: Resources) -> Iterator[tuple[str, Blob]]:
-    """Give the objects of the store that the records of a DAG run's own MLflow run name; other runs name none."""
+    """Yield the objects that a parent run's records name, with their kinds; other runs name none."""
     if CANDIDATE in run.tags or RUN_KIND in run.tags:
         return
     prepared = _read(Prepared, resources.runs.read_json(run.run_id, RECORD_FILE))
@@ -107,21 +110,21 @@ def objects_of(run: TrackedRun, resources: Resources) -> Iterator[tuple[str, Blo
         made = read_provenance(run.run_id, resources)
     except StoreError:
         return
-    kept = (made.lock, made.diff, *made.extra_locks.values())
-    yield from (("lock files and diffs", blob) for blob in kept if blob is not None)
+    blobs = (made.lock, made.diff, *made.extra_locks.values())
+    yield from (("lock files and diffs", blob) for blob in blobs if blob is not None)
 
 
 def _read(kind: type[Kind], content: dict[str, Any] | None) -> Kind | None:
     try:
         return None if content is None else kind.from_json(content)
-    except ValueError:  # what was edited by hand is the business of the checks of integrity
+    except ValueError:  # an edited record is a finding of the integrity checks
         return None
 
 
-def _sizes(values: Sequence[int]) -> Sizes:
+def _summarize(values: Sequence[int]) -> SizeSummary:
     if not values:
-        return Sizes()
-    return Sizes(
+        return SizeSummary()
+    return SizeSummary(
         count=len(values),
         median_bytes=int(statistics.median(values)),
         largest_bytes=max(values),

@@ -1,15 +1,15 @@
-"""Whether a tracking store still says what the steps computed: each check looks at one thing at a time."""
+"""Whether a tracking store still says what the steps computed, one check at a time."""
 
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import StoreError, TrackingError, WaterflowError, first_line
-from waterflow.lineage.verification import Verifier
+from waterflow.lineage.verification import Verification, Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.disk_usage import objects_of
 from waterflow.records import Evaluated, Origin, Prepared, Trained
@@ -27,11 +27,11 @@ WITH_RUN = "versions with their runs"
 WITH_FILES = "versions with their model's files"
 
 STUCK_AFTER = timedelta(days=1)
-ALIVE = ("queued", "running")
+UNFINISHED = ("queued", "running")
 
 
-class Checked(NamedTuple):
-    """One thing that a check looked at; `problem` is None where all is well."""
+class IntegrityResult(NamedTuple):
+    """The result of one check on one subject; `problem` is None where all is well."""
 
     check: str
     subject: str
@@ -39,7 +39,7 @@ class Checked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Inspection:
+class PipelineInspection:
     """The checks of one pipeline's runs and versions."""
 
     runs: Sequence[TrackedRun]
@@ -47,31 +47,35 @@ class Inspection:
     resources: Resources
     verifier: Verifier
 
-    def all(self) -> Iterator[Checked]:
-        """Check everything."""
+    def inspect(self) -> Iterator[IntegrityResult]:
+        """Yield the result of every check."""
         for run in self.runs:
-            yield Checked(ENDED, _name(run), self._stuck(run))
+            yield IntegrityResult(ENDED, _name(run), self._why_stuck(run))
             if run.status == "FINISHED" and tag.RUN_KIND not in run.tags:
-                yield from self._values(run)
-                yield from self._artifacts(run)
+                yield from self._compare_values(run)
+                yield from self._verify_artifacts(run)
         for version in self.versions:
-            yield Checked(WITH_RUN, f"{version.model}@{version.version}", self._without_run(version))
-            yield Checked(WITH_FILES, f"{version.model}@{version.version}", self._without_files(version))
+            yield from self._inspect_version(VersionHistory(version, self.resources))
 
-    def _values(self, run: TrackedRun) -> Iterator[Checked]:
-        read = self._of_candidate if tag.CANDIDATE in run.tags else self._of_parent
+    def _inspect_version(self, history: VersionHistory) -> Iterator[IntegrityResult]:
+        subject = f"{history.version.model}@{history.version.version}"
+        yield IntegrityResult(WITH_RUN, subject, _problem_of(lambda: (history.fit_run, history.registration_run)))
+        yield IntegrityResult(WITH_FILES, subject, self._why_without_files(history))
+
+    def _compare_values(self, run: TrackedRun) -> Iterator[IntegrityResult]:
+        read = self._values_of_candidate if tag.CANDIDATE in run.tags else self._values_of_parent
         try:
             metrics, params = read(run)
         except (WaterflowError, ValueError) as error:  # the latter is pydantic's
-            yield Checked(METRICS, _name(run), first_line(error))
+            yield IntegrityResult(METRICS, _name(run), first_line(error))
             return
-        yield Checked(METRICS, _name(run), _first_apart(metrics, run.metrics))
-        yield Checked(PARAMETERS, _name(run), _first_apart(params, run.params))
+        yield IntegrityResult(METRICS, _name(run), _first_difference(metrics, run.metrics))
+        yield IntegrityResult(PARAMETERS, _name(run), _first_difference(params, run.params))
 
-    def _of_candidate(self, run: TrackedRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
-        trained = Trained.from_json(self._json(run, tag.RECORD_FILE))
+    def _values_of_candidate(self, run: TrackedRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
+        trained = Trained.from_json(self.resources.runs.read_verified(run, tag.RECORD_FILE))
         if trained.cached_from is not None:
-            return {}, {}  # what the fit gave stands with the run that it came from
+            return {}, {}  # the values of the fit are those of the run that it came from
         part = trained.scored_on
         metrics = {f"{part}_{name}": value for name, value in trained.metrics.items()}
         metrics |= {f"{part}_{name}_std": value for name, value in trained.spread.items()}
@@ -79,13 +83,13 @@ class Inspection:
         params: dict[str, Any] = {"estimator": chosen.estimator, **chosen.params, **trained.fit_params}
         return metrics | {"fit_seconds": trained.fit_seconds}, {name: param_text(params[name]) for name in params}
 
-    def _of_parent(self, run: TrackedRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
-        prepared = Prepared.from_json(self._json(run, tag.RECORD_FILE))
+    def _values_of_parent(self, run: TrackedRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
+        prepared = Prepared.from_json(self.resources.runs.read_verified(run, tag.RECORD_FILE))
         params = {"rows": str(prepared.rows), "candidates": ", ".join(prepared.candidates)}
         params |= {f"rows_{share.part}": str(share.rows) for share in prepared.shares}
-        if tag.REGISTERED not in run.tags:  # it came to no version, and maybe not to an evaluation
+        if tag.REGISTERED not in run.tags:  # it led to no version, and maybe not to an evaluation
             return {}, params
-        evaluated = Evaluated.from_json(self._json(run, tag.EVALUATED_FILE))
+        evaluated = Evaluated.from_json(self.resources.runs.read_verified(run, tag.EVALUATED_FILE))
         if evaluated.cached_from is not None:
             return {}, params
         return {tag.TEST_METRIC + name: value for name, value in evaluated.holdout_metrics.items()}, params
@@ -96,56 +100,48 @@ class Inspection:
             raise StoreError(f"the record of its parent run {parent_run_id} is gone")
         return load_config(Prepared.from_json(content), self.resources)
 
-    def _json(self, run: TrackedRun, path: str) -> dict[str, Any]:
-        content = self.resources.runs.read_json(run.run_id, path)
-        if content is None:
-            raise StoreError(f"{path} is gone")
-        return content
-
-    def _artifacts(self, run: TrackedRun) -> Iterator[Checked]:
+    def _verify_artifacts(self, run: TrackedRun) -> Iterator[IntegrityResult]:
         for model_id in run.model_ids:
-            yield Checked(ARTIFACTS, f"model {model_id}", _problem(self.verifier.verify_model(model_id)))
+            yield IntegrityResult(ARTIFACTS, f"model {model_id}", _problem(self.verifier.verify_model(model_id)))
         for kind, blob in objects_of(run, self.resources):
-            yield Checked(ARTIFACTS, f"{kind} {blob.digest[:12]}", _problem(self.verifier.verify_blob(blob)))
+            subject = f"{kind} {blob.digest[:12]}"
+            yield IntegrityResult(ARTIFACTS, subject, _problem(self.verifier.verify_blob(blob)))
 
-    def _stuck(self, run: TrackedRun) -> str | None:
+    def _why_stuck(self, run: TrackedRun) -> str | None:
         if run.status != "RUNNING":
             return None
-        tags = run.tags
-        run_id, dag_id = tags.get(tag.DAG_RUN_ID, ""), tags.get(tag.DAG_ID)
-        if dag_id is not None:
-            proof = self.verifier.verify_dag_run(Origin(runner="airflow", run_id=run_id, dag_id=dag_id))
-            if proof.resolves:
-                state = proof.details[0]
-                return None if state in ALIVE else f"RUNNING, and its DAG run ended as {state}"
-            if proof.resolves is False:
-                return f"RUNNING, and {proof.reason}"
-        if tags.get(tag.RUNNER) == "cli" and tags.get(tag.HOST) == platform.node():
+        run_id = run.tags.get(tag.DAG_RUN_ID, "")
+        if run.dag_id:
+            found = self.verifier.verify_dag_run(Origin(runner="airflow", run_id=run_id, dag_id=run.dag_id))
+            if found.resolves:
+                state = found.details[0]
+                return None if state in UNFINISHED else f"RUNNING, and its DAG run ended as {state}"
+            if found.resolves is False:
+                return f"RUNNING, and {found.reason}"
+        if run.tags.get(tag.RUNNER) == "cli" and run.tags.get(tag.HOST) == platform.node():
             process = run_id.rpartition("_")[2]
             if process.isdecimal() and not _is_alive(int(process)):
                 return f"RUNNING, and its process {process} is gone"
         age = datetime.now(UTC) - run.started_at
         return f"RUNNING for {age.days} days" if age > STUCK_AFTER else None
 
-    def _without_run(self, version: Version) -> str | None:
-        chain = VersionHistory(version, self.resources)
+    def _why_without_files(self, history: VersionHistory) -> str | None:
         try:
-            fit = self.resources.runs.find_run(version.run_id) if version.run_id else None
-            return (
-                None if fit is not None and chain.registration_run else f"MLflow has no run {version.run_id} any more"
-            )
-        except (StoreError, TrackingError) as error:
-            return str(error)
-
-    def _without_files(self, version: Version) -> str | None:
-        try:
-            model_id = VersionHistory(version, self.resources).model.model_id
+            model_id = history.model.model_id
         except (StoreError, TrackingError) as error:
             return str(error)
         return None if self.resources.models.has_files(model_id) else f"the files of model {model_id} are gone"
 
 
-def _first_apart(computed: Mapping[str, Any], logged: Mapping[str, Any]) -> str | None:
+def _problem_of(ask: Callable[[], object]) -> str | None:
+    try:
+        ask()
+    except (StoreError, TrackingError) as error:
+        return str(error)
+    return None
+
+
+def _first_difference(computed: Mapping[str, Any], logged: Mapping[str, Any]) -> str | None:
     for name, value in computed.items():
         if name not in logged:
             return f"{name} is {value!r} in its record, and MLflow has none"
@@ -154,8 +150,8 @@ def _first_apart(computed: Mapping[str, Any], logged: Mapping[str, Any]) -> str 
     return None
 
 
-def _problem(proof: Any) -> str | None:
-    return proof.reason if proof.resolves is False else None
+def _problem(found: Verification) -> str | None:
+    return found.reason if found.resolves is False else None
 
 
 def _name(run: TrackedRun) -> str:

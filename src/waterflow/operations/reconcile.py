@@ -1,7 +1,7 @@
-"""reconcile: closing MLflow runs whose Airflow task is dead, by what Airflow knows of it.
+"""reconcile: close MLflow runs whose Airflow task is over.
 
-A step closes its own run, whatever happens to it, as long as its process lives. What a killed machine or a
-killed scheduler leaves RUNNING is found here, from outside.
+A step closes its own run as long as its process lives. What a killed machine or scheduler leaves RUNNING is closed
+here, from outside.
 """
 
 import logging
@@ -18,14 +18,14 @@ OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
 def reconcile(resources: Resources, task_states: Callable[[str, str], TaskStates]) -> list[TrackedRun]:
-    """Close each RUNNING run of an Airflow task that is over; gives the runs that were closed.
+    """Close each RUNNING run of an Airflow task that is over, and return them.
 
-    `task_states(dag_id, run_id)` tells the state of each task instance of a DAG run, a mapped one as
-    `train_0`; it is empty when Airflow has no such DAG run any more.
+    `task_states(dag_id, run_id)` returns the state of each task instance of a DAG run, a mapped one as `train_0`; it is
+    empty when Airflow has no such DAG run any more.
     """
     closed = []
     for run in resources.runs.list_running():
-        status = true_status(run, task_states(run.dag_id, run.tags.get(DAG_RUN_ID, "")))
+        status = final_status(run, task_states(run.dag_id, run.tags.get(DAG_RUN_ID, "")))
         if status is not None:
             logger.info("closing MLflow run %s (%s) as %s: its task is over", run.run_id, run.name, status)
             resources.runs.close(run.run_id, status, f"closed as {status} by reconcile: its task was over")
@@ -33,11 +33,11 @@ def reconcile(resources: Resources, task_states: Callable[[str, str], TaskStates
     return closed
 
 
-def true_status(run: TrackedRun, states: TaskStates) -> str | None:
-    """Say how a RUNNING run really ended: FINISHED, FAILED or KILLED, or None while it may still go on.
+def final_status(run: TrackedRun, states: TaskStates) -> str | None:
+    """Return FINISHED, FAILED or KILLED, or None while the run may go on.
 
     A candidate's run belongs to one mapped task, a parent run to the whole DAG run. A task that succeeded has
-    closed its run itself, so a candidate's run is never FINISHED from here.
+    closed its own run, so a candidate's run never becomes FINISHED here.
     """
     if not states:
         return "KILLED"

@@ -35,6 +35,7 @@ class TrackedRun:
     metrics: Mapping[str, float]
     model_ids: tuple[str, ...] = ()
     is_deleted: bool = False
+    ended_at: datetime | None = None
 
     @property
     def is_ours(self) -> bool:
@@ -144,6 +145,7 @@ def tracked_run(run: Run) -> TrackedRun:
         metrics=dict(run.data.metrics),
         model_ids=tuple(output.model_id for output in (run.outputs.model_outputs if run.outputs else ())),
         is_deleted=run.info.lifecycle_stage != "active",
+        ended_at=datetime.fromtimestamp(run.info.end_time / 1000, UTC) if run.info.end_time else None,
     )
 
 

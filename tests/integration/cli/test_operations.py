@@ -56,7 +56,7 @@ def test_gc_deletes_when_told(stray: Path, waterflow: Command) -> None:
 def test_gc_gives_json(stray: Path, waterflow: Command) -> None:
     """For a program that watches the store grow."""
     content = json.loads(waterflow("gc", "--json").out)
-    assert content["unreached"] == {"objects": 1, "size_bytes": 2000}
+    assert content["unreachable"] == {"objects": 1, "size_bytes": 2000}
     assert content["objects"][0]["key"] == f"blobs/ab/{stray.name}"
     assert content["deleted"] is False
 

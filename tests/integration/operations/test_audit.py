@@ -170,7 +170,7 @@ def test_nothing_is_found_where_nothing_is_wrong(resources: Resources, version: 
         integrity.WITH_FILES,
         checks.TRACED,
     }
-    assert all(entry.share == 1 for entry in found.rates)
+    assert all(entry.good == entry.total > 0 for entry in found.rates)
     assert Audit.from_json(found.to_json()) == found
 
 
@@ -246,7 +246,7 @@ def test_a_version_that_cannot_be_trained_again_is_found(resources: Resources, v
         found = audit("audited", resources, reproduced=1)
     findings = {finding.check: finding.problem for finding in found.findings}
     assert "no such object" in findings[checks.REPRODUCED]
-    assert next(entry.share for entry in found.rates if entry.check == checks.REPRODUCED) == 0
+    assert next(entry.good for entry in found.rates if entry.check == checks.REPRODUCED) == 0
 
 
 def test_a_pipeline_that_never_ran_is_refused(resources: Resources, version: Version) -> None:

@@ -61,7 +61,7 @@ def look(resources: Resources, now: datetime = LATER) -> Survey:
 
 def keys(found: Survey) -> set[str]:
     """Name what would go."""
-    return {unreached.entry.key for unreached in found.unreached}
+    return {unused.entry.key for unused in found.unreachable}
 
 
 def stored_by(prepared: Prepared, resources: Resources) -> set[str]:
@@ -83,7 +83,7 @@ def test_what_nothing_names_goes_and_all_else_stays(resources: Resources, stray:
     prepared = promoted(resources)
     found = look(resources)
     assert keys(found) == {stray.key}
-    assert found.unreached[0].why == "named by nothing"
+    assert found.unreachable[0].why == "named by nothing"
     remove(found, resources)
     assert not resources.store.exists(stray.key)
     (row,) = resources.ledger.entries("flowers")
@@ -93,7 +93,7 @@ def test_what_nothing_names_goes_and_all_else_stays(resources: Resources, stray:
     assert row.run_id == prepared.parent_run_id
     for blob in needed:
         get_file(resources.store, blob, resources.project.home / "back")
-    assert {entry.key for entry in found.reached} > {blob.key for blob in needed}
+    assert {entry.key for entry in found.reachable} > {blob.key for blob in needed}
 
 
 def test_looking_removes_nothing(resources: Resources, stray: Blob) -> None:
@@ -105,7 +105,7 @@ def test_looking_removes_nothing(resources: Resources, stray: Blob) -> None:
 def test_what_is_young_stays(resources: Resources, stray: Blob) -> None:
     """A run under way stores before it names."""
     found = look(resources, now=datetime.now(UTC))
-    assert not found.unreached
+    assert not found.unreachable
     assert [entry.key for entry in found.young] == [stray.key]
 
 
@@ -113,13 +113,13 @@ def test_what_a_deleted_run_alone_names_goes(resources: Resources) -> None:
     """Deleting a run in MLflow gives its objects free, and the reason says which run it was."""
     prepared = prepare(request_of(), resources)
     resources.runs.client.set_terminated(prepared.parent_run_id, "FAILED")
-    assert not look(resources).unreached
+    assert not look(resources).unreachable
     stored = stored_by(prepared, resources)
     resources.runs.client.delete_run(prepared.parent_run_id)
     found = look(resources)
     assert keys(found) == stored
     why = f"named only by the deleted run run_1 ({prepared.parent_run_id[:8]})"
-    assert {unreached.why for unreached in found.unreached} == {why}
+    assert {unused.why for unused in found.unreachable} == {why}
 
 
 def test_what_two_runs_share_stays_with_one_of_them(resources: Resources) -> None:
@@ -129,7 +129,7 @@ def test_what_two_runs_share_stays_with_one_of_them(resources: Resources) -> Non
     for prepared in (first, second):
         resources.runs.client.set_terminated(prepared.parent_run_id, "FAILED")
     resources.runs.client.delete_run(first.parent_run_id)
-    assert not look(resources).unreached
+    assert not look(resources).unreachable
 
 
 def test_a_version_keeps_what_its_deleted_runs_name(resources: Resources) -> None:
@@ -138,9 +138,9 @@ def test_a_version_keeps_what_its_deleted_runs_name(resources: Resources) -> Non
     for run in resources.runs.client.search_runs([prepared.experiment_id]):
         resources.runs.client.delete_run(run.info.run_id)
     found = look(resources)
-    assert not found.unreached
-    assert not found.doubts
-    assert prepared.split.key in {entry.key for entry in found.reached}
+    assert not found.unreachable
+    assert not found.obstacles
+    assert prepared.split.key in {entry.key for entry in found.reachable}
 
 
 def test_the_ledger_keeps_the_predictions_of_its_verdicts(resources: Resources) -> None:
@@ -176,7 +176,7 @@ def test_a_record_of_a_new_kind_keeps_its_objects(resources: Resources, stray: B
     """Any JSON beside the records that names a digest counts."""
     prepared = prepare(request_of(), resources)
     resources.runs.client.log_text(prepared.parent_run_id, json.dumps({"diff": stray.to_json()}), "waterflow/new.json")
-    assert not look(resources).unreached
+    assert not look(resources).unreachable
 
 
 def _break_json(resources: Resources, prepared: Prepared) -> None:
@@ -200,7 +200,7 @@ def _lose_record(resources: Resources, prepared: Prepared) -> None:
 def test_nothing_is_removed_while_a_run_is_not_known_whole(
     resources: Resources, stray: Blob, harm: Callable[[Resources, Prepared], None], says: str
 ) -> None:
-    """What it names cannot be known, so all that is unreached may be its."""
+    """What it names cannot be known, so any unreachable object may be its."""
     prepared = prepare(request_of(), resources)
     harm(resources, prepared)
     found = look(resources)
@@ -211,12 +211,26 @@ def test_nothing_is_removed_while_a_run_is_not_known_whole(
 
 
 def test_nothing_is_removed_when_a_run_began_meanwhile(resources: Resources, stray: Blob) -> None:
-    """It may store again, and so rely on, what was found unreached."""
+    """It may store again, and so rely on, what was found unreachable."""
     found = look(resources)
-    assert not found.doubts
+    assert not found.obstacles
     prepare(request_of(), resources)
     assert "began meanwhile" in message_of(lambda: remove(found, resources), StoreError)
     assert resources.store.exists(stray.key)
+
+
+def test_what_a_run_that_began_and_ended_meanwhile_needs_stays(resources: Resources, stray: Blob) -> None:
+    """Rows that are in the store already are not stored again, so the run relies on what is about to go."""
+    first = prepare(request_of(), resources)
+    resources.runs.client.set_terminated(first.parent_run_id, "FAILED")
+    resources.runs.client.delete_run(first.parent_run_id)
+    found = look(resources)
+    second = prepare(request_of(run_id="run_2"), resources)
+    resources.runs.client.set_terminated(second.parent_run_id, "FAILED")
+    assert second.data.key in keys(found)
+    message = message_of(lambda: remove(found, resources), StoreError)
+    assert message == "gc: nothing was removed: a run that began meanwhile needs 4 of the objects; run gc again"
+    assert all(resources.store.exists(key) for key in keys(found))
 
 
 def test_a_store_of_another_mlflow_is_left_alone(resources: Resources, tmp_path: Path) -> None:
@@ -232,8 +246,8 @@ def test_a_version_whose_run_mlflow_forgot_forbids(resources: Resources) -> None
     """Its record is lost, and with it the names of what it needs."""
     prepared = promoted(resources)
     resources.runs.client.set_model_version_tag("flowers", "1", "waterflow.parent_run_id", "0" * 32)
-    (doubt,) = look(resources).doubts
-    assert f"run {'0' * 32} of flowers version 1 is gone from MLflow" in doubt
+    (obstacle,) = look(resources).obstacles
+    assert f"run {'0' * 32} of flowers version 1 is gone from MLflow" in obstacle
     assert prepared.data.key not in keys(look(resources))
 
 
@@ -246,7 +260,7 @@ def test_a_cut_off_upload_goes_and_a_persons_file_stays(resources: Resources) ->
         os.utime(root / name, (0, 0))
     found = look(resources)
     assert keys(found) == {"blobs/ab/.partial-x1y2"}
-    assert found.unreached[0].why == "left by an upload that was cut short"
+    assert found.unreachable[0].why == "left by an upload that was cut short"
     remove(found, resources)
     assert [entry.key for entry in look(resources).foreign] == ["blobs/notes.txt"]
     assert (root / "raw" / "rows.csv").exists()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from support.projects import request_of
 
-from waterflow.operations.reconcile import reconcile, true_status
+from waterflow.operations.reconcile import final_status, reconcile
 from waterflow.records import Origin
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
@@ -35,7 +35,7 @@ CANDIDATE = replace(PARENT, tags={"waterflow.candidate": "nb", "waterflow.map_in
 )
 def test_a_run_ends_as_its_task_did(run: TrackedRun, states: dict[str, str | None], status: str | None) -> None:
     """What may still go on is left alone; what Airflow has forgotten is dead."""
-    assert true_status(run, states) == status
+    assert final_status(run, states) == status
 
 
 def test_a_dead_run_is_closed_with_its_reason(resources: Resources, pipeline: Callable[..., str]) -> None:
