@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from waterflow.data.canonical import canonical_order, write_parquet
-from waterflow.provenance.code import sha256_of
+from waterflow.provenance.hashing import sha256_of
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST = 1.2

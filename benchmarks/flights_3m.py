@@ -43,7 +43,7 @@ gc.set_threshold(100_000, 20, 20)  # as the command and the tasks of a DAG do
 from pathlib import Path
 from waterflow import workflow
 from waterflow.config.project import Project
-from waterflow.records import RunRequest, Window
+from waterflow.records.run import RunRequest, Window
 resources = workflow.open_resources(Project(conf=Path(sys.argv[1]) / "conf", home=Path(sys.argv[1]) / "home"))
 request = RunRequest(pipeline="flights_3m", origin=workflow.origin_of_shell(), window=Window())
 prepared = workflow.prepare(request, resources)

@@ -70,7 +70,7 @@ def train_all(resources: "Resources") -> dict[str, tuple[float, float]]:
     """Run prepare and train; gives for each candidate the wall clock and CPU beside fitting and scoring."""
     from waterflow import workflow
     from waterflow.data.window import window_of
-    from waterflow.records import RunRequest
+    from waterflow.records.run import RunRequest
     from waterflow.steps import train
 
     window = window_of("manual", None, {}, now=datetime.now(UTC))

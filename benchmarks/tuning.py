@@ -41,7 +41,7 @@ def main() -> None:
 def measure(arguments: argparse.Namespace) -> None:
     """Run and print one line for each candidate."""
     from waterflow import workflow
-    from waterflow.records import Origin, RunRequest
+    from waterflow.records.run import Origin, RunRequest
     from waterflow.resources import count_threads, load_config
     from waterflow.snapshots import load_rows
 

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from waterflow.config.profile import Profile
-from waterflow.records import Origin
+from waterflow.records.run import Origin
 
 
 def run_link(experiment_id: str, run_id: str, profile: Profile) -> str:

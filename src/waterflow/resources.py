@@ -16,8 +16,10 @@ from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError
 from waterflow.links import dag_run_url
-from waterflow.provenance.code import GitState, git_state, lock_digest
-from waterflow.records import Origin, Prepared, Window
+from waterflow.provenance.environment import lock_digest
+from waterflow.provenance.git import GitState, git_state
+from waterflow.records.data import Prepared
+from waterflow.records.run import Origin, Window
 from waterflow.stores.base import ObjectStore, get_json
 from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import ModelStore

@@ -7,8 +7,8 @@ import pandas as pd
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import write_parquet
 from waterflow.data.preparation import DividedRows
-from waterflow.provenance.code import sha256_of
-from waterflow.records import Blob, DividedBlob, Part, Prepared
+from waterflow.provenance.hashing import sha256_of
+from waterflow.records.data import Blob, DividedBlob, Part, Prepared
 from waterflow.resources import Resources, scratch_folder
 from waterflow.stores.base import blob_key, get_file, put_file, put_json
 

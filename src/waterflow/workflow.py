@@ -15,18 +15,11 @@ from waterflow.config.header import find_outline
 from waterflow.config.project import Project, find_project
 from waterflow.errors import FitError, StoreError
 from waterflow.operations.reconcile import reconcile
-from waterflow.records import (
-    Approval,
-    Decision,
-    Evaluated,
-    Origin,
-    Prepared,
-    Registered,
-    RunRequest,
-    Trained,
-    Verdict,
-    Window,
-)
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated, Verdict
+from waterflow.records.promotion import Approval, Decision, Registered
+from waterflow.records.run import Origin, RunRequest, Window
+from waterflow.records.training import Trained
 from waterflow.resources import Resources
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare

@@ -23,7 +23,7 @@ from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.datasets.loaders import reviews
 from waterflow.errors import FitError, StoreError
-from waterflow.records import Registered
+from waterflow.records.promotion import Registered
 from waterflow.reproduction.comparison import BERT_TOLERANCE
 from waterflow.reproduction.reproduce import reproduce
 from waterflow.resources import Resources

@@ -17,7 +17,8 @@ from support.projects import CHECKOUT, FLOWERS, give_database, make_project, req
 from waterflow import workflow
 from waterflow.config.header import find_outline, read_outline
 from waterflow.config.project import Project
-from waterflow.records import Prepared, Registered
+from waterflow.records.data import Prepared
+from waterflow.records.promotion import Registered
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 from waterflow.tracking.tags import RECORD_FILE

@@ -13,7 +13,7 @@ from support.projects import CHECKOUT, give_database, make_project
 
 from waterflow import workflow
 from waterflow.data.canonical import read_parquet
-from waterflow.records import Prepared
+from waterflow.records.data import Prepared
 from waterflow.resources import Resources, scratch_folder
 from waterflow.stores.base import get_file
 from waterflow.tracking.registry import Version

@@ -14,7 +14,7 @@ from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.errors import UnreachableError
 from waterflow.operations.garbage_collection import survey
-from waterflow.records import Registered
+from waterflow.records.promotion import Registered
 from waterflow.resources import Resources
 
 

@@ -25,7 +25,7 @@ from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError, FitError, StoreError, UnreachableError
-from waterflow.records import Registered
+from waterflow.records.promotion import Registered
 from waterflow.resources import Resources
 
 NB = "sklearn.naive_bayes.GaussianNB"

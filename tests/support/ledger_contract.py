@@ -15,7 +15,10 @@ from waterflow.errors import LedgerConflict, LedgerError
 from waterflow.ledger import migrate
 from waterflow.ledger.store import Ledger
 from waterflow.ledger.tables import decisions
-from waterflow.records import Blob, Decision, Look, Verdict, Window
+from waterflow.records.data import Blob
+from waterflow.records.evaluation import Verdict
+from waterflow.records.promotion import Decision, Look
+from waterflow.records.run import Window
 
 VERDICT = Verdict(
     outcome="promote",

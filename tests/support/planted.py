@@ -8,7 +8,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from waterflow.records import Prepared, Trained
+from waterflow.records.data import Prepared
+from waterflow.records.training import Trained
 from waterflow.resources import Resources
 from waterflow.tracking.registry import CHAMPION
 

@@ -21,7 +21,7 @@ import yaml
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.datasets.loaders import iris
-from waterflow.records import Origin, RunRequest, Window
+from waterflow.records.run import Origin, RunRequest, Window
 from waterflow.resources import Resources
 
 CHECKOUT = Path(__file__).resolve().parents[2]

@@ -3,7 +3,9 @@
 from typing import Any
 
 from support.projects import request_of
-from waterflow.records import Check, Evaluated, Prepared, Registered, Verdict
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated, Verdict
+from waterflow.records.promotion import Check, Registered
 from waterflow.resources import Resources, load_config
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare

@@ -11,7 +11,9 @@ from scipy import stats
 
 from support.planted import Replay, log_model, make_champion, plant
 from support.projects import candidates, request_of, write_pipeline, write_rows
-from waterflow.records import Prepared, Trained, Verdict
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Verdict
+from waterflow.records.training import Trained
 from waterflow.resources import Resources
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare

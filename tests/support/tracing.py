@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from support.promotion import enter, fitted, judged
-from waterflow.records import Blob
+from waterflow.records.data import Blob
 from waterflow.resources import Resources
 from waterflow.tracking.registry import Version
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from itertools import islice
 
 from waterflow.errors import TrackingError
-from waterflow.records import Action, ExecutedAction, Record
+from waterflow.records.base import Record
+from waterflow.records.caching import Action, ExecutedAction
 from waterflow.resources import Resources
 from waterflow.tracking import tags as tag
 from waterflow.tracking.run_queries import TrackedRun

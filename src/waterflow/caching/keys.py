@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.provenance.code import (
-    action_key,
-    digest_of,
-    environment_facts,
-    module_digests,
-    package_modules,
-    sha256_of,
-    user_modules,
-)
-from waterflow.records import Action, Blob, Prepared, Trained, Window
+from waterflow.provenance.code import module_digests, package_modules, user_modules
+from waterflow.provenance.environment import environment_facts
+from waterflow.provenance.hashing import digest_of, sha256_of
+from waterflow.records.caching import Action
+from waterflow.records.data import Blob, Prepared
+from waterflow.records.run import Window
+from waterflow.records.training import Trained
 from waterflow.resources import Resources, count_threads
 from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import MODEL_ID
@@ -31,8 +28,7 @@ IO_ROOMS = ("tracking", "stores", "ledger", "reporting", "resources", "links", "
 
 def key_of(action: Action) -> str:
     """Return the digest of all that decides an action; the candidate's name decides nothing."""
-    inputs = {"inputs": action.inputs, "config": action.config}
-    return action_key(action.step, inputs, action.code, action.environment)
+    return digest_of(action.model_dump(exclude={"subject"}))
 
 
 def preparation(config: PipelineConfig, window: Window | None, resources: Resources) -> Action:

@@ -7,7 +7,10 @@ from typing import Generic, TypeVar
 
 from waterflow.errors import StoreError, TrackingError, UnreachableError
 from waterflow.links import run_link
-from waterflow.records import Blob, DividedBlob, Evaluated, Prepared, Record, Trained
+from waterflow.records.base import Record
+from waterflow.records.data import Blob, DividedBlob, Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.training import Trained
 from waterflow.resources import Resources
 from waterflow.stores.base import find_problem
 from waterflow.tracking import tags as tag

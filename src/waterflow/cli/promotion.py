@@ -14,7 +14,7 @@ from waterflow.cli.console import AsJson, err, out
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from waterflow.records import Approval, Decision, Registered
+    from waterflow.records.promotion import Approval, Decision, Registered
     from waterflow.workflow import Resources
 
 
@@ -115,7 +115,7 @@ def asker(yes: bool, resources: "Resources") -> "Callable[[Registered], Approval
 
     def ask(registered: "Registered") -> "Approval | None":
         from waterflow import workflow
-        from waterflow.records import Approval
+        from waterflow.records.promotion import Approval
 
         if yes:
             return Approval(approved=True, actor=f"{workflow.shell_user()} (--yes)")

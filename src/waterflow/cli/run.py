@@ -11,7 +11,7 @@ from waterflow.cli.console import FORCE_HELP, End, Overrides, Start, Yes, err, o
 from waterflow.errors import WaterflowError
 
 if TYPE_CHECKING:
-    from waterflow.records import Registered
+    from waterflow.records.promotion import Registered
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
 ) -> None:
     """Prepare, train, evaluate, register and promote PIPELINE in this process, without Airflow."""
     from waterflow import workflow
-    from waterflow.records import RunRequest
+    from waterflow.records.run import RunRequest
 
     window = workflow.manual_window(start, end)
     resources = workflow.open_resources(overrides=overrides or ())

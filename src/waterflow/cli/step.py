@@ -14,7 +14,7 @@ from waterflow.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from waterflow.records import Record
+    from waterflow.records.base import Record
 
 Kind = TypeVar("Kind", bound="Record")
 Out = Annotated[Path, typer.Option("--out", help="The file to write the step's record to.")]
@@ -32,7 +32,7 @@ def step_prepare(
 ) -> None:
     """Read, check, split and store the rows of PIPELINE."""
     from waterflow import workflow
-    from waterflow.records import RunRequest, Window
+    from waterflow.records.run import RunRequest, Window
 
     resources = workflow.open_resources(overrides=overrides or ())
     origin = workflow.origin_of_shell().model_copy(update={"runner": "step"})
@@ -49,7 +49,7 @@ def step_train(
 ) -> None:
     """Fit one CANDIDATE on the prepared rows."""
     from waterflow import workflow
-    from waterflow.records import Prepared
+    from waterflow.records.data import Prepared
 
     before = _read_record(Prepared, prepared)
     _write_record(record, workflow.train(before, candidate, before.origin, workflow.open_resources()))
@@ -65,7 +65,8 @@ def step_evaluate(
 ) -> None:
     """Compare the candidates and evaluate the winner on the holdout."""
     from waterflow import workflow
-    from waterflow.records import Prepared, Trained
+    from waterflow.records.data import Prepared
+    from waterflow.records.training import Trained
 
     before, resources = _read_record(Prepared, prepared), workflow.open_resources()
     paths = [found for path in trained for found in _records_at(path, before.candidates)]
@@ -82,7 +83,8 @@ def step_register(
 ) -> None:
     """Register the winner, and run the staging checks if its verdict allows."""
     from waterflow import workflow
-    from waterflow.records import Evaluated, Prepared
+    from waterflow.records.data import Prepared
+    from waterflow.records.evaluation import Evaluated
 
     before = _read_record(Prepared, prepared)
     _write_record(record, workflow.register(before, _read_record(Evaluated, evaluated), workflow.open_resources()))
@@ -97,7 +99,8 @@ def step_promote(
 ) -> None:
     """Decide on the registered version, record it in the ledger, and move the alias."""
     from waterflow import workflow
-    from waterflow.records import Prepared, Registered
+    from waterflow.records.data import Prepared
+    from waterflow.records.promotion import Registered
 
     resources = workflow.open_resources()
     entry = _read_record(Registered, registered)

@@ -28,7 +28,7 @@ from waterflow.config.profile import Profile
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError
-from waterflow.records import RunRequest
+from waterflow.records.run import RunRequest
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -19,7 +19,8 @@ from waterflow.data.splitting import count_shares, split_rows
 from waterflow.data.validation import check_promotion_columns, check_rows
 from waterflow.data.window import apply_window_rule, cut_to_window
 from waterflow.errors import ConfigError
-from waterflow.records import Share, Window
+from waterflow.records.data import Share
+from waterflow.records.run import Window
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import DataError
-from waterflow.records import Part, Share
+from waterflow.records.data import Part, Share
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 HELD_OUT = -1

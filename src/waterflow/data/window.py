@@ -11,7 +11,7 @@ from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
 from waterflow.config.schema import DURATION, PipelineConfig
 from waterflow.errors import ConfigError, DataError
-from waterflow.records import Window
+from waterflow.records.run import Window
 
 OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
 EXACT_UNITS = ("minute", "hour")  # the others are counted on the calendar, so that a day may have 23 hours

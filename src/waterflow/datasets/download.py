@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from waterflow.errors import ConfigError, DataError, UnreachableError
-from waterflow.provenance.code import sha256_of
+from waterflow.provenance.hashing import sha256_of
 
 Report = Callable[[int], None]  # called with the bytes that have arrived
 

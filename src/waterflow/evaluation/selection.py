@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from waterflow.config.metrics import METRICS
 from waterflow.config.schema import GateConfig
-from waterflow.records import GateResult, Rule, Trained
+from waterflow.records.evaluation import GateResult, Rule
+from waterflow.records.training import Trained
 
 
 def rank_candidates(trained: Sequence[Trained], planned: Sequence[str], main_metric: str) -> tuple[Trained, ...]:

@@ -6,7 +6,7 @@ from waterflow.config.schema import EvidenceConfig, SliceConfig
 from waterflow.evaluation.comparison import compare_models
 from waterflow.evaluation.paired_metrics import Pair, UndefinedError
 from waterflow.evaluation.verdict import format_value
-from waterflow.records import SliceResult
+from waterflow.records.evaluation import SliceResult
 
 MOST_SLICES = 20
 OTHER, MISSING = "(all other values)", "(missing)"

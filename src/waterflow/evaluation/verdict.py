@@ -7,7 +7,7 @@ import numpy as np
 
 from waterflow.config.schema import EvidenceConfig
 from waterflow.evaluation.comparison import Comparison
-from waterflow.records import SliceResult
+from waterflow.records.evaluation import SliceResult
 
 Outcome = Literal["promote", "hold", "insufficient evidence"]
 

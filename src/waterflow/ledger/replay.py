@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from waterflow.records import Decision
+from waterflow.records.promotion import Decision
 
 
 def last_change(entries: Sequence[Decision], moment: datetime | None = None) -> Decision | None:

@@ -20,7 +20,10 @@ from waterflow.errors import (
 )
 from waterflow.ledger.migrate import ensure_tables
 from waterflow.ledger.tables import decisions, looks, projections
-from waterflow.records import Blob, Decision, DecisionKind, Look, Verdict, Window
+from waterflow.records.data import Blob
+from waterflow.records.evaluation import Verdict
+from waterflow.records.promotion import Decision, DecisionKind, Look
+from waterflow.records.run import Window
 
 
 class Ledger:

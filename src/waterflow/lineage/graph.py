@@ -8,7 +8,8 @@ from pydantic import Field
 from waterflow.errors import StoreError, TrackingError
 from waterflow.lineage.verification import Verification, Verifier
 from waterflow.lineage.version_history import VersionHistory
-from waterflow.records import Blob, Record
+from waterflow.records.base import Record
+from waterflow.records.data import Blob
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.tracking import tags as tag
 from waterflow.tracking.run_queries import TrackedRun

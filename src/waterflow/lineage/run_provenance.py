@@ -12,8 +12,10 @@ from pydantic import Field
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.sources.facts import SourceFacts
 from waterflow.errors import StoreError
-from waterflow.provenance.code import EXTRAS, environment_digest, git_diff, lock_digest
-from waterflow.records import Blob, Record
+from waterflow.provenance.environment import EXTRAS, environment_digest, lock_digest
+from waterflow.provenance.git import git_diff
+from waterflow.records.base import Record
+from waterflow.records.data import Blob
 from waterflow.resources import Resources, write_json
 from waterflow.stores.base import put_file
 from waterflow.tracking.tags import DIFF_FILE, PROVENANCE_FILE

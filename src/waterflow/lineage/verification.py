@@ -9,7 +9,8 @@ from waterflow.errors import StoreError
 from waterflow.lineage.airflow_runs import Airflow, NotAskedError
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.provenance.worktree import has_commit
-from waterflow.records import Blob, Origin
+from waterflow.records.data import Blob
+from waterflow.records.run import Origin
 from waterflow.resources import Resources, scratch_folder
 from waterflow.stores.base import get_file
 

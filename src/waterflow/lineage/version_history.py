@@ -8,7 +8,10 @@ from typing import TypeVar
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError, StoreError
 from waterflow.lineage.run_provenance import Provenance, read_provenance
-from waterflow.records import Evaluated, Prepared, Record, Trained
+from waterflow.records.base import Record
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.training import Trained
 from waterflow.resources import Resources, load_config
 from waterflow.tracking.model_store import LoggedModel
 from waterflow.tracking.registry import Version

@@ -14,7 +14,7 @@ from waterflow.lineage.verification import Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.disk_usage import DiskUsage, DiskUsageCounter, SizeSummary
 from waterflow.operations.integrity import IntegrityResult, PipelineInspection
-from waterflow.records import Record
+from waterflow.records.base import Record
 from waterflow.reproduction.reproduce import reproduce
 from waterflow.resources import Resources
 from waterflow.tracking.errors import shown

@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 from waterflow.errors import StoreError
 from waterflow.lineage.run_provenance import read_provenance
-from waterflow.records import Blob, Evaluated, Prepared, Record
+from waterflow.records.base import Record
+from waterflow.records.data import Blob, Prepared
+from waterflow.records.evaluation import Evaluated
 from waterflow.resources import Resources
 from waterflow.tracking.registry import Version
 from waterflow.tracking.run_queries import TrackedRun

@@ -12,7 +12,10 @@ from waterflow.errors import StoreError, TrackingError, WaterflowError, first_li
 from waterflow.lineage.verification import Verification, Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.disk_usage import objects_of
-from waterflow.records import Evaluated, Origin, Prepared, Trained
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.run import Origin
+from waterflow.records.training import Trained
 from waterflow.resources import Resources, load_config
 from waterflow.tracking import tags as tag
 from waterflow.tracking.registry import Version

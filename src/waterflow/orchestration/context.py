@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # a DAG file that is parsed needs none of them
-    from waterflow.records import Approval, Origin, RunRequest
+    from waterflow.records.promotion import Approval
+    from waterflow.records.run import Origin, RunRequest
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ def build_request(pipeline: str, context: Any) -> "RunRequest":
     """
     from waterflow import workflow
     from waterflow.errors import ConfigError
-    from waterflow.records import RunRequest
+    from waterflow.records.run import RunRequest
 
     run, params = context["dag_run"], context["params"]
     # The form sends every field. One that was left alone must not stand in the way of a scenario. `params` already
@@ -41,7 +42,7 @@ def build_request(pipeline: str, context: Any) -> "RunRequest":
 
 def build_origin(context: Any) -> "Origin":
     """Name the DAG run and the attempt of the current task."""
-    from waterflow.records import Origin
+    from waterflow.records.run import Origin
 
     run, instance = context["dag_run"], context["ti"]
     return Origin(
@@ -56,7 +57,7 @@ def build_origin(context: Any) -> "Origin":
 
 def read_answer(answer: dict[str, Any] | None) -> "Approval | None":
     """Turn the output of the approval task into a record; Airflow names nobody after a timeout."""
-    from waterflow.records import Approval
+    from waterflow.records.promotion import Approval
 
     if answer is None:
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from waterflow.records import Registered
+    from waterflow.records.promotion import Registered
 
 ROOT = Path(__file__).resolve().parents[3]
 # The label that a module's messages have in the terminal.
@@ -38,7 +38,7 @@ def run_in_process(pipeline: str, conf: dict[str, Any]) -> "Registered | None":
         state = run.state if run else "nothing"
         print(f"error: the DAG run ended as {state}; see {relative_path(log_file)}", file=sys.stderr)
         return None
-    from waterflow.records import Registered
+    from waterflow.records.promotion import Registered
 
     return Registered.from_json(record)
 

@@ -39,7 +39,7 @@ def prepare(pipeline: str) -> list[str]:
 def train(prepared: dict[str, Any], candidate: str) -> dict[str, Any]:
     """Fit one candidate."""
     from waterflow import workflow
-    from waterflow.records import Prepared
+    from waterflow.records.data import Prepared
 
     origin = build_origin(get_current_context())
     with fail_without_retry():
@@ -50,7 +50,8 @@ def train(prepared: dict[str, Any], candidate: str) -> dict[str, Any]:
 def evaluate(prepared: dict[str, Any], trained: list[dict[str, Any]]) -> dict[str, Any]:
     """Compare the fitted candidates and evaluate the winner on the holdout."""
     from waterflow import workflow
-    from waterflow.records import Prepared, Trained
+    from waterflow.records.data import Prepared
+    from waterflow.records.training import Trained
 
     survivors = [Trained.from_json(record) for record in trained or ()]
     with fail_without_retry():
@@ -64,7 +65,8 @@ def register(prepared: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, A
     Pushes the `question` that a person is to answer, if there is one.
     """
     from waterflow import workflow
-    from waterflow.records import Evaluated, Prepared
+    from waterflow.records.data import Prepared
+    from waterflow.records.evaluation import Evaluated
 
     with fail_without_retry():
         resources = workflow.open_resources()
@@ -80,7 +82,8 @@ def promote(
 ) -> dict[str, Any]:
     """Decide on the version, record it in the ledger, and move the champion's alias."""
     from waterflow import workflow
-    from waterflow.records import Prepared, Registered
+    from waterflow.records.data import Prepared
+    from waterflow.records.promotion import Registered
 
     before, entry, approval = Prepared.from_json(prepared), Registered.from_json(registered), read_answer(answer)
     with fail_without_retry():

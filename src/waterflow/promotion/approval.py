@@ -2,7 +2,7 @@
 
 from waterflow.config.profile import Profile
 from waterflow.links import run_link
-from waterflow.records import Registered
+from waterflow.records.promotion import Registered
 from waterflow.reporting.verdict_text import verdict_table
 from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import PARENT_RUN_ID

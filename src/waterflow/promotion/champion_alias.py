@@ -7,7 +7,8 @@ import os
 from waterflow.errors import TrackingError
 from waterflow.ledger.replay import find_inconsistencies, last_change
 from waterflow.promotion.rules import name_version
-from waterflow.records import Decision, Origin
+from waterflow.records.promotion import Decision
+from waterflow.records.run import Origin
 from waterflow.resources import Resources
 from waterflow.tracking.registry import CHALLENGER, CHAMPION
 

@@ -7,7 +7,10 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.links import dag_run_url
 from waterflow.promotion.rules import Outcome, is_waiting
 from waterflow.promotion.staging import can_be_staged_again
-from waterflow.records import Evaluated, ExecutedAction, Prepared, Registered
+from waterflow.records.caching import ExecutedAction
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.promotion import Registered
 from waterflow.reporting.run_note import run_note
 from waterflow.reporting.step_log import write_action
 from waterflow.resources import Resources, scratch_folder

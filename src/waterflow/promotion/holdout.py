@@ -17,7 +17,9 @@ from waterflow.evaluation.paired_metrics import Pair, UndefinedError
 from waterflow.evaluation.slices import compare_slices
 from waterflow.evaluation.verdict import decide
 from waterflow.promotion.opponents import Holdout, Opponent, find_baseline, find_champion, load_holdout, predict_holdout
-from waterflow.records import Blob, MetricResult, Prepared, SliceResult, Trained, Verdict
+from waterflow.records.data import Blob, Prepared
+from waterflow.records.evaluation import MetricResult, SliceResult, Verdict
+from waterflow.records.training import Trained
 from waterflow.reporting.verdict_report import VerdictReport
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.scoring.metrics import Predicted

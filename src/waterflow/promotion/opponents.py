@@ -15,7 +15,8 @@ from waterflow.data.overlap import unseen_rows
 from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError, first_line
 from waterflow.evaluation.baseline import predict_baseline
 from waterflow.lineage.version_history import VersionHistory
-from waterflow.records import Blob, Prepared, Trained
+from waterflow.records.data import Blob, Prepared
+from waterflow.records.training import Trained
 from waterflow.resources import Resources, scratch_folder
 from waterflow.scoring.metrics import Predicted, predict_rows
 from waterflow.stores.base import get_file

@@ -8,7 +8,9 @@ from waterflow.ledger.replay import champion_before, last_change
 from waterflow.promotion.champion_alias import move_alias, reconcile_alias
 from waterflow.promotion.rules import PromotionState, decide
 from waterflow.promotion.staging import check_version, serving_process
-from waterflow.records import Check, Decision, Evaluated, Prepared
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.promotion import Check, Decision
 from waterflow.resources import Resources, load_config
 from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import DECISION, EVALUATED_FILE, PARENT_RUN_ID, RECORD_FILE

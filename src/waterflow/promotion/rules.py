@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from waterflow.records import Approval, Check, Decision, DecisionKind, GateResult, Verdict
+from waterflow.records.evaluation import GateResult, Verdict
+from waterflow.records.promotion import Approval, Check, Decision, DecisionKind
 
 NextStep = Literal["compare", "stage", "ask"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from waterflow.records import Record
+from waterflow.records.base import Record
 
 TIMEOUT_SECONDS = 300
 

@@ -16,8 +16,10 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet
 from waterflow.errors import StoreError
 from waterflow.promotion.serving_process import Served, ServingProcess
-from waterflow.provenance.code import digest_of, sha256_of
-from waterflow.records import Blob, Check, Evaluated, Prepared
+from waterflow.provenance.hashing import digest_of, sha256_of
+from waterflow.records.data import Blob, Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.promotion import Check
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.snapshots import load_rows
 from waterflow.stores.base import get_file

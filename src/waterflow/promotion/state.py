@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 from waterflow.config.schema import PipelineConfig
 from waterflow.ledger.replay import rolled_back
 from waterflow.promotion.rules import PromotionState
-from waterflow.records import Decision, Evaluated, Prepared, Trained
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.promotion import Decision
+from waterflow.records.training import Trained
 from waterflow.resources import Resources
 from waterflow.tracking.registry import CHAMPION, Version
 from waterflow.tracking.tags import ACTION_KEY, DATA_READ_AT, EVALUATED_FILE, MODEL_ID, PARENT_RUN_ID, WINDOW_END

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from waterflow.errors import ReproduceError
-from waterflow.provenance.code import run_git
+from waterflow.provenance.git import run_git
 
 HASH = re.compile("[0-9a-f]{7,64}")
 

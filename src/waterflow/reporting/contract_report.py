@@ -10,7 +10,7 @@ from waterflow.data.contract_inference import contract_yaml, propose_contract
 from waterflow.data.sources.reading import read_source
 from waterflow.data.window import cut_to_window
 from waterflow.errors import Break, ContractError
-from waterflow.records import Window
+from waterflow.records.run import Window
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.stores.open import copy_object
 from waterflow.tracking.tags import CONTRACT_BREAKS, CONTRACT_FOLDER

@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from waterflow.data.canonical import read_parquet
-from waterflow.records import Evaluated, Prepared
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
 from waterflow.resources import Resources, load_config, scratch_folder, write_json
 from waterflow.stores.base import get_file
 

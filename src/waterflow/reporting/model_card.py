@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.records import Evaluated, Prepared
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
 from waterflow.reporting.rendering import render
 from waterflow.reporting.verdict_text import describe_verdict
 

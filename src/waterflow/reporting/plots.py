@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as skm
 from sklearn.calibration import calibration_curve
 
-from waterflow.records import Verdict
+from waterflow.records.evaluation import Verdict
 from waterflow.reporting.confusion import count_classes
 from waterflow.scoring.metrics import Predicted
 

@@ -1,7 +1,8 @@
 """The note of a parent run in MLflow, rendered from the records of its steps."""
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.records import Prepared, Registered
+from waterflow.records.data import Prepared
+from waterflow.records.promotion import Registered
 
 
 def run_note(prepared: Prepared, registered: Registered, config: PipelineConfig, airflow_url: str | None) -> str:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.sources.facts import SourceFacts
-from waterflow.records import DividedBlob, Evaluated, ExecutedAction, Prepared, Trained
+from waterflow.records.caching import ExecutedAction
+from waterflow.records.data import DividedBlob, Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.training import Trained
 from waterflow.resources import Resources, lineage_tags, scratch_folder, write_json
 from waterflow.tracking import tags as tag
 from waterflow.tracking.artifacts import write_record

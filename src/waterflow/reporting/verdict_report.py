@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from waterflow.config.metrics import Task
 from waterflow.evaluation.paired_metrics import Pair
-from waterflow.records import Verdict
+from waterflow.records.evaluation import Verdict
 from waterflow.reporting.confusion import count_classes
 from waterflow.reporting.plots import OUTCOME_COLOURS, figure_svg, plot_differences, plot_residual_histograms
 from waterflow.reporting.rendering import render

@@ -1,7 +1,7 @@
 """A verdict in words and numbers, for the report and the model card."""
 
 from waterflow.evaluation.verdict import describe_sample
-from waterflow.records import Verdict
+from waterflow.records.evaluation import Verdict
 
 METRIC_NAMES = {
     "accuracy": "accuracy",

@@ -8,7 +8,8 @@ from pathlib import Path
 from waterflow.errors import ReproduceError
 from waterflow.lineage.verification import Verifier
 from waterflow.lineage.version_history import VersionHistory
-from waterflow.provenance.code import SOURCE_ROOT, git_state
+from waterflow.provenance.code import SOURCE_ROOT
+from waterflow.provenance.git import git_state
 from waterflow.provenance.worktree import check_out, find_top, has_commit, moved_paths
 from waterflow.resources import Resources
 from waterflow.stores.base import get_file

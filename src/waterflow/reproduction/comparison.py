@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from waterflow.records import Record
+from waterflow.records.base import Record
 
 EXACT = 0.0
 # Fine-tuning adds floats in an order that torch's kernels choose by the machine. On one machine it repeats to the bit;

@@ -7,8 +7,8 @@ from pathlib import Path
 from waterflow.errors import ReproduceError
 from waterflow.lineage.run_provenance import platform_name
 from waterflow.lineage.version_history import VersionHistory
-from waterflow.provenance.code import EXTRAS, lock_digest, locked_versions
-from waterflow.records import Blob
+from waterflow.provenance.environment import EXTRAS, lock_digest, locked_versions
+from waterflow.records.data import Blob
 from waterflow.resources import Resources
 from waterflow.stores.base import get_file
 

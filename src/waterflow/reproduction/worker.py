@@ -20,8 +20,9 @@ import pandas as pd
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet, write_parquet
 from waterflow.estimators.calibrated import unwrap_estimator
-from waterflow.provenance.code import sha256_of
-from waterflow.records import FitChoices, Part
+from waterflow.provenance.hashing import sha256_of
+from waterflow.records.data import Part
+from waterflow.records.training import FitChoices
 from waterflow.scoring.metrics import Predicted, predict_rows, score_rows
 from waterflow.training.fitting import fit_candidate
 from waterflow.training.partitions import partition_rows

@@ -9,7 +9,10 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.errors import FitError
 from waterflow.evaluation.selection import check_gate, rank_candidates
 from waterflow.promotion.state import find_opponent
-from waterflow.records import Evaluated, ExecutedAction, Prepared, Trained
+from waterflow.records.caching import ExecutedAction
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.training import Trained
 from waterflow.reporting.step_log import log_evaluated, log_reused_evaluation
 from waterflow.resources import Resources, load_config, scratch_folder
 from waterflow.tracking import tags as tag

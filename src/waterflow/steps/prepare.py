@@ -12,8 +12,10 @@ from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.preparation import divide_rows, read_rows, window_for
 from waterflow.lineage.run_provenance import write_provenance
-from waterflow.provenance.code import git_state
-from waterflow.records import Blob, DividedBlob, ExecutedAction, Prepared, RunRequest
+from waterflow.provenance.git import git_state
+from waterflow.records.caching import ExecutedAction
+from waterflow.records.data import Blob, DividedBlob, Prepared
+from waterflow.records.run import RunRequest
 from waterflow.reporting.contract_report import breaks_logged
 from waterflow.reporting.step_log import log_prepared
 from waterflow.resources import Resources, origin_tags, scratch_folder, window_tags

@@ -11,7 +11,9 @@ from waterflow.promotion.champion_alias import move_alias, name_actor, reconcile
 from waterflow.promotion.rules import PromotionState, decide, name_version
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.promotion.state import read_state
-from waterflow.records import Approval, Check, Decision, DecisionKind, Prepared, Registered, Verdict
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Verdict
+from waterflow.records.promotion import Approval, Check, Decision, DecisionKind, Registered
 from waterflow.reporting.run_note import run_note
 from waterflow.resources import Resources, load_config
 from waterflow.tracking import tags as tag

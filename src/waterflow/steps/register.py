@@ -10,7 +10,9 @@ from waterflow.promotion.duplicates import find_registered, is_settled, log_regi
 from waterflow.promotion.rules import PromotionState, decide
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.promotion.state import read_state
-from waterflow.records import Check, Evaluated, Prepared, Registered
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.promotion import Check, Registered
 from waterflow.reporting.run_note import run_note
 from waterflow.resources import Resources, lineage_tags, load_config, scratch_folder
 from waterflow.tracking import tags as tag

@@ -7,8 +7,11 @@ from waterflow.caching.keys import fitting, key_of
 from waterflow.caching.lookup import CacheHit, CacheLookup, find_trained, note_of
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError
-from waterflow.provenance.code import model_requirements
-from waterflow.records import ExecutedAction, Origin, Prepared, ScoredOn, Trained
+from waterflow.provenance.environment import model_requirements
+from waterflow.records.caching import ExecutedAction
+from waterflow.records.data import Prepared
+from waterflow.records.run import Origin
+from waterflow.records.training import ScoredOn, Trained
 from waterflow.reporting.step_log import log_reused_fit, log_trained
 from waterflow.resources import Resources, count_threads, lineage_tags, load_config, origin_tags
 from waterflow.snapshots import load_rows

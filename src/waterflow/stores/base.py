@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from waterflow.errors import StoreError
-from waterflow.provenance.code import sha256_of
-from waterflow.records import Blob
+from waterflow.provenance.hashing import sha256_of
+from waterflow.records.data import Blob
 
 logger = logging.getLogger(__name__)
 

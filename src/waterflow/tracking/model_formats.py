@@ -15,7 +15,7 @@ from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.utils import requirements_utils
 
-from waterflow.provenance.code import digest_of, sha256_of
+from waterflow.provenance.hashing import digest_of, sha256_of
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and a run in which nothing is fitted needs none of it
     from sklearn.pipeline import Pipeline

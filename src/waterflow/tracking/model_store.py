@@ -16,7 +16,7 @@ from mlflow.models import Model, infer_signature
 
 import waterflow
 from waterflow.errors import StoreError, first_line
-from waterflow.provenance.code import digest_of, sha256_of
+from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.tracking.artifacts import local_folder, walk
 from waterflow.tracking.errors import translated
 from waterflow.tracking.model_formats import FORMATS, Format, format_of, without_advice, without_package_map

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException, RestException
 
 from waterflow.config.profile import Profile
 from waterflow.errors import StoreError
-from waterflow.provenance.code import digest_of
+from waterflow.provenance.hashing import digest_of
 from waterflow.tracking import tags as tag
 from waterflow.tracking.artifacts import ArtifactReader
 from waterflow.tracking.errors import translated

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.records import FitChoices, Part
+from waterflow.records.data import Part
+from waterflow.records.training import FitChoices
 from waterflow.scoring.metrics import Predicted
 from waterflow.training.cross_validation import predict, preprocess_splits, score, score_configured
 from waterflow.training.decision import apply_decision, choose_decision, explain_no_decision

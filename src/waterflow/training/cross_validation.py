@@ -11,7 +11,7 @@ from waterflow.config.estimators import build_estimator
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import FitError
 from waterflow.estimators.calibrated import unwrap_estimator
-from waterflow.records import DecisionRule
+from waterflow.records.training import DecisionRule
 from waterflow.scoring.metrics import Predicted, headline, predict_rows, score_rows
 from waterflow.training.decision import apply_decision, choose_decision
 from waterflow.training.fitting import (

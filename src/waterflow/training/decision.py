@@ -13,7 +13,7 @@ from sklearn.model_selection import FixedThresholdClassifier
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.estimators.calibrated import SMALLEST, CalibratedClassifier, calibrate
-from waterflow.records import DecisionRule
+from waterflow.records.training import DecisionRule
 from waterflow.scoring.metrics import Predicted, find_positive_class
 from waterflow.scoring.thresholds import choose_threshold
 

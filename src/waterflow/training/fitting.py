@@ -16,7 +16,7 @@ from waterflow.config.estimators import build_estimator
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import FitError, WaterflowError, first_line
 from waterflow.estimators.label_encoded import label_encoded
-from waterflow.records import DecisionRule, FitChoices
+from waterflow.records.training import DecisionRule, FitChoices
 from waterflow.training.decision import with_decision
 from waterflow.training.early_stopping import count_rounds, fit_with_early_stopping
 from waterflow.training.parallelism import given_threads, limited_threads, useful_threads

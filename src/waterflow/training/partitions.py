@@ -7,7 +7,7 @@ import pandas as pd
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet
 from waterflow.data.columns import feature_columns
-from waterflow.records import Part
+from waterflow.records.data import Part
 from waterflow.training.fitting import LabelledRows
 
 

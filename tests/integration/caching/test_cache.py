@@ -14,7 +14,9 @@ from waterflow.caching.keys import evaluation, fitting, key_of
 from waterflow.datasets.loaders import iris
 from waterflow.promotion import holdout as judging
 from waterflow.provenance.code import package_modules
-from waterflow.records import Blob, Evaluated, Prepared, Trained
+from waterflow.records.data import Blob, Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.training import Trained
 from waterflow.resources import Resources, load_config
 from waterflow.steps import prepare as preparing
 from waterflow.steps.evaluate import evaluate

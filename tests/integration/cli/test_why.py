@@ -10,7 +10,7 @@ from waterflow import workflow
 from waterflow.caching.keys import flatten
 from waterflow.config.project import Project
 from waterflow.datasets.loaders import iris
-from waterflow.records import Trained
+from waterflow.records.training import Trained
 from waterflow.resources import Resources
 
 Why = Callable[..., str]

@@ -13,7 +13,7 @@ from waterflow.errors import ConfigError
 from waterflow.lineage.graph import LineageNode, broken_nodes, trace_lineage, walk_lineage
 from waterflow.lineage.verification import Verifier
 from waterflow.lineage.version_history import VersionHistory, find_version
-from waterflow.records import Origin
+from waterflow.records.run import Origin
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 from waterflow.steps.register import register

@@ -17,7 +17,7 @@ from waterflow.datasets.loaders import iris
 from waterflow.errors import StoreError
 from waterflow.lineage.run_provenance import read_provenance
 from waterflow.operations.garbage_collection import Survey, remove, survey
-from waterflow.records import Blob, Prepared
+from waterflow.records.data import Blob, Prepared
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 from waterflow.steps.promote import promote

@@ -6,7 +6,7 @@ import pytest
 from support.projects import request_of
 
 from waterflow.operations.reconcile import final_status, reconcile
-from waterflow.records import Origin
+from waterflow.records.run import Origin
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 from waterflow.tracking.run_queries import TrackedRun

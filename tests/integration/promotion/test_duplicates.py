@@ -9,7 +9,7 @@ from support.projects import candidates, request_of
 from support.promotion import PASSED, champion_of, kinds
 
 from waterflow import workflow
-from waterflow.records import Approval, Registered
+from waterflow.records.promotion import Approval, Registered
 from waterflow.resources import Resources
 
 Writer = Callable[..., str]

@@ -15,7 +15,10 @@ from support.simulated import leave_out_pictures
 from waterflow import workflow
 from waterflow.errors import ConfigError
 from waterflow.promotion.holdout import compare_and_log
-from waterflow.records import Prepared, Trained, Verdict, Window
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Verdict
+from waterflow.records.run import Window
+from waterflow.records.training import Trained
 from waterflow.resources import Resources, load_config
 from waterflow.steps.evaluate import evaluate
 from waterflow.stores.base import get_file

@@ -5,7 +5,7 @@ from support.projects import message_of
 from support.tracing import commit_all, git
 
 from waterflow.errors import ReproduceError
-from waterflow.provenance.code import git_diff
+from waterflow.provenance.git import git_diff
 from waterflow.provenance.worktree import check_out, find_top, has_commit, moved_paths
 
 

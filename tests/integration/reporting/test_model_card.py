@@ -3,18 +3,10 @@ from datetime import UTC, datetime
 import pytest
 from support.projects import config_of
 
-from waterflow.records import (
-    Blob,
-    Evaluated,
-    GateResult,
-    MetricResult,
-    Origin,
-    Prepared,
-    Share,
-    Trained,
-    Verdict,
-    Window,
-)
+from waterflow.records.data import Blob, Prepared, Share
+from waterflow.records.evaluation import Evaluated, GateResult, MetricResult, Verdict
+from waterflow.records.run import Origin, Window
+from waterflow.records.training import Trained
 from waterflow.reporting.model_card import first_sentence, model_card
 from waterflow.reporting.verdict_text import format_number
 

@@ -14,7 +14,10 @@ from support.promotion import enter, fitted
 
 from waterflow import workflow
 from waterflow.promotion import champion_alias
-from waterflow.records import Decision, Evaluated, Prepared, Window
+from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.promotion import Decision
+from waterflow.records.run import Window
 from waterflow.resources import Resources
 from waterflow.steps.promote import promote
 

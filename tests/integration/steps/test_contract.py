@@ -7,7 +7,7 @@ from support.projects import message_of, request_of, write_rows
 
 from waterflow.datasets.loaders import iris
 from waterflow.errors import Break, ContractError
-from waterflow.records import Window
+from waterflow.records.run import Window
 from waterflow.reporting.contract_report import markdown_table
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare

@@ -9,7 +9,7 @@ from waterflow.caching.keys import key_of, preparation
 from waterflow.config.compose import compose_pipeline
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError
-from waterflow.records import Window
+from waterflow.records.run import Window
 from waterflow.resources import Resources, load_config
 from waterflow.snapshots import load_rows
 from waterflow.steps.prepare import prepare

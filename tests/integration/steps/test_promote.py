@@ -10,7 +10,7 @@ from support.promotion import FAILED, VERDICT, champion_of, entered, kinds
 from waterflow import workflow
 from waterflow.errors import UnreachableError
 from waterflow.promotion import champion_alias
-from waterflow.records import Approval
+from waterflow.records.promotion import Approval
 from waterflow.resources import Resources
 from waterflow.steps.promote import promote
 from waterflow.tracking.registry import CHAMPION, ModelRegistry
@@ -259,7 +259,7 @@ def test_a_window_before_the_champions_never_takes_its_place(
     from support.projects import write_rows
 
     from waterflow.datasets.loaders import iris
-    from waterflow.records import Window
+    from waterflow.records.run import Window
 
     rows = iris().sample(frac=1, random_state=1).assign(day=pd.date_range("2026-01-01", periods=150).astype("str"))
     write_rows(resources.project, rows, "dated.csv")

@@ -6,7 +6,7 @@ from support.projects import FLOWERS, request_of, write_pipeline
 from support.promotion import judged
 
 from waterflow import workflow
-from waterflow.records import Registered
+from waterflow.records.promotion import Registered
 from waterflow.resources import Resources
 from waterflow.steps.register import register
 

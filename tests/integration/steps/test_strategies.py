@@ -9,7 +9,8 @@ import pytest
 from support.projects import candidates, message_of, request_of
 
 from waterflow.errors import ConfigError
-from waterflow.records import Prepared, Trained
+from waterflow.records.data import Prepared
+from waterflow.records.training import Trained
 from waterflow.resources import Resources, count_threads
 from waterflow.steps.prepare import prepare
 from waterflow.steps.train import train

@@ -11,7 +11,8 @@ from waterflow import workflow
 from waterflow.data.canonical import read_parquet
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError
-from waterflow.records import Prepared, Window
+from waterflow.records.data import Prepared
+from waterflow.records.run import Window
 from waterflow.resources import Resources, scratch_folder
 from waterflow.steps.prepare import prepare
 from waterflow.stores.base import get_file

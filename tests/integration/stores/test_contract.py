@@ -8,7 +8,7 @@ from support.projects import message_of
 from support.s3_server import Backend
 
 from waterflow.errors import StoreError
-from waterflow.records import Blob
+from waterflow.records.data import Blob
 from waterflow.stores.base import blob_key, find_problem, get_file, get_json, put_file, put_json
 
 

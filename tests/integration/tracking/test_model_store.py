@@ -9,7 +9,7 @@ from support.projects import give_database, make_project, message_of, predict_el
 from waterflow import workflow
 from waterflow.datasets.loaders import iris
 from waterflow.errors import StoreError, TrackingError, WaterflowError
-from waterflow.records import Registered
+from waterflow.records.promotion import Registered
 from waterflow.resources import Resources
 from waterflow.tracking import registry
 

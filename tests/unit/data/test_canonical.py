@@ -6,7 +6,7 @@ import pytest
 
 from waterflow.data.canonical import by_time_then_hash, canonical_order, read_parquet, write_parquet
 from waterflow.datasets.loaders import iris
-from waterflow.provenance.code import sha256_of
+from waterflow.provenance.hashing import sha256_of
 
 DATED = iris().assign(day=pd.date_range("2026-01-01", periods=50, tz="UTC").repeat(3))
 

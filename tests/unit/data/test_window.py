@@ -7,7 +7,7 @@ from support.projects import config_of, message_of
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.window import apply_window_rule, cut_to_window, window_of
 from waterflow.errors import ConfigError, DataError
-from waterflow.records import Window
+from waterflow.records.run import Window
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TICK = datetime(2026, 2, 1, tzinfo=UTC)

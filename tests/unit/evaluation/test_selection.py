@@ -2,7 +2,7 @@ import pytest
 
 from waterflow.config.schema import GateConfig
 from waterflow.evaluation.selection import check_gate, rank_candidates
-from waterflow.records import Trained
+from waterflow.records.training import Trained
 
 
 def scored(name: str, **metrics: float) -> Trained:

@@ -5,7 +5,7 @@ import pytest
 from waterflow.config.schema import EvidenceConfig
 from waterflow.evaluation.comparison import Comparison, Interval
 from waterflow.evaluation.verdict import decide
-from waterflow.records import SliceResult
+from waterflow.records.evaluation import SliceResult
 
 EVIDENCE = EvidenceConfig(min_gain=0.02)
 

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from waterflow.ledger.replay import champion_before, find_inconsistencies, last_change, rolled_back
-from waterflow.records import Decision
+from waterflow.records.promotion import Decision
 
 
 def row(number: int, kind: str, before: int | None, after: int | None, day: int | None = None) -> Decision:

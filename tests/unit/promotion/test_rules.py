@@ -8,7 +8,8 @@ import pytest
 from support.promotion import FAILED, PASSED, VERDICT
 
 from waterflow.promotion.rules import Outcome, PromotionState, decide, is_waiting
-from waterflow.records import Approval, Decision, GateResult
+from waterflow.records.evaluation import GateResult
+from waterflow.records.promotion import Approval, Decision
 
 YES, NO = Approval(approved=True, actor="ada"), Approval(approved=False, actor="ada")
 UNSURE = VERDICT.model_copy(update={"outcome": "insufficient evidence", "reason": "12 rows are fewer than 30"})

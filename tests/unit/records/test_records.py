@@ -3,7 +3,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from pydantic import ValidationError
 
-from waterflow.records import Blob, Evaluated, Origin, Prepared, Share, Trained, Window
+from waterflow.records.data import Blob, Prepared, Share
+from waterflow.records.evaluation import Evaluated
+from waterflow.records.run import Origin, Window
+from waterflow.records.training import Trained
 
 BLOB = Blob(key="blobs/ab/abc", digest="abc", size_bytes=3)
 

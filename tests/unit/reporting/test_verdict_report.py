@@ -5,7 +5,7 @@ import pytest
 from support.paired_predictions import labelled, random_numbers, random_scored
 
 from waterflow.evaluation.paired_metrics import Pair
-from waterflow.records import SliceResult, Verdict
+from waterflow.records.evaluation import SliceResult, Verdict
 from waterflow.reporting.confusion import OTHERS
 from waterflow.reporting.verdict_report import VerdictReport
 

@@ -3,7 +3,7 @@
 import re
 
 from waterflow.config.schema import DvcSource, PackageSource, Source, SqlSource
-from waterflow.records import Record
+from waterflow.records.base import Record
 
 
 class SourceFacts(Record):

@@ -18,7 +18,7 @@ from waterflow.config.estimators import build_estimator
 from waterflow.config.metrics import METRICS
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import FitError
-from waterflow.records import DecisionRule
+from waterflow.records.training import DecisionRule
 from waterflow.training.cross_validation import ParameterScores, score_params
 from waterflow.training.fitting import PreprocessedSplit, captured_warnings
 from waterflow.training.parallelism import is_single_threaded, limited_threads, useful_threads

@@ -1,0 +1,39 @@
+"""The state of a git checkout."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The commit of the project's checkout; `dirty` is None where git cannot tell."""
+
+    commit: str | None
+    dirty: bool | None
+
+
+def git_state(root: Path, environment: Mapping[str, str] = os.environ) -> GitState:
+    """Ask git for the commit and whether tracked files differ from it.
+
+    Without a checkout, as in an image, the commit comes from `WATERFLOW_GIT_COMMIT`.
+    """
+    try:
+        commit = run_git(root, "rev-parse", "HEAD").decode().strip()
+        return GitState(commit, dirty=bool(run_git(root, "status", "--porcelain", "--untracked-files=no").strip()))
+    except (OSError, subprocess.CalledProcessError):
+        return GitState(environment.get("WATERFLOW_GIT_COMMIT") or None, dirty=None)
+
+
+def git_diff(root: Path) -> bytes:
+    """Give what tracked files have that the commit has not, as `git apply` takes it; raises what git raises."""
+    return run_git(root, "diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
+
+
+def run_git(root: Path, *arguments: str) -> bytes:
+    """Run git in a checkout and give its output; raises OSError without git, CalledProcessError when it refuses."""
+    # The checkout may belong to another user, as it does when it is mounted into a container.
+    command = ["git", "-c", f"safe.directory={root}", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, check=True, timeout=30).stdout

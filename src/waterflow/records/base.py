@@ -1,0 +1,25 @@
+"""The base of the records that travel between steps.
+
+Records are small and frozen, and travel as JSON: through Airflow's XCom, or as files. Frames, splits, configurations
+and models are references: a `Blob` names an object in the store by the sha256 of its bytes, a model id a model in
+MLflow.
+"""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A frozen object that turns into JSON and back without loss."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain JSON types: what XCom and record files hold."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, payload: dict[str, Any]) -> Self:
+        """Read what `to_json` gave; raises pydantic's ValidationError on anything else."""
+        return cls.model_validate(payload)

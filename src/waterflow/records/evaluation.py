@@ -1,0 +1,125 @@
+"""Records of an evaluation: gate, verdict and the numbers behind it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from waterflow.records.base import Record
+from waterflow.records.data import Blob
+from waterflow.records.training import Trained
+
+Rule = Literal["at_least", "at_most"]
+
+
+class GateResult(Record):
+    """Whether the winner passed the gate of the pipeline's YAML, and on what numbers."""
+
+    metric: str
+    value: float | None
+    threshold: float
+    rule: Rule
+    passed: bool
+    reason: str
+
+
+class SliceResult(Record):
+    """The same comparison on the rows with one value of a column; `worse` says that the model is shown to be worse.
+
+    Where nothing was compared, `note` says why: too few rows, or a metric without a value there.
+    """
+
+    column: str
+    value: str
+    rows: int
+    challenger: float | None
+    champion: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    worse: bool
+    note: str = ""
+
+
+class MetricResult(Record):
+    """One metric of both models on the compared rows, and their difference, each with its interval.
+
+    `difference` is oriented and the intervals are of the verdict's confidence.
+    """
+
+    metric: str
+    challenger: float
+    challenger_low: float
+    challenger_high: float
+    champion: float
+    champion_low: float
+    champion_high: float
+    difference: float
+    low: float
+    high: float
+
+
+class Verdict(Record):
+    """Whether one model is better than another on the same rows, with all numbers behind it.
+
+    `difference` is oriented: positive means that the challenger is better, whichever way the metric goes; `low` and
+    `high` bound it at confidence `1 - 2·alpha`. `p_value` is one-sided. `smallest_detectable` is the difference that
+    this holdout would have shown in four of five cases. `against` names the champion's version or the baseline;
+    `disjoint` says that the champion is known not to have been fitted on these rows. `effective_rows` independent rows
+    would tell as much; `clusters` says which rows were drawn together, `warnings` what weakens the verdict.
+    """
+
+    outcome: Literal["promote", "hold", "insufficient evidence"]
+    reason: str
+    metric: str
+    against: str
+    champion_version: int | None = None
+    rows: int
+    effective_rows: float | None = None
+    clusters: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    excluded_rows: int = 0
+    disjoint: bool
+    challenger: float | None = None
+    champion: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p_value: float | None = None
+    mcnemar_p_value: float | None = None
+    smallest_detectable: float | None = None
+    alpha: float
+    min_gain: float
+    resamples: int
+    metrics: tuple[MetricResult, ...] = ()
+    slices: tuple[SliceResult, ...] = ()
+    predictions: Blob | None = None
+
+    def numbers(self) -> dict[str, float]:
+        """Return the numbers that were computed, by name."""
+        names = ("difference", "low", "high", "p_value", "smallest_detectable", "effective_rows")
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class Evaluated(Record):
+    """The survivors, best first, and what the best of them scored on the holdout.
+
+    `action_key` names all that decided this evaluation. `cached_from` is the MLflow run that evaluated the same models
+    before, where nothing was compared.
+    """
+
+    ranked: tuple[Trained, ...] = Field(min_length=1)
+    missing: tuple[str, ...]
+    main_metric: str
+    exploratory: bool
+    holdout_rows: int
+    holdout_metrics: dict[str, float]
+    gate: GateResult | None
+    verdict: Verdict | None = None
+    action_key: str = ""
+    cached_from: str | None = None
+
+    @property
+    def winner(self) -> Trained:
+        """The first of the ranked candidates."""
+        return self.ranked[0]

@@ -1,0 +1,85 @@
+"""Records of fitted candidates and of the choices behind them."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from waterflow.records.base import Record
+
+ScoredOn = Literal["validation", "folds", "test"]
+
+
+class DecisionRule(Record):
+    """How a two-class model decides: constants chosen from out-of-sample predictions.
+
+    A row is called `positive` if its probability of it reaches `threshold`. `slope`, `intercept` and `knots` calibrate
+    that probability; by default they leave it unchanged. `positive_rate` is the share of those predictions that are
+    called positive.
+    """
+
+    positive: Any
+    threshold: float
+    positive_rate: float
+    slope: float = 1.0
+    intercept: float = 0.0
+    knots: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether probabilities are mapped at all."""
+        return bool(self.knots) or (self.slope, self.intercept) != (1.0, 0.0)
+
+
+class FitChoices(Record):
+    """What selection chose for a candidate; a later fit on other rows keeps it.
+
+    `params` are the estimator's parameters on top of the YAML's, `rounds` those of boosting where it was stopped early,
+    `decision` calibration and threshold.
+    """
+
+    params: dict[str, Any] = Field(default_factory=dict)
+    rounds: int | None = None
+    decision: DecisionRule | None = None
+
+    @property
+    def params_with_rounds(self) -> dict[str, Any]:
+        """The parameters of a fit that nothing stops early."""
+        return self.params | ({"n_estimators": self.rounds} if self.rounds else {})
+
+
+class Trained(Record):
+    """One fitted candidate: its MLflow run and model, and the scores that selection may look at.
+
+    `metrics` leaves out those per class, which MLflow has. Scored on folds they are means over them, and `spread`
+    holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took.
+    `choices` are what a fit takes on top of the YAML. `threads` is how many it had.
+    `cached_from` is the MLflow run whose fit this is, where nothing was fitted.
+    """
+
+    candidate: str
+    action_key: str
+    run_id: str
+    model_id: str
+    scored_on: ScoredOn
+    metrics: dict[str, float]
+    spread: dict[str, float] = Field(default_factory=dict)
+    tuned: dict[str, Any] = Field(default_factory=dict)
+    trials: int = 0
+    choices: FitChoices = FitChoices()
+    threads: int = 0
+    fit_seconds: float
+    cached_from: str | None = None
+
+    @property
+    def fit_params(self) -> dict[str, Any]:
+        """The parameters that this fit took on top of the YAML's; validation rows stop it by themselves."""
+        return self.choices.params if self.scored_on == "validation" else self.choices.params_with_rounds
+
+    @property
+    def where(self) -> str:
+        """What the scores were measured on, in words that follow `candidates`."""
+        return {
+            "validation": "on the validation rows",
+            "folds": "by their mean over the folds",
+            "test": "on the test rows (exploratory)",
+        }[self.scored_on]
