@@ -57,7 +57,7 @@ def read_rows(
     check_contract(frame, config)
     frame = sample_rows(frame, config)
     check_rows(frame, config)
-    if config.costs is not None or config.positive is not None:
+    if config.costs is not None or config.positive is not None or config.has_decision:
         from waterflow.scoring.metrics import find_positive_class
 
         find_positive_class(frame[config.target].unique(), config.declared_positive)

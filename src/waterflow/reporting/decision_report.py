@@ -1,10 +1,9 @@
-"""The decision of a two-class candidate: its constants, and pictures of the scores behind it."""
+"""Pictures of a two-class candidate's decision: the scores behind its threshold and calibration."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waterflow.reporting.plots import plot_reliability, plot_thresholds
-from waterflow.resources import write_json
 from waterflow.scoring.thresholds import measure_decisions, trace_thresholds
 from waterflow.training.decision import calibrate_scores, positive_scores
 
@@ -16,12 +15,9 @@ if TYPE_CHECKING:
 
 
 def write_decision(folder: Path, config: "PipelineConfig", scored: "ScoredCandidate") -> None:
-    """Write `decision.json` and its pictures; nothing where the estimator's own labels stand."""
-    if scored.choices.decision is None:
-        return
-    folder.mkdir(exist_ok=True)
-    write_json(folder / "decision.json", scored.choices.decision.to_json())
+    """Draw what the decision was chosen from; nothing where it was not."""
     for name, figure in _plot_decision(config, scored).items():
+        folder.mkdir(exist_ok=True)
         figure.savefig(folder / f"{name}.png", dpi=110)
 
 

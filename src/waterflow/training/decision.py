@@ -76,14 +76,16 @@ def with_decision(model: Any, rule: DecisionRule | None) -> Any:
         return model
     if rule.is_calibrated:
         model = CalibratedClassifier(model, rule.positive, rule.slope, rule.intercept, rule.knots)
-    return FixedThresholdClassifier(
+    decided = FixedThresholdClassifier(
         model, threshold=rule.threshold, pos_label=rule.positive, response_method="predict_proba"
     )
+    decided.estimator_ = model  # what its `fit` would set, after fitting a clone
+    return decided
 
 
 def apply_decision(predicted: Predicted, rule: DecisionRule | None) -> Predicted:
     """Return what a model with this rule predicts, from what it predicts without."""
-    if rule is None:
+    if rule is None or len(predicted.classes) != 2:  # a fold may lack a class
         return predicted
     column = predicted.classes.index(rule.positive)
     positive = calibrate_scores(_scores_of(predicted, rule.positive), rule)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support.projects import FLOWERS, candidates, message_of, write_pipeline
+from support.projects import FLOWERS, candidates, message_of, write_pipeline, write_rows
 from support.tracing import MODULE, alter, commit_all, git, path_of, version_of
 
 from waterflow import workflow
 from waterflow.config.project import Project
+from waterflow.datasets.loaders import iris
 from waterflow.errors import ReproduceError, StoreError
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.reproduction.code_checkout import find_code
@@ -64,6 +65,18 @@ def test_a_tuned_version_is_had_again_to_the_last_bit(
     assert {"predictions of the registered model", "predictions when it was judged"} <= compared
     assert studies.stat().st_mtime_ns == before
     assert resources.registry.list_versions(version.model) == listing
+
+
+def test_a_decision_is_had_again_with_its_constants(resources: Resources, pipeline: Writer) -> None:
+    """Threshold and calibration come from the record, not from a second choice."""
+    rows = iris()
+    write_rows(resources.project, rows.assign(species=rows["species"] == "versicolor"), "two.csv")
+    changes = {"dataset": {"kind": "csv", "path": "data/two.csv"}, "calibration": "isotonic", "gate": None}
+    changes |= {"costs": {"false_alarm": 1, "miss": 5}, "metrics": {"main": "expected_cost"}}
+    name = pipeline(**listed("rigorous", nb="sklearn.naive_bayes.GaussianNB"), **changes)
+    version = version_of(name, resources, full=True)
+    outcome = reproduce(version, resources, report=quiet)
+    assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]
 
 
 def test_the_outcome_is_a_run_of_its_own(resources: Resources, pipeline: Writer) -> None:

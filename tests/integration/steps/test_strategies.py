@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from support.projects import candidates, message_of, request_of
+from support.projects import candidates, message_of, request_of, write_rows
 
+from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError
 from waterflow.records.data import Prepared
 from waterflow.records.training import Trained
@@ -87,6 +88,23 @@ def test_boosting_takes_the_rounds_that_its_folds_took(resources: Resources, pip
     model = resources.models.load_model(trained.model_id)[-1]
     assert int(params["n_estimators"]) < 50
     assert model.estimator.get_booster().num_boosted_rounds() == int(params["n_estimators"])
+
+
+@pytest.mark.parametrize("strategy", ["balanced", "rigorous"])
+def test_a_decision_is_tuned_recorded_and_drawn(strategy: str, resources: Resources, pipeline: Writer) -> None:
+    """Every trial is scored by a threshold of its own; the best one's is that of the model."""
+    rows = iris()
+    write_rows(resources.project, rows.assign(species=rows["species"] == "versicolor"), "two.csv")
+    changes = {"costs": {"false_alarm": 1, "miss": 5}, "metrics": {"main": "expected_cost"}, "gate": None}
+    _, trained = made(strategy, resources, pipeline, dataset={"kind": "csv", "path": "data/two.csv"}, **changes)
+    decision = trained.choices.decision
+    assert decision is not None
+    assert decision.positive is True
+    assert resources.models.load_model(trained.model_id)[-1].threshold == decision.threshold
+    tags = resources.runs.client.get_run(trained.run_id).data.tags
+    assert tags["waterflow.decision"] == f"True from {decision.threshold:.4g} on, by costs"
+    files = {entry.path for entry in resources.runs.client.list_artifacts(trained.run_id, "plots")}
+    assert files == {"plots/threshold.png"}
 
 
 def test_a_short_time_budget_is_said_by_the_run(resources: Resources, pipeline: Writer) -> None:

@@ -11,10 +11,14 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
+from xgboost import XGBClassifier
 
 from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.config.schema import Block
+from waterflow.estimators.label_encoded import label_encoded
+from waterflow.records.training import DecisionRule
+from waterflow.training.decision import with_decision
 from waterflow.training.preprocessing import build_preprocessor
 
 FLIGHTS = pd.DataFrame(
@@ -51,6 +55,16 @@ CASES = {
             *REST,
         ],
         HistGradientBoostingClassifier(max_iter=3),
+    ),
+    "decision": (
+        [
+            {"select": {"type": "categorical"}, "encode": "onehot", "impute": "missing"},
+            *REST,
+        ],
+        with_decision(
+            label_encoded(XGBClassifier(n_estimators=3)),
+            DecisionRule(positive=True, threshold=0.3, positive_rate=0.5, slope=2.0, intercept=0.1),
+        ),
     ),
 }
 # Loads models as a stranger would, with Waterflow out of reach, and asks them in each way that MLflow has.
@@ -108,4 +122,4 @@ def test_models_predict_raw_columns_where_waterflow_is_not_installed(tracked: Pr
     answers = json.loads(done.stdout)
     assert [answer["example"] for answer in answers] == expected
     assert [answer["json"] for answer in answers] == expected
-    assert [len(answer["new"]) for answer in answers] == [3, 3]
+    assert [len(answer["new"]) for answer in answers] == [3, 3, 3]

@@ -379,6 +379,11 @@ def test_an_override_of_a_key_that_does_not_exist_is_one_line(project: Project) 
         ({"gate": {"metric": "accuracy", "at_least": 0.5, "at_most": 0.9}}, "exactly one of at_least, at_most"),
         ({"gate": {"metric": "accuracy"}}, "exactly one of at_least, at_most"),
         ({"preprocessing": [{"select": {"type": "numeric", "pattern": "x"}}]}, "exactly one of names, type, pattern"),
+        ({"decision": "costs"}, "decision: 'costs' needs costs"),
+        ({"decision": "cheap"}, "decision: 'cheap' is not valid; valid: costs, f1, balanced, {recall_at_least: 0.9}"),
+        ({"decision": {"recall_at_least": 2}}, "decision: {'recall_at_least': 2} is not valid"),
+        ({"positive": "setosa", "costs": {"positive": "virginica"}}, "differs from costs.positive 'virginica'"),
+        ({"task": "regression", "metrics": {"main": "mae"}, "gate": None, "calibration": "sigmoid"}, "calibration: "),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(

@@ -116,18 +116,21 @@ def remove_estimator(model: Any) -> Any:
     """Return calibration and threshold without the estimator inside; `passthrough` without either."""
     if not hasattr(model, "estimator"):
         return "passthrough"
-    wrapper = copy(model)
-    wrapper.estimator = remove_estimator(model.estimator)
-    return wrapper
+    return _with_estimator(model, remove_estimator(model.estimator))
 
 
 def insert_estimator(wrapper: Any, estimator: Any) -> Any:
     """Return an estimator inside the wrapper that `remove_estimator` left."""
     if isinstance(wrapper, str):
         return estimator
-    model = copy(wrapper)
-    model.estimator = insert_estimator(wrapper.estimator, estimator)
-    return model
+    return _with_estimator(wrapper, insert_estimator(wrapper.estimator, estimator))
+
+
+def _with_estimator(wrapper: Any, estimator: Any) -> Any:
+    changed = copy(wrapper)
+    for name in {"estimator", "estimator_"} & set(vars(wrapper)):  # as set before and after a fit
+        setattr(changed, name, estimator)
+    return changed
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
