@@ -9,6 +9,7 @@ from waterflow.data.canonical import write_parquet
 from waterflow.data.preparation import DividedRows
 from waterflow.provenance.hashing import sha256_of
 from waterflow.records.data import Blob, DividedBlob, Part, Prepared
+from waterflow.records.training import FitRows
 from waterflow.resources import Resources, scratch_folder
 from waterflow.stores.base import blob_key, get_file, put_file, put_json
 
@@ -49,3 +50,13 @@ def load_rows(
         data = get_file(resources.store, prepared.data, folder / "data.parquet")
         split = get_file(resources.store, prepared.split, folder / "split.parquet")
         return read_partitions(data, split, config, parts)
+
+
+def load_fit_rows(prepared: Prepared, config: PipelineConfig, chosen: FitRows, resources: Resources) -> "LabelledRows":
+    """Read the prepared rows that a fit learns from, by their digest."""
+    from waterflow.training.partitions import select_rows  # scikit-learn
+
+    with scratch_folder() as folder:
+        data = get_file(resources.store, prepared.data, folder / "data.parquet")
+        split = get_file(resources.store, prepared.split, folder / "split.parquet")
+        return select_rows(data, split, config, chosen)

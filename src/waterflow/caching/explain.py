@@ -70,9 +70,9 @@ def explain(pipeline: str, wanted: str | None, resources: Resources) -> RunExpla
     steps = [_explain_step("prepare", run, before, resources)]
     nested = resources.runs.find_runs(experiment_id, {tag.MLFLOW_PARENT_RUN_ID: run.run_id}, limit=500)
     for child in sorted(nested, key=lambda entry: entry.started_at):
-        same = {tag.PIPELINE: pipeline, tag.CANDIDATE: child.name}
+        same = {tag.PIPELINE: pipeline, tag.CANDIDATE: child.tags.get(tag.CANDIDATE, child.name)}
         fits = resources.runs.find_runs(experiment_id, same, limit=500)
-        earlier = [fit for fit in fits if fit.started_at < run.started_at]
+        earlier = [fit for fit in fits if fit.started_at < run.started_at and fit.name == child.name]
         steps.append(_explain_step("train", child, earlier, resources))
     steps += [_explain_step(step, run, before, resources) for step in ("evaluate", "register")]
     return RunExplanation(run, tuple(step for step in steps if step is not None))

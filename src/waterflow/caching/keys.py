@@ -13,7 +13,7 @@ from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.records.caching import Action
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.run import Window
-from waterflow.records.training import Trained
+from waterflow.records.training import FitRows, Trained
 from waterflow.resources import Resources, count_threads
 from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import MODEL_ID
@@ -84,9 +84,20 @@ def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, resource
     )
 
 
-def train_key(prepared: Prepared, config: PipelineConfig, candidate: str, resources: Resources) -> str:
-    """Return the key that a candidate's fit would have now; where a record has another, the fit cannot recur."""
-    return key_of(fitting(prepared, config, candidate, resources))
+def refitting(
+    prepared: Prepared, config: PipelineConfig, recipe: Trained, rows: FitRows, resources: Resources
+) -> Action:
+    """Return what decides the fit of a candidate on chosen rows, with the parameters that its training settled on."""
+    action = fitting(prepared, config, recipe.candidate, resources)
+    inputs = {"rows": str(rows), "choices": recipe.choices.model_dump_json()}
+    return action.model_copy(update={"inputs": action.inputs | inputs})
+
+
+def train_key(prepared: Prepared, config: PipelineConfig, trained: Trained, resources: Resources) -> str:
+    """Return the key that a fit would have now; where its record has another, the fit cannot recur."""
+    if trained.fitted_on == FitRows():
+        return key_of(fitting(prepared, config, trained.candidate, resources))
+    return key_of(refitting(prepared, config, trained, trained.fitted_on, resources))
 
 
 def evaluation(

@@ -62,17 +62,16 @@ def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Reso
     One whose main metric is undefined is no hit: fitting it again says so, as it would without a cache.
     """
 
-    def read(run: TrackedRun) -> Trained:
-        content = resources.runs.read_verified(run, tag.RECORD_FILE)
-        trained = _parsed(Trained, content)
+    def check(trained: Trained) -> None:
         if main_metric not in trained.metrics:
             raise StoreError(f"{main_metric} is undefined for it")
-        resources.models.verify(trained.model_id)
-        return trained
 
-    asked = {tag.ACTION_KEY: key, tag.CACHED_FROM: None}
-    runs = resources.runs.find_runs(prepared.experiment_id, asked)
-    return _first_good([run for run in runs if run.status == "FINISHED"], read)
+    return _find_fit(prepared, key, resources, check)
+
+
+def find_refitted(prepared: Prepared, key: str, resources: Resources) -> CacheLookup[Trained]:
+    """Look up a finished fit of the same recipe on the same rows, and verify its record and model files."""
+    return _find_fit(prepared, key, resources, check=lambda trained: None)
 
 
 def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_own: bool) -> CacheLookup[Evaluated]:
@@ -84,12 +83,28 @@ def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_o
         predictions = evaluated.verdict.predictions if evaluated.verdict else None
         if predictions is not None:
             _check_blob(predictions, resources)
+        for fit in evaluated.compared:
+            resources.models.verify(fit.model_id)
         return evaluated
 
     found = resources.runs.find_runs(prepared.experiment_id, {tag.EVALUATED_KEY: key})
     own = [run for run in found if run.run_id == prepared.parent_run_id]
     others = [run for run in found if run not in own and tag.EVALUATED_FROM not in run.tags]
     return _first_good(own if only_own else [*own, *others], read)
+
+
+def _find_fit(
+    prepared: Prepared, key: str, resources: Resources, check: Callable[[Trained], None]
+) -> CacheLookup[Trained]:
+    def read(run: TrackedRun) -> Trained:
+        trained = _parsed(Trained, resources.runs.read_verified(run, tag.RECORD_FILE))
+        check(trained)
+        resources.models.verify(trained.model_id)
+        return trained
+
+    asked = {tag.ACTION_KEY: key, tag.CACHED_FROM: None}
+    runs = resources.runs.find_runs(prepared.experiment_id, asked)
+    return _first_good([run for run in runs if run.status == "FINISHED"], read)
 
 
 def note_of(run: TrackedRun, experiment_id: str, what: str, resources: Resources) -> str:

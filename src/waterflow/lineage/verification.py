@@ -76,7 +76,7 @@ class Verifier:
         """Return whether present code and environment yield the fit's recorded action key."""
         trained = history.trained
         try:
-            key = train_key(history.prepared, history.config, trained.candidate, self.resources)
+            key = train_key(history.prepared, history.config, trained, self.resources)
         except ImportError:  # a module of the user's own that is not here
             return False
         return key == trained.action_key

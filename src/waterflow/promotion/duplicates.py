@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 
 
 def find_registered(prepared: Prepared, evaluated: Evaluated, model: str, resources: Resources) -> Version | None:
-    """Return the version of the winner's model, unless this run registered it."""
-    version = resources.registry.find_by_model(model, evaluated.winner.model_id)
+    """Return the version of the challenger's model, unless this run registered it."""
+    version = resources.registry.find_by_model(model, evaluated.challenger.model_id)
     if version is None or version.tags.get(PARENT_RUN_ID) == prepared.parent_run_id:
         return None
     return version
@@ -76,7 +76,7 @@ def log_registration(prepared: Prepared, registered: Registered, config: Pipelin
     name = f"version {champion.version}" if champion else "nobody"
     evaluated = registered.evaluated
     executed = ExecutedAction(
-        action=registration(config, evaluated.winner.model_id, name, evaluated.action_key),
+        action=registration(config, evaluated.challenger.model_id, name, evaluated.action_key),
         key="",
         cached_from=None if registered.new else _run_of(registered, resources),
         forced=prepared.force,

@@ -16,9 +16,10 @@ from waterflow.evaluation.dependence import declare_dependence, describe_suspect
 from waterflow.evaluation.paired_metrics import Pair, UndefinedError
 from waterflow.evaluation.slices import compare_slices
 from waterflow.evaluation.verdict import decide
-from waterflow.promotion.opponents import Holdout, Opponent, find_baseline, find_champion, load_holdout, predict_holdout
+from waterflow.promotion.challenger import predict_challenger
+from waterflow.promotion.opponents import Holdout, Opponent, find_baseline, find_champion, load_holdout
 from waterflow.records.data import Blob, Prepared
-from waterflow.records.evaluation import MetricResult, SliceResult, Verdict
+from waterflow.records.evaluation import Evaluated, MetricResult, SliceResult, Verdict
 from waterflow.records.training import Trained
 from waterflow.reporting.verdict_report import VerdictReport
 from waterflow.resources import Resources, scratch_folder, write_json
@@ -61,13 +62,14 @@ class ComparedModels:
 def compare_and_log(
     prepared: Prepared,
     config: PipelineConfig,
-    ranked: Sequence[Trained],
+    evaluated: Evaluated,
     champion: Version | None,
     resources: Resources,
     place: str = VERDICT_FOLDER,
 ) -> Verdict:
     """Compare as `compare_on_holdout` does, and log the report below `place`."""
-    compared = compare_on_holdout(config, ranked, champion, load_holdout(prepared, resources), resources)
+    holdout = load_holdout(prepared, resources)
+    compared = compare_on_holdout(config, evaluated.ranked, evaluated.compared, champion, holdout, resources)
     resources.runs.log(prepared.parent_run_id, metrics=compared.metrics(), tags=compared.tags(resources))
     with scratch_folder() as folder:
         compared.write(folder / place)
@@ -76,14 +78,19 @@ def compare_and_log(
 
 
 def compare_on_holdout(
-    config: PipelineConfig, ranked: Sequence[Trained], champion: Version | None, holdout: Holdout, resources: Resources
+    config: PipelineConfig,
+    ranked: Sequence[Trained],
+    fits: Sequence[Trained],
+    champion: Version | None,
+    holdout: Holdout,
+    resources: Resources,
 ) -> ComparedModels:
-    """Compare the first of `ranked` with the champion or baseline.
+    """Compare `fits` of the winner's recipe, or the first of `ranked` itself, with the champion or baseline.
 
     The predictions of both models are stored. A champion that cannot be compared is no error but a verdict. Raises
     UnreachableError when a server does not answer, StoreError when the challenger's own files are gone.
     """
-    challenger = predict_holdout(resources.models.load_model(ranked[0].model_id), holdout.rows, config)
+    challenger = predict_challenger(fits or ranked[:1], config, holdout, resources)
     opponent = (
         find_baseline(config, ranked, holdout, resources)
         if champion is None

@@ -12,7 +12,15 @@ from waterflow.records.promotion import Decision
 from waterflow.records.training import Trained
 from waterflow.resources import Resources
 from waterflow.tracking.registry import CHAMPION, Version
-from waterflow.tracking.tags import ACTION_KEY, DATA_READ_AT, EVALUATED_FILE, MODEL_ID, PARENT_RUN_ID, WINDOW_END
+from waterflow.tracking.tags import (
+    ACTION_KEY,
+    DATA_READ_AT,
+    EVALUATED_FILE,
+    MODEL_ID,
+    PARENT_RUN_ID,
+    SELECTED_MODEL_ID,
+    WINDOW_END,
+)
 
 
 def read_state(
@@ -50,9 +58,9 @@ def _rolled_back_fits(model: str, entries: Sequence[Decision], resources: Resour
 
 
 def find_opponent(model: str, winner: Trained, resources: Resources) -> Version | None:
-    """Return the champion; if it is the winner's own model, the version that it was compared with to get there."""
+    """Return the champion; if it is the winner's own recipe and fit, the version that it was compared with before."""
     champion = resources.registry.find_alias(model, CHAMPION)
-    if champion is None or champion.tags.get(MODEL_ID) != winner.model_id:
+    if champion is None or champion.tags.get(SELECTED_MODEL_ID, champion.tags.get(MODEL_ID)) != winner.model_id:
         return champion
     parent = champion.tags.get(PARENT_RUN_ID)
     logged = resources.runs.read_json(parent, EVALUATED_FILE) if parent else None

@@ -102,13 +102,16 @@ class Verdict(Record):
 
 
 class Evaluated(Record):
-    """The survivors, best first, and what the best of them scored on the holdout.
+    """The survivors, best first, and what the winner's recipe scored on the holdout.
 
+    `compared` are the fits of that recipe whose predictions of the holdout were compared, the latest last; empty where
+    that is the winner's own fit.
     `action_key` names all that decided this evaluation. `cached_from` is the MLflow run that evaluated the same models
     before, where nothing was compared.
     """
 
     ranked: tuple[Trained, ...] = Field(min_length=1)
+    compared: tuple[Trained, ...] = ()
     missing: tuple[str, ...]
     main_metric: str
     exploratory: bool
@@ -123,3 +126,8 @@ class Evaluated(Record):
     def winner(self) -> Trained:
         """The first of the ranked candidates."""
         return self.ranked[0]
+
+    @property
+    def challenger(self) -> Trained:
+        """The fit that was compared with the champion, the latest of several."""
+        return self.compared[-1] if self.compared else self.winner

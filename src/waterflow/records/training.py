@@ -1,10 +1,12 @@
 """Records of fitted candidates and of the choices behind them."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
 from waterflow.records.base import Record
+from waterflow.records.data import Part
 
 ScoredOn = Literal["validation", "folds", "test"]
 
@@ -47,12 +49,28 @@ class FitChoices(Record):
         return self.params | ({"n_estimators": self.rounds} if self.rounds else {})
 
 
+class FitRows(Record):
+    """The prepared rows that a fit learns from: those of `parts`, all if empty, known before a moment if one is given.
+
+    A row is known when its outcome is, `label_delay` after its time.
+    """
+
+    parts: tuple[Part, ...] = ("train",)
+    before: datetime | None = None
+
+    def __str__(self) -> str:
+        """Describe the rows in keys and logs: `train + validation`, `all before 2013-06-01T00:00:00+00:00`."""
+        name = " + ".join(self.parts) or "all"
+        return name if self.before is None else f"{name} before {self.before.isoformat()}"
+
+
 class Trained(Record):
     """One fitted candidate: its MLflow run and model, and the scores that selection may look at.
 
     `metrics` leaves out those per class, which MLflow has. Scored on folds they are means over them, and `spread`
     holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took.
-    `choices` are what a fit takes on top of the YAML. `threads` is how many it had.
+    `choices` are what a fit takes on top of the YAML. `threads` is how many it had. `fitted_on` are its rows: a fit of
+    the same recipe on other rows than the training part has no metrics of its own.
     `cached_from` is the MLflow run whose fit this is, where nothing was fitted.
     """
 
@@ -67,13 +85,15 @@ class Trained(Record):
     trials: int = 0
     choices: FitChoices = FitChoices()
     threads: int = 0
+    fitted_on: FitRows = FitRows()
     fit_seconds: float
     cached_from: str | None = None
 
     @property
     def fit_params(self) -> dict[str, Any]:
         """The parameters that this fit took on top of the YAML's; validation rows stop it by themselves."""
-        return self.choices.params if self.scored_on == "validation" else self.choices.params_with_rounds
+        watches = self.scored_on == "validation" and self.fitted_on == FitRows()
+        return self.choices.params if watches else self.choices.params_with_rounds
 
     @property
     def where(self) -> str:

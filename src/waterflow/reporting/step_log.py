@@ -115,6 +115,35 @@ def log_trained(
         resources.runs.log_folder(trained.run_id, folder)
 
 
+def log_refitted(
+    prepared: Prepared,
+    config: PipelineConfig,
+    trained: Trained,
+    pipeline: Any,
+    model_digest: str,
+    rows: int,
+    executed: ExecutedAction,
+    resources: Resources,
+) -> None:
+    """Log the fit of a recipe on other rows; it has parameters, and no scores of its own."""
+    from waterflow.estimators.calibrated import unwrap_estimator
+
+    estimator = unwrap_estimator(pipeline.named_steps["model"])
+    with scratch_folder() as folder:
+        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest}
+        tags[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
+        write_action(folder, executed)
+        resources.runs.log(
+            trained.run_id,
+            params={"estimator": config.candidates[trained.candidate].estimator, **estimator.get_params(deep=False)},
+            metrics={"fit_seconds": trained.fit_seconds},
+            tags=tags,
+            model_id=trained.model_id,
+        )
+        log_rows(prepared, trained.run_id, rows, "train", resources)
+        resources.runs.log_folder(trained.run_id, folder)
+
+
 def log_reused_fit(
     prepared: Prepared, trained: Trained, source: TrackedRun, note: str, executed: ExecutedAction, resources: Resources
 ) -> None:
@@ -175,7 +204,7 @@ def _log_evaluation(
     executed: ExecutedAction,
     resources: Resources,
 ) -> None:
-    verdict, model_id = evaluated.verdict, evaluated.winner.model_id
+    verdict, model_id = evaluated.verdict, evaluated.challenger.model_id
     write_action(folder, executed)
     own = {tag.EVALUATED_DIGEST: write_record(folder, evaluated.to_json(), tag.EVALUATED_FILE)}
     numbers = {tag.VERDICT_METRIC + name: value for name, value in verdict.numbers().items()} if verdict else {}
@@ -193,7 +222,7 @@ def _evaluation_tags(evaluated: Evaluated, resources: Resources) -> dict[str, st
     tags = {
         tag.EVALUATED_KEY: evaluated.action_key,
         tag.WINNER: evaluated.winner.candidate,
-        tag.MODEL_ID: evaluated.winner.model_id,
+        tag.MODEL_ID: evaluated.challenger.model_id,
         tag.MISSING_CANDIDATES: ", ".join(evaluated.missing),
         tag.EXPLORATORY: "true" if evaluated.exploratory else "",
         tag.GATE: evaluated.gate.reason if evaluated.gate else "",

@@ -114,7 +114,7 @@ def fetch_inputs(history: VersionHistory, resources: Resources, folder: Path) ->
         get_file(resources.store, blob, folder / name)
     threads = trained.threads or count_threads()
     fit = {"candidate": trained.candidate, "choices": trained.choices.to_json(), "threads": threads}
-    write_json(folder / "fit.json", fit)
+    write_json(folder / "fit.json", fit | {"fitted_on": trained.fitted_on.to_json()})
     return threads
 
 

@@ -22,38 +22,38 @@ from waterflow.data.canonical import read_parquet, write_parquet
 from waterflow.estimators.calibrated import unwrap_estimator
 from waterflow.provenance.hashing import sha256_of
 from waterflow.records.data import Part
-from waterflow.records.training import FitChoices
+from waterflow.records.training import FitChoices, FitRows
 from waterflow.scoring.metrics import Predicted, predict_rows, score_rows
 from waterflow.training.fitting import fit_candidate
-from waterflow.training.partitions import partition_rows
+from waterflow.training.partitions import read_partitions, select_rows
 
 
 def main(folder: Path) -> None:
     """Fit a candidate, predict the holdout, and write both files."""
     config = PipelineConfig.model_validate_json((folder / "config.json").read_text("utf-8"))
     fit = json.loads((folder / "fit.json").read_text("utf-8"))
-    frame, split = (read_parquet(folder / f"{name}.parquet") for name in ("data", "split"))
-    selects_on = config.strategy.select_on
-    parts: tuple[Part, ...] = ("train", "validation", "test") if selects_on == "validation" else ("train", "test")
-    rows = partition_rows(frame, split, config, parts)
-    candidate, validation = fit["candidate"], rows.get("validation")
-    choices = FitChoices.from_json(fit["choices"])
-    fitted = fit_candidate(config, candidate, rows["train"], validation, choices, fit["threads"])
+    data, split = folder / "data.parquet", folder / "split.parquet"
+    fitted_on, choices = FitRows.from_json(fit.get("fitted_on", {})), FitChoices.from_json(fit["choices"])
+    watches = config.strategy.select_on == "validation" and fitted_on == FitRows()
+    parts: tuple[Part, ...] = ("validation", "test") if watches else ("test",)
+    rows = read_partitions(data, split, config, parts)
+    candidate, learnt = fit["candidate"], select_rows(data, split, config, fitted_on)
+    fitted = fit_candidate(config, candidate, learnt, rows.get("validation"), choices, fit["threads"])
     scores: dict[str, float] = {}
-    for part in parts[1:]:
+    for part in parts:
         predicted = predict_rows(fitted.pipeline, rows[part].features, rows[part].target, config.task)
         scores |= {
             f"{part}_{name}": value
             for name, value in score_rows(predicted, config.task, config.costs, config.declared_positive).items()
         }
-    held_out = np.flatnonzero(split["part"] == "test")
+    held_out = np.flatnonzero(read_parquet(split)["part"] == "test")
     # `predicted` is of the last part, the holdout.
     write_parquet(tabulate_predictions(predicted, held_out), folder / "predictions.parquet")
     estimator = unwrap_estimator(fitted.pipeline.named_steps["model"])
     params = {"estimator": config.candidates[candidate].estimator, **estimator.get_params(deep=False)}
     result = {
-        "data_digest": sha256_of(folder / "data.parquet"),
-        "split_digest": sha256_of(folder / "split.parquet"),
+        "data_digest": sha256_of(data),
+        "split_digest": sha256_of(split),
         "params": {name: str(value) for name, value in params.items()},
         "metrics": scores,
         "fit_seconds": fitted.fit_seconds,

@@ -83,14 +83,18 @@ def _evaluate(
     executed: ExecutedAction,
     resources: Resources,
 ) -> Evaluated:
-    from waterflow.promotion.holdout import compare_on_holdout  # scikit-learn, not needed where nothing is compared
+    from waterflow.promotion.challenger import fit_challenger  # scikit-learn, not needed where nothing is compared
+    from waterflow.promotion.holdout import compare_on_holdout
     from waterflow.promotion.opponents import load_holdout
     from waterflow.scoring.metrics import headline, score_rows
 
-    compared = compare_on_holdout(config, ranked, opponent, load_holdout(prepared, resources), resources)
+    fits = fit_challenger(prepared, config, ranked[0], resources)
+    holdout = load_holdout(prepared, resources)
+    compared = compare_on_holdout(config, ranked, fits, opponent, holdout, resources)
     scores = score_rows(compared.predicted, config.task, config.costs, config.declared_positive)
     evaluated = Evaluated(
         ranked=ranked,
+        compared=fits,
         missing=missing,
         main_metric=config.metrics.main,
         exploratory=not config.strategy.promotable,

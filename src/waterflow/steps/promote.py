@@ -113,7 +113,7 @@ def compare_again(
 
     place = tag.VERDICT_AGAINST_FOLDER.format(champion=champion.version if champion else "baseline")
     logger.info("champion is now %s: comparing again", name_version(champion.version if champion else None))
-    return compare_and_log(prepared, config, registered.evaluated.ranked, champion, resources, place=place)
+    return compare_and_log(prepared, config, registered.evaluated, champion, resources, place=place)
 
 
 def stage_late(

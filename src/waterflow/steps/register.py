@@ -101,8 +101,8 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
     """Register the winner with its card, and with the tags by which it can be traced; again, it finds the version."""
     from waterflow.reporting.model_card import model_card
 
-    winner = evaluated.winner
-    existing = resources.registry.find_by_model(config.name, winner.model_id)
+    winner, served = evaluated.winner, evaluated.challenger
+    existing = resources.registry.find_by_model(config.name, served.model_id)
     if existing is not None:
         return existing.version
     tags = lineage_tags(prepared) | {
@@ -110,7 +110,10 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
         tag.DAG_RUN_ID: prepared.origin.run_id,
         tag.CANDIDATE: winner.candidate,
         tag.STRATEGY: config.strategy.name,
-        tag.MODEL_ID: winner.model_id,
+        tag.MODEL_ID: served.model_id,
+        tag.SELECTED_MODEL_ID: winner.model_id,
+        tag.COMPARED_MODELS: " ".join(fit.model_id for fit in evaluated.compared or (winner,)),
+        tag.FITTED_ON: str(served.fitted_on),
         tag.ACTION_KEY: winner.action_key,
         tag.DATA_READ_AT: prepared.read_at.isoformat(),
         **{
@@ -124,7 +127,7 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
     links = {
         "Airflow run": dag_run_url(prepared.origin, resources.profile) or prepared.origin.run_id,
         "MLflow run": prepared.parent_run_id,
-        "Run of the candidate": winner.run_id,
+        "Run of the fit": served.run_id,
         "Data": prepared.data.digest,
         "Configuration": prepared.config.digest,
     }
@@ -134,4 +137,4 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
         resources.runs.log_folder(prepared.parent_run_id, folder)
     place = run_link(prepared.experiment_id, prepared.parent_run_id, resources.profile)
     description = fit_description(card, f"The whole card is the artifact `{tag.CARD_FILE}` of run {place}.")
-    return resources.registry.register(config.name, winner.model_id, winner.run_id, description, tags)
+    return resources.registry.register(config.name, served.model_id, served.run_id, description, tags)

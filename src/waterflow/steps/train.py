@@ -3,28 +3,24 @@
 import logging
 from typing import TYPE_CHECKING
 
-from waterflow.caching.keys import fitting, key_of
-from waterflow.caching.lookup import CacheHit, CacheLookup, find_trained, note_of
+from waterflow.caching.keys import fitting
+from waterflow.caching.lookup import find_trained
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError
-from waterflow.provenance.environment import model_requirements
+from waterflow.nested_fits import log_model, run_fit
 from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import Prepared
 from waterflow.records.run import Origin
 from waterflow.records.training import ScoredOn, Trained
-from waterflow.reporting.step_log import log_reused_fit, log_trained
-from waterflow.resources import Resources, count_threads, lineage_tags, load_config, origin_tags
+from waterflow.reporting.step_log import log_trained
+from waterflow.resources import Resources, count_threads, load_config
 from waterflow.snapshots import load_rows
-from waterflow.tracking import tags as tag
-from waterflow.tracking.runs import RunIdentity
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
     from waterflow.training.candidate import ScoredCandidate
     from waterflow.training.fitting import LabelledRows
 
 logger = logging.getLogger(__name__)
-
-EXAMPLE_ROWS = 5
 
 
 def train(prepared: Prepared, candidate: str, origin: Origin, resources: Resources) -> Trained:
@@ -37,29 +33,16 @@ def train(prepared: Prepared, candidate: str, origin: Origin, resources: Resourc
     config = load_config(prepared, resources)
     if candidate not in config.candidates:
         raise ConfigError(f"candidate: {candidate!r} was not prepared; valid: {', '.join(config.candidates)}")
-    action = fitting(prepared, config, candidate, resources)
-    key = key_of(action)
-    opened = resources.runs.open_run(
-        prepared.experiment_id,
-        RunIdentity(prepared.pipeline, prepared.origin.run_id, candidate, prepared.origin.clear_number),
-        key,
+    return run_fit(
+        prepared,
+        config,
+        fitting(prepared, config, candidate, resources),
+        origin,
+        resources,
+        find=lambda key: find_trained(prepared, key, config.metrics.main, resources),
+        fit=lambda run_id, executed: _fit(prepared, config, run_id, executed, resources),
         name=candidate,
-        tags=origin_tags(origin, prepared.pipeline, config, resources)
-        | lineage_tags(prepared)
-        | {tag.CANDIDATE: candidate},
-        parent_run_id=prepared.parent_run_id,
     )
-    with resources.runs.closing(opened.run_id):
-        if opened.record is not None:
-            logger.info("%s was trained by an earlier attempt: run %s", candidate, opened.run_id)
-            return Trained.from_json(opened.record)
-        found = (
-            CacheLookup[Trained]() if prepared.force else find_trained(prepared, key, config.metrics.main, resources)
-        )
-        executed = ExecutedAction(action=action, key=key, forced=prepared.force, misses=found.misses)
-        if found.hit is not None:
-            return _reuse(prepared, found.hit, opened.run_id, executed, resources)
-        return _fit(prepared, config, opened.run_id, executed, resources)
 
 
 def _fit(
@@ -80,18 +63,6 @@ def _fit(
     return trained
 
 
-def _reuse(
-    prepared: Prepared, hit: CacheHit[Trained], run_id: str, executed: ExecutedAction, resources: Resources
-) -> Trained:
-    candidate, source = executed.action.subject, hit.run
-    logger.info("%s: cached, nothing is fitted; %s has this model", candidate, source)
-    trained = hit.record.model_copy(update={"candidate": candidate, "run_id": run_id, "cached_from": source.run_id})
-    executed = executed.model_copy(update={"cached_from": source.run_id, "cached_at": source.started_at})
-    note = note_of(source, prepared.experiment_id, "it was fitted", resources)
-    log_reused_fit(prepared, trained, source, note, executed, resources)
-    return trained
-
-
 def _log_fit(
     prepared: Prepared,
     config: PipelineConfig,
@@ -104,15 +75,7 @@ def _log_fit(
     from waterflow.scoring.metrics import headline
 
     candidate = executed.action.subject
-    model = resources.models.log_model(
-        fit.fitted.pipeline,
-        experiment_id=prepared.experiment_id,
-        run_id=run_id,
-        name=candidate,
-        example=rows.features.head(EXAMPLE_ROWS),
-        requirements=model_requirements(resources.project.lock_file, config.candidates[candidate].estimator),
-        tags={tag.PIPELINE: prepared.pipeline, tag.DATA_DIGEST: prepared.data.digest},
-    )
+    model = log_model(prepared, config, candidate, fit.fitted.pipeline, rows, run_id, resources)
     trained = Trained(
         candidate=candidate,
         action_key=executed.key,

@@ -55,6 +55,7 @@ WINDOW_START = "waterflow.window_start"
 # Training.
 DECISION = "waterflow.decision"
 FIT_WARNINGS = "waterflow.fit_warnings"
+FITTED_ON = "waterflow.fitted_on"
 MODEL_DIGEST = "waterflow.model_digest"
 MODEL_ID = "waterflow.model_id"
 TRIALS_PREFIX = "waterflow.trials_"
@@ -82,7 +83,9 @@ WINNER = "waterflow.winner"
 DECISION = "waterflow.decision"
 LEDGER_SEQUENCE = "waterflow.ledger_sequence"
 METRIC_PREFIX = "metric."  # a tag of a version for each metric shown in listings
+COMPARED_MODELS = "waterflow.compared_models"  # ids of the fits whose predictions were compared, the latest last
 NOTHING_NEW = "waterflow.nothing_new"
+SELECTED_MODEL_ID = "waterflow.selected_model_id"  # of the fit that selection chose, before it was fitted again
 REGISTERED = "waterflow.registered"
 STAGING_CONDITIONS = "waterflow.staging_conditions"
 STAGING_PREFIX = "waterflow.staging."

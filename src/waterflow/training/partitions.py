@@ -7,7 +7,10 @@ import pandas as pd
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet
 from waterflow.data.columns import feature_columns
+from waterflow.data.window import known_times
+from waterflow.errors import FitError
 from waterflow.records.data import Part
+from waterflow.records.training import FitRows
 from waterflow.training.fitting import LabelledRows
 
 
@@ -30,3 +33,19 @@ def partition_rows(
         folds = split.loc[chosen, "fold"].reset_index(drop=True) if "fold" in split else None
         partitions[part] = LabelledRows(rows[columns], rows[config.target], folds)
     return partitions
+
+
+def select_rows(data: Path, split: Path, config: PipelineConfig, chosen: FitRows) -> LabelledRows:
+    """Read the rows that a fit learns from, in stored order; raises FitError when there is none."""
+    frame = read_parquet(data)
+    mask = pd.Series(True, index=frame.index)
+    if chosen.parts:
+        mask &= read_parquet(split)["part"].isin(chosen.parts)
+    if chosen.before is not None:
+        assert config.time_column is not None  # only dated rows are chosen by time
+        times = pd.to_datetime(frame[config.time_column], utc=True)
+        mask &= known_times(times, config) < chosen.before
+    if not mask.any():
+        raise FitError(f"no row is known {chosen}; give more rows, fewer promotion.origins or a shorter label_delay")
+    rows = frame[mask].reset_index(drop=True)
+    return LabelledRows(rows[feature_columns(frame, config)], rows[config.target])

@@ -1,0 +1,64 @@
+"""The challenger: the fits of the winner's recipe whose predictions of the holdout are compared."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from waterflow.config.schema import PipelineConfig
+from waterflow.nested_fits import refit
+from waterflow.promotion.opponents import Holdout, predict_holdout
+from waterflow.records.data import Prepared
+from waterflow.records.training import FitRows, Trained
+from waterflow.resources import Resources
+from waterflow.scoring.metrics import Predicted
+
+ALL_BUT_HOLDOUT = FitRows(parts=("train", "validation"))
+
+
+def fit_challenger(
+    prepared: Prepared, config: PipelineConfig, winner: Trained, resources: Resources
+) -> tuple[Trained, ...]:
+    """Fit the winner's recipe on the rows outside the holdout; empty where its own fit has them already.
+
+    Validation rows have done their work once they chose the recipe, so the model that is compared learns from them,
+    too. A strategy with folds has fitted all rows outside the holdout; one that selects on the holdout never promotes.
+    """
+    if config.split_kind == "time" or config.strategy.select_on != "validation" or winner.fitted_on == ALL_BUT_HOLDOUT:
+        return ()
+    return (refit(prepared, config, winner, ALL_BUT_HOLDOUT, "refit", resources),)
+
+
+def predict_challenger(
+    fits: Sequence[Trained], config: PipelineConfig, holdout: Holdout, resources: Resources
+) -> Predicted:
+    """Predict the held-out rows: all with the only fit, or each block of time with the fit that knows what came before.
+
+    `fits` are ordered by the end of their rows, and each predicts the rows from there to the end of the next one's.
+    """
+    rows = holdout.rows
+    if len(fits) == 1:
+        return predict_holdout(resources.models.load_model(fits[0].model_id), rows, config)
+    times = pd.to_datetime(rows[config.time_column], utc=True)
+    starts = pd.DatetimeIndex([fit.fitted_on.before for fit in fits])
+    blocks = np.searchsorted(starts, pd.DatetimeIndex(times), side="right") - 1
+    predicted = [
+        (blocks == number, predict_holdout(resources.models.load_model(fit.model_id), rows[blocks == number], config))
+        for number, fit in enumerate(fits)
+        if (blocks == number).any()
+    ]
+    return _combine(predicted, rows[config.target].to_numpy())
+
+
+def _combine(predicted: Sequence[tuple[np.ndarray, Predicted]], truth: np.ndarray) -> Predicted:
+    """Join predictions of disjoint rows; a class that one fit does not know has probability 0 there."""
+    classes = tuple(dict.fromkeys(name for _, part in reversed(predicted) for name in part.classes))
+    joined = np.empty(len(truth), dtype=np.result_type(*(part.prediction.dtype for _, part in predicted)))
+    has_probabilities = all(part.probabilities is not None for _, part in predicted)
+    probabilities = np.zeros((len(truth), len(classes))) if has_probabilities else None
+    for mask, part in predicted:
+        joined[mask] = part.prediction
+        if probabilities is not None and part.probabilities is not None:
+            columns = [classes.index(name) for name in part.classes]
+            probabilities[np.ix_(np.flatnonzero(mask), np.asarray(columns))] = part.probabilities
+    return Predicted(truth, joined, classes, probabilities)
