@@ -22,7 +22,7 @@ from waterflow.training.fitting import fit_candidate
 Writer = Callable[..., str]
 BOOSTED: dict[str, Any] = {
     "estimator": "xgboost.XGBClassifier",
-    "params": {"n_estimators": 60},
+    "params": {"n_estimators": 300, "learning_rate": 1.0},
     "early_stopping_rounds": 3,
 }
 REFIT = FitRows(parts=("train", "validation"))
@@ -42,7 +42,7 @@ def test_the_winner_is_fitted_again_with_the_validation_rows(resources: Resource
     (fit,) = found.compared
     assert (fit.fitted_on, fit.choices, fit.candidate) == (REFIT, found.winner.choices, "boosted")
     assert fit.choices.rounds is not None
-    assert fit.choices.rounds < 60
+    assert fit.choices.rounds < 300
     params = resources.runs.client.get_run(fit.run_id).data.params
     assert params["n_estimators"] == str(fit.choices.rounds)
     config = load_config(prepared, resources)
