@@ -54,7 +54,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="waterflow-bench-") as name:
         canonical = Path(name) / "canonical.parquet"
-        write_parquet(canonical_order(pd.read_parquet(fetched), "date"), canonical)
+        frame = pd.read_parquet(fetched)
+        write_parquet(canonical_order(frame, "date", sorted(frame.columns)), canonical)
         os.sync()  # the kernel drops no page that is not written yet
         ratios = [
             compare(f"{label}, {'cold' if is_cold else 'warm'}", path, asked.rounds, is_cold)

@@ -1,42 +1,46 @@
-"""Which held-out rows a model cannot have seen, from the rows that it was fitted and selected on."""
+"""Held-out rows that a model cannot have seen."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.data.splitting import hash_fractions
+from waterflow.data.columns import feature_columns
+from waterflow.data.row_identity import hash_rows, identity_columns
 from waterflow.errors import DataError
 
 
-def unseen_rows(holdout: pd.DataFrame, seen: pd.DataFrame, config: PipelineConfig) -> NDArray[np.bool_]:
-    """Say of each row of `holdout`, shape (rows,), whether it is surely not among `seen`.
+def unseen_rows(
+    holdout: pd.DataFrame, seen: pd.DataFrame, config: PipelineConfig, seen_config: PipelineConfig
+) -> NDArray[np.bool_]:
+    """Return which rows of `holdout` are surely not among `seen`, shape (rows,).
 
-    Under a time split these are the rows later than the last one seen. Otherwise a row is known by its group, its key
-    columns or all its values, hashed as the split hashes them. Raises DataError where the columns cannot tell.
+    `seen` are the rows that a model of `seen_config` was fitted and selected on. Under a time split the unseen rows
+    are those later than all of them; otherwise rows are compared by identity. Raises DataError when they cannot be
+    told apart.
     """
     if seen.empty:
         return np.ones(len(holdout), dtype=bool)
     if config.split_kind == "time":
-        assert config.time_column is not None  # the configuration sees to it
-        _check_columns(seen, (config.time_column,))
+        assert config.time_column is not None  # validated with the configuration
+        _check_columns(seen, [config.time_column])
         return (_moments(holdout[config.time_column]) > _moments(seen[config.time_column]).max()).to_numpy()
-    names = (config.group,) if config.group else config.key
-    _check_columns(seen, names)
-    if not names and set(seen.columns) != set(holdout.columns):
+    names = identity_columns(holdout, config)
+    if config.group or config.key:
+        _check_columns(seen, names)
+    elif differing := {*names} ^ {*feature_columns(seen, seen_config), seen_config.target}:
         raise DataError(
-            "a row is known by all its values, and the columns of the two data sets differ "
-            f"({', '.join(sorted(map(str, set(seen.columns) ^ set(holdout.columns))))}); declare key, which names a row"
+            "a row is identified by its features and target, and those of the two models differ "
+            f"({', '.join(sorted(differing))}); declare key, the columns that identify a row"
         )
-    known = list(names or holdout.columns)  # in one order, for the hash depends on it
-    return ~np.isin(hash_fractions(holdout[known], config), hash_fractions(seen[known], config))
+    return ~np.isin(hash_rows(holdout, names), hash_rows(seen, names))
 
 
 def _moments(times: pd.Series) -> pd.Series:
     return pd.to_datetime(times, utc=True)
 
 
-def _check_columns(seen: pd.DataFrame, names: tuple[str, ...]) -> None:
+def _check_columns(seen: pd.DataFrame, names: list[str]) -> None:
     missing = [name for name in names if name not in seen.columns]
     if missing:
-        raise DataError(f"its data has no column {', '.join(map(repr, missing))}, by which a row is known")
+        raise DataError(f"its data has no column {', '.join(map(repr, missing))}, which identifies a row")

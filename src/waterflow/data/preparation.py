@@ -12,10 +12,11 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import canonical_order
 from waterflow.data.columns import feature_columns
 from waterflow.data.contract import check_contract
+from waterflow.data.row_identity import identity_columns
 from waterflow.data.sampling import sample_rows
 from waterflow.data.sources.facts import SourceFacts
 from waterflow.data.sources.reading import read_source
-from waterflow.data.splitting import count_shares, split_rows
+from waterflow.data.splitting import PURGED, count_shares, split_rows
 from waterflow.data.validation import check_promotion_columns, check_rows
 from waterflow.data.window import apply_window_rule, cut_to_window
 from waterflow.errors import ConfigError
@@ -63,7 +64,7 @@ def read_rows(
         find_positive_class(frame[config.target].unique(), config.declared_positive)
     check_promotion_columns(frame, config)
     logger.info("%d rows from %s", len(frame), source.facts.where)
-    return canonical_order(frame, config.time_column), source.facts
+    return canonical_order(frame, config.time_column, identity_columns(frame, config)), source.facts
 
 
 def divide_rows(frame: pd.DataFrame, config: PipelineConfig) -> DividedRows:
@@ -71,6 +72,8 @@ def divide_rows(frame: pd.DataFrame, config: PipelineConfig) -> DividedRows:
     from waterflow.data.leakage import find_leaks
 
     split = split_rows(frame, config)
+    if purged := int((split["part"] == PURGED).sum()):
+        logger.info("purged: %d rows whose outcome was known only after the next part had begun", purged)
     classes = frame[config.target] if config.task == "classification" else None
     training = frame[(split["part"] == "train").to_numpy()]
     leaks = find_leaks(training[feature_columns(training, config)], training[config.target], config.task)

@@ -1,55 +1,50 @@
-"""Which part a row belongs to: train, validation or test (the holdout), and in which fold it is judged."""
+"""The split of rows into train, validation and test (the holdout), and into folds."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from waterflow.config.schema import PipelineConfig
+from waterflow.data.row_identity import Hashes, hash_column, hash_fractions
+from waterflow.data.window import known_times
 from waterflow.errors import DataError
 from waterflow.records.data import Part, Share
 
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
+PURGED = "purged"  # in no part: the outcome was known only after the next part began
+TRAIN, VALIDATION, TEST = range(len(PARTS))
 HELD_OUT = -1
-FOLDS_MIX = 0x5F01D5  # sets the folds' hash apart from the holdout's
+FOLDS_SALT = 0x5F01D5  # makes the folds' hash independent of the holdout's
 
 
 def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.DataFrame:
-    """Give each row its part, and its fold under a strategy that has folds; aligned with `frame`.
+    """Assign each row its part, and its fold under a strategy with folds; aligned with `frame`.
 
-    Columns: `part`, categorical; `fold`, int8, from 1 to the strategy's `folds`, -1 for the holdout. Folds obey the
-    rule of the holdout: a group is never torn, classes are even where the split is stratified. Folds in time are
-    judged by models of all earlier rows, so the earliest slice is fold 0, which is never judged.
+    Columns: `part`, categorical; under a strategy with folds `fold`, int8, from 1 to the number of folds, -1 outside
+    the training rows; for folds in time also `learn_from`, int8, the first fold whose model may learn from a row.
+    Folds obey the rule of the holdout: a group is never divided, classes are even where the split is stratified.
+    A fold in time is scored by a model of earlier rows, so the earliest slice is fold 0, which is never scored.
 
-    The holdout depends on the data and the pipeline's `split` alone; validation rows and folds are taken from
-    outside it. Raises DataError when a part or a fold would hold no row.
+    A time split with `label_delay` purges rows whose outcome was known only when the next part had begun. The holdout
+    depends on the data and the pipeline's `split` alone; validation rows and folds come from outside it.
+    Raises DataError when a part or a fold would be empty.
     """
-    validation = config.strategy.validation_fraction or 0.0
-    if config.split.test_fraction + validation >= 1:
-        raise DataError(
-            f"split: test_fraction {config.split.test_fraction} and "
-            f"validation_fraction {validation} leave no row to train on"
-        )
-    match config.split_kind:
-        case "hash":
-            places = hash_fractions(frame, config)
-        case "time":
-            places = _time_fractions(frame[config.time_column])
-        case "stratified":
-            places = _stratified_fractions(frame[config.target], config)
-    is_test = places < config.split.test_fraction
-    codes = np.select(
-        [is_test, places < config.split.test_fraction + validation],
-        [PARTS.index("test"), PARTS.index("validation")],
-        default=PARTS.index("train"),
-    )
-    parts = pd.Categorical.from_codes(codes, categories=pd.Index(PARTS))
+    test, validation = config.split.test_fraction, config.strategy.validation_fraction or 0.0
+    if test + validation >= 1:
+        raise DataError(f"split: test_fraction {test} and validation_fraction {validation} leave no row to train on")
+    places = _place_rows(frame, config)
+    codes = np.select([places < test, places < test + validation], [TEST, VALIDATION], TRAIN)
+    if config.split_kind == "time" and config.label_delay:
+        codes = _keep_delay(frame[config.time_column], codes == TEST, (test + validation) * len(frame), config)
+    parts = pd.Categorical.from_codes(codes, categories=pd.Index([*PARTS, PURGED]))
     split = pd.DataFrame({"part": parts}, index=frame.index)
     _check_parts(split["part"], frame, config)
     if config.strategy.folds:
-        folds = np.full(len(frame), HELD_OUT, dtype=np.int8)
-        folds[~is_test] = _number_folds(frame[~is_test], places[~is_test], config, config.strategy.folds)
-        split["fold"] = folds
-        _check_folds(split["fold"], frame, config)
+        is_train = codes == TRAIN
+        for name, values in _assign_folds(frame[is_train], places[is_train], config, config.strategy.folds).items():
+            split[name] = np.full(len(frame), HELD_OUT, dtype=np.int8)
+            split.loc[is_train, name] = values
+        _check_folds(split, frame, config)
     return split
 
 
@@ -65,99 +60,124 @@ def count_shares(split: pd.Series, target: pd.Series | None) -> tuple[Share, ...
     return tuple(shares)
 
 
-def hash_fractions(frame: pd.DataFrame, config: PipelineConfig, mix: int = 0) -> NDArray[np.float64]:
-    """Place each row in [0, 1) by a hash of its group, its key columns or all its values.
-
-    The place is a function of those values, the split's seed and `mix`: not of row order, of other rows, or of
-    whether a column of whole numbers was read as integers or floats.
-    """
-    names = [config.group] if config.group else list(config.key or frame.columns)
-    hashes = np.full(len(frame), config.split.seed ^ mix, dtype=np.uint64)
-    for name in names:
-        column = pd.util.hash_pandas_object(_stable(frame[name]), index=False)
-        hashes = _mix(np.bitwise_xor(hashes, column.to_numpy().astype(np.uint64)))
-    return (_mix(hashes) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def _stable(column: pd.Series) -> pd.Series:
-    """Bring equal values to equal types, however a file's reader typed them."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    if pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column):
-        return column.astype("float64")
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return pd.to_datetime(column, utc=True).astype("datetime64[ns, UTC]").astype("int64")
-    return column.astype("str")
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Scramble 64-bit integers by the finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
-    with np.errstate(over="ignore"):
-        values = values + np.uint64(0x9E3779B97F4A7C15)
-        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+def _place_rows(frame: pd.DataFrame, config: PipelineConfig) -> NDArray[np.float64]:
+    """Place each row in [0, 1); the holdout takes the lowest, validation rows the next."""
+    match config.split_kind:
+        case "hash":
+            return hash_fractions(frame, config)
+        case "time":
+            return _time_fractions(frame[config.time_column])
+        case "stratified":
+            return _stratified_fractions(frame, config)
 
 
 def _time_fractions(times: pd.Series) -> NDArray[np.float64]:
-    """Place each row by the share of rows that are later: equal times never fall on two sides."""
+    """Place each row by the share of later rows: equal times never fall on two sides."""
     moments = pd.DatetimeIndex(times).asi8
     not_earlier = len(moments) - np.searchsorted(np.sort(moments), moments, side="left")
     return (not_earlier - 1) / len(moments)
 
 
-def _stratified_fractions(target: pd.Series, config: PipelineConfig) -> NDArray[np.float64]:
-    """Place rows evenly within each class, in an order drawn from the split's seed."""
-    generator = np.random.default_rng(config.split.seed)
-    places = np.empty(len(target))
-    strata = target if config.task == "classification" else pd.Series("all", index=target.index)
-    for positions in strata.groupby(strata, sort=True, observed=True).indices.values():
-        order = generator.permutation(len(positions))
+def _stratified_fractions(frame: pd.DataFrame, config: PipelineConfig) -> NDArray[np.float64]:
+    """Place the rows of each class evenly, in an order drawn from the split's seed and the class."""
+    codes, classes = _strata(frame, config)
+    places = np.empty(len(frame))
+    for code, name in enumerate(classes.tolist()):
+        positions = np.flatnonzero(codes == code)
+        order = np.random.default_rng([config.split.seed, name]).permutation(len(positions))
         places[positions[order]] = np.arange(len(positions)) / len(positions)
     return places
 
 
-def _number_folds(
+def _strata(frame: pd.DataFrame, config: PipelineConfig) -> tuple[NDArray[np.intp], Hashes]:
+    """Return each row's class as a code, and the hash of each class; all rows of a regression are one."""
+    if config.task == "regression":
+        return np.zeros(len(frame), dtype=np.intp), np.zeros(1, dtype=np.uint64)
+    return pd.factorize(hash_column(frame[config.target]))
+
+
+def _keep_delay(
+    times: pd.Series, is_test: NDArray[np.bool_], held_back: float, config: PipelineConfig
+) -> NDArray[np.intp]:
+    """Return part codes with a gap of `label_delay` before validation rows and before the holdout.
+
+    Rows of a gap are purged. Validation rows are the latest before theirs, as many as `held_back` counts beside the
+    holdout, so that the gap shortens the training rows and not the validation rows.
+    """
+    known = known_times(times, config)
+    codes = np.where(is_test, TEST, TRAIN)
+    codes[~is_test & _is_not_before(known, times[is_test])] = len(PARTS)
+    positions = np.flatnonzero(codes == TRAIN)
+    share = (held_back - is_test.sum()) / max(1, len(positions)) if config.strategy.validation_fraction else 0.0
+    chosen = positions[_time_fractions(times.iloc[positions]) < share]
+    codes[chosen] = VALIDATION
+    codes[(codes == TRAIN) & _is_not_before(known, times.iloc[chosen])] = len(PARTS)
+    return codes
+
+
+def _is_not_before(known: pd.Series, part: pd.Series) -> NDArray[np.bool_]:
+    return (known >= part.min()).to_numpy()
+
+
+def _assign_folds(
     rows: pd.DataFrame, places: NDArray[np.float64], config: PipelineConfig, folds: int
-) -> NDArray[np.int8]:
-    """Assign folds to the rows outside the holdout; `places` are those that decided that they are outside."""
+) -> dict[str, NDArray[np.int8]]:
+    """Return the columns of folds for the training rows; `places` are those of the split into parts."""
     match config.split_kind:
         case "hash":
-            numbers = 1 + np.floor(hash_fractions(rows, config, FOLDS_MIX) * folds)
+            numbers = 1 + np.floor(hash_fractions(rows, config, FOLDS_SALT) * folds)
         case "time":
-            numbers = folds - np.floor(_time_fractions(rows[config.time_column]) * (folds + 1))
+            return _folds_in_time(rows[config.time_column], config, folds)
         case "stratified":
             numbers = np.empty(len(rows))
-            strata = rows[config.target] if config.task == "classification" else pd.Series("all", index=rows.index)
-            numbers[np.lexsort((places, strata.factorize()[0]))] = 1 + np.arange(len(rows)) % folds
-    return numbers.astype(np.int8)
+            numbers[np.lexsort((places, _strata(rows, config)[0]))] = 1 + np.arange(len(rows)) % folds
+    return {"fold": numbers.astype(np.int8)}
 
 
-def _check_folds(split: pd.Series, frame: pd.DataFrame, config: PipelineConfig) -> None:
+def _folds_in_time(times: pd.Series, config: PipelineConfig, folds: int) -> dict[str, NDArray[np.int8]]:
+    """Assign slices of time, from 0; a row is learnt from by folds that begin after its outcome was known."""
+    numbers = folds - np.floor(_time_fractions(times) * (folds + 1)).astype(np.int8)
+    starts = times.groupby(numbers).min().loc[1:]
+    known = pd.DatetimeIndex(known_times(times, config))
+    learn_from = 1 + pd.DatetimeIndex(starts).searchsorted(known, side="right")
+    return {"fold": numbers, "learn_from": learn_from.astype(np.int8)}
+
+
+def _check_folds(split: pd.DataFrame, frame: pd.DataFrame, config: PipelineConfig) -> None:
     folds = config.strategy.folds or 0
-    first = 0 if config.split_kind == "time" else 1
-    for number in range(first, folds + 1):
-        if not (split == number).any():
+    for number in range(0 if "learn_from" in split else 1, folds + 1):
+        if not (split["fold"] == number).any():
             raise DataError(
                 f"split: no row falls into fold {number} of {folds} under split.kind {config.split_kind!r}; "
                 "give more rows or a smaller strategy.folds"
             )
     if config.task == "classification":
         for number in range(1, folds + 1):
-            learnt = (split >= 0) & ((split < number) if first == 0 else (split != number))
-            if frame.loc[learnt, config.target].nunique() < 2:
+            if frame.loc[learning_rows(split, number), config.target].nunique() < 2:
                 raise DataError(
-                    f"split: the rows to learn from for fold {number} of {folds} hold one class of "
-                    f"{config.target!r} only; give more rows or a smaller strategy.folds"
+                    f"split: the rows to learn from for fold {number} of {folds} have fewer than two classes of "
+                    f"{config.target!r}; give more rows or a smaller strategy.folds"
                 )
 
 
+def learning_rows(folds: pd.DataFrame, number: int) -> NDArray[np.bool_]:
+    """Return which rows the model learns from that is scored on fold `number`.
+
+    `folds` has the columns `fold` and, in time, `learn_from`.
+    """
+    is_train = folds["fold"] != HELD_OUT
+    if "learn_from" in folds:
+        return (is_train & (folds["learn_from"] <= number)).to_numpy()
+    return (is_train & (folds["fold"] != number)).to_numpy()
+
+
 def _check_parts(split: pd.Series, frame: pd.DataFrame, config: PipelineConfig) -> None:
+    delay = f" and label_delay {config.label_delay!r}" if (split == PURGED).any() else ""
     needed = [part for part in PARTS if part != "validation" or config.strategy.validation_fraction]
     for part in needed:
         if not (split == part).any():
             raise DataError(
-                f"split: no row of {len(frame)} falls into {part!r} under split.kind {config.split_kind!r}; "
+                f"split: no row of {len(frame)} falls into {part!r} under split.kind {config.split_kind!r}{delay}; "
                 "give more rows or larger fractions"
             )
     if config.task == "classification" and frame.loc[split == "train", config.target].nunique() < 2:

@@ -129,10 +129,10 @@ def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, reso
     frame, part = _read_rows(prepared.data, prepared.split, resources)
     # A strategy that selects on the holdout has looked at every row.
     selects_on_test = their_config.strategy.select_on == "test"
-    seen = np.ones(len(part), dtype=bool) if selects_on_test else part != "test"
+    seen = np.ones(len(part), dtype=bool) if selects_on_test else np.isin(part, ("train", "validation"))
     if prepared.data.digest == holdout.data.digest and config.split_kind != "time":
         return ~seen[holdout.part == "test"]
-    return unseen_rows(holdout.rows, frame[seen], config)
+    return unseen_rows(holdout.rows, frame[seen], config, their_config)
 
 
 def _read_rows(data: Blob, split: Blob, resources: Resources) -> tuple[pd.DataFrame, NDArray[Any]]:

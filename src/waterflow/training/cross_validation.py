@@ -9,6 +9,7 @@ from typing import Any
 
 from waterflow.config.estimators import build_estimator
 from waterflow.config.schema import PipelineConfig
+from waterflow.data.splitting import learning_rows
 from waterflow.errors import FitError
 from waterflow.estimators.calibrated import unwrap_estimator
 from waterflow.records.training import DecisionRule
@@ -65,15 +66,15 @@ class ParameterScores:
         return {name: [scores[name] for scores in self.scores] for name in defined}
 
 
-def iterate_folds(rows: LabelledRows, in_time: bool) -> Iterator[tuple[LabelledRows, LabelledRows]]:
+def iterate_folds(rows: LabelledRows) -> Iterator[tuple[LabelledRows, LabelledRows]]:
     """Yield training and validation rows of each fold, in order.
 
-    The training rows are those of all other folds; in time, of the earlier folds only.
+    The training rows are those of all other folds; in time, those whose outcome was known before the fold began.
     """
     assert rows.folds is not None
-    folds = rows.folds.to_numpy()
+    folds = rows.folds["fold"].to_numpy()
     for number in sorted(set(folds[folds > 0].tolist())):
-        train, validation = (folds < number if in_time else folds != number), folds == number
+        train, validation = learning_rows(rows.folds, number), folds == number
         yield (
             LabelledRows(rows.features[train], rows.target[train]),
             LabelledRows(rows.features[validation], rows.target[validation]),
@@ -86,7 +87,7 @@ def preprocess_splits(
     """Preprocess the validation split, or each fold without one, once for all parameters to be scored."""
     if validation is not None:
         return [preprocess_split(config, candidate, train, validation)]
-    return [preprocess_split(config, candidate, *fold) for fold in iterate_folds(train, config.split_kind == "time")]
+    return [preprocess_split(config, candidate, *fold) for fold in iterate_folds(train)]
 
 
 def score_params(

@@ -27,11 +27,11 @@ NO_CHOICES = FitChoices()
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Raw feature columns and the target, row by row; `folds` numbers each row's fold, if there are folds."""
+    """Raw feature columns and the target, row by row; `folds` has the split's columns of folds, if any."""
 
     features: pd.DataFrame
     target: pd.Series
-    folds: pd.Series | None = None
+    folds: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)

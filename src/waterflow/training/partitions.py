@@ -30,7 +30,7 @@ def partition_rows(
     for part in parts:
         chosen = (split["part"] == part).to_numpy()
         rows = frame[chosen].reset_index(drop=True)
-        folds = split.loc[chosen, "fold"].reset_index(drop=True) if "fold" in split else None
+        folds = split[chosen].drop(columns="part").reset_index(drop=True) if "fold" in split else None
         partitions[part] = LabelledRows(rows[columns], rows[config.target], folds)
     return partitions
 

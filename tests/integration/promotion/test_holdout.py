@@ -390,7 +390,7 @@ def test_an_undefined_metric_decides_nothing(scene: Scene) -> None:
 def test_a_slice_on_which_it_is_worse_holds_a_model_back(scene: Scene) -> None:
     """Better overall, but not in the north."""
     scene.write(promotion={"not_worse_on": [{"column": "region"}]})
-    scene.crown("first", wrong=0.3)
+    scene.crown("first", wrong=0.4)
     prepared = scene.prepare("second")
     truth, north = scene.rows["target"].to_numpy(), (scene.rows["region"] == "north").to_numpy()
     path = plant(scene.folder / "southern.npy", np.where(north, 1 - truth, truth))

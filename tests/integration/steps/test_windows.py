@@ -82,6 +82,19 @@ def test_the_holdout_is_the_latest_slice_of_the_window(resources: Resources, pip
     assert days.loc["validation", "max"] < days.loc["test", "min"]
 
 
+def test_no_part_ends_with_outcomes_that_were_known_later(resources: Resources, pipeline: Writer) -> None:
+    """Between two parts the delay is kept, and the run's shares count no row of the gaps."""
+    write_days(resources, {})
+    prepared = prepare(request_of(pipeline(**DATED, label_delay="5 days"), window=Window(end=END)), resources)
+    with scratch_folder() as folder:
+        split = read_parquet(get_file(resources.store, prepared.split, folder / "split.parquet"))
+    days = stored_rows(prepared, resources)["day"].groupby(split["part"].astype("str")).agg(["min", "max"])
+    delay = pd.Timedelta(days=5)
+    assert days.loc["train", "max"] + delay < days.loc["validation", "min"]
+    assert days.loc["validation", "max"] + delay < days.loc["test", "min"]
+    assert sum(share.rows for share in prepared.shares) == prepared.rows - 10
+
+
 def test_a_window_before_the_data_is_refused(resources: Resources, pipeline: Writer) -> None:
     """It holds no row; the message says where the rows lie."""
     write_days(resources, {})

@@ -51,7 +51,9 @@ def searching(search: dict[str, Any] | None = None, strategy: dict[str, Any] = B
 def divided(config: PipelineConfig) -> list[PreprocessedSplit]:
     """Divide the flowers as the strategy says."""
     if config.strategy.folds:
-        return preprocess_splits(config, "tree", LabelledRows(X, Y, pd.Series(np.arange(150) % 3 + 1)), None)
+        return preprocess_splits(
+            config, "tree", LabelledRows(X, Y, pd.DataFrame({"fold": np.arange(150) % 3 + 1})), None
+        )
     return preprocess_splits(config, "tree", LabelledRows(X[~ODD], Y[~ODD]), LabelledRows(X[ODD], Y[ODD]))
 
 

@@ -6,7 +6,9 @@ import pandas as pd
 import pytest
 from support.projects import config_of, message_of
 
-from waterflow.data.splitting import count_shares, hash_fractions, split_rows
+from waterflow.data.canonical import canonical_order
+from waterflow.data.row_identity import hash_fractions, identity_columns
+from waterflow.data.splitting import count_shares, learning_rows, split_rows
 from waterflow.datasets.loaders import iris
 from waterflow.errors import DataError
 
@@ -123,6 +125,39 @@ def test_validation_rows_are_taken_from_outside_the_holdout() -> None:
     assert not (without == "validation").any()
 
 
+def membership(frame: pd.DataFrame, config: Any) -> dict[float, str]:
+    """Split rows as a run does, in their canonical order, and return the part by the row's first feature."""
+    ordered = canonical_order(frame, config.time_column, identity_columns(frame, config))
+    return dict(zip(ordered["a"].astype(float), parts_of(ordered, config).astype("str"), strict=True))
+
+
+LABELLED = pd.DataFrame({"a": np.arange(300) / 7, "b": np.arange(300) % 5, "species": np.arange(300) % 3 * 5})
+ANYWAY: list[dict[str, Any]] = [{"split": {"kind": "hash"}}, {"split": {"kind": "stratified"}}]
+
+
+@pytest.mark.parametrize("settings", ANYWAY)
+def test_a_dropped_column_moves_no_row(settings: dict[str, Any]) -> None:
+    """The day of an export is another one with every file."""
+    config = config_of(drop=["exported"], **settings)
+    first, second = (membership(LABELLED.assign(exported=day), config) for day in ("2026-01-01", "2026-01-02"))
+    assert first == second
+
+
+@pytest.mark.parametrize("settings", ANYWAY)
+def test_the_order_of_columns_moves_no_row(settings: dict[str, Any]) -> None:
+    """A query may list them in another order."""
+    config = config_of(**settings)
+    assert membership(LABELLED, config) == membership(LABELLED[["species", "b", "a"]], config)
+
+
+@pytest.mark.parametrize("settings", ANYWAY)
+@pytest.mark.parametrize("types", [{"species": "str"}, {"b": "str"}, {"b": "float64", "species": "category"}])
+def test_the_types_of_columns_move_no_row(settings: dict[str, Any], types: dict[str, Any]) -> None:
+    """A label or a feature is read as text when one cell has a letter."""
+    config = config_of(**settings)
+    assert membership(LABELLED, config) == membership(LABELLED.astype(types), config)
+
+
 # By time
 
 
@@ -156,6 +191,63 @@ def test_rows_of_one_moment_cannot_be_split_by_time() -> None:
     """No slice is later than another."""
     frame = iris().assign(day=pd.Timestamp("2026-01-01", tz="UTC"))
     assert "no row of 150 falls into 'validation'" in message_of(lambda: parts_of(frame, timed()), DataError)
+
+
+# Outcomes that are known later
+
+HOURLY = pd.DataFrame(
+    {
+        "x": np.arange(720.0),
+        "species": ["a", "b"] * 360,
+        "day": pd.date_range("2026-01-01", periods=720, freq="h", tz="UTC"),
+    }
+)
+
+
+def test_no_outcome_of_a_part_was_known_only_after_the_next_began() -> None:
+    """Rows in between are in no part; the holdout is as large as without a delay."""
+    split = parts_of(HOURLY, timed(label_delay="2 days"))
+    days = {part: HOURLY.loc[split == part, "day"] for part in ("train", "validation", "test", "purged")}
+    delay = timedelta(days=2)
+    assert days["train"].max() + delay < days["validation"].min() <= days["train"].max() + delay + timedelta(hours=1)
+    assert days["validation"].max() + delay < days["test"].min()
+    assert [len(days[part]) for part in ("validation", "test", "purged")] == [144, 144, 2 * 48]
+
+
+def test_without_validation_rows_the_delay_is_kept_before_the_holdout() -> None:
+    """Training rows end a delay before the first held-out row."""
+    split = parts_of(HOURLY, timed(label_delay="2 days", strategy=RIGOROUS))
+    days = HOURLY["day"].groupby(split.astype("str")).agg(["min", "max"])
+    assert days.loc["train", "max"] + timedelta(days=2) < days.loc["test", "min"]
+
+
+def test_a_fold_learns_from_no_outcome_that_was_known_after_it_began() -> None:
+    """A row before one fold may be learnt from by a later one."""
+    split = split_rows(HOURLY, timed(label_delay="2 days", strategy=RIGOROUS))
+    for number in FOLDS:
+        begins = HOURLY.loc[split["fold"] == number, "day"].min()
+        latest = HOURLY.loc[learning_rows(split, number), "day"].max()
+        assert latest + timedelta(days=2) < begins <= latest + timedelta(days=2, hours=1)
+    assert learning_rows(split, 1).sum() < learning_rows(split, 2).sum()
+
+
+def test_purged_rows_have_no_fold() -> None:
+    """They are neither learnt from nor scored."""
+    split = split_rows(HOURLY, timed(label_delay="2 days", strategy=RIGOROUS))
+    assert (split.loc[split["part"] == "purged", "fold"] == -1).all()
+
+
+def test_a_delay_that_leaves_no_training_row_is_refused() -> None:
+    """The message names the delay."""
+    config = timed(label_delay="1 month")
+    message = message_of(lambda: parts_of(HOURLY, config), DataError)
+    assert "falls into 'train' under split.kind 'time' and label_delay '1 month'" in message
+
+
+def test_a_split_that_is_not_by_time_purges_nothing() -> None:
+    """No part comes before another."""
+    split = parts_of(HOURLY, timed(label_delay="2 days", split={"kind": "hash"}))
+    assert not (split == "purged").any()
 
 
 # Stratified
@@ -251,7 +343,7 @@ def test_the_folds_are_drawn_apart_from_the_holdout() -> None:
 
 
 def test_a_group_falls_into_one_fold() -> None:
-    """Rows of one household never judge a model that learnt from them."""
+    """Rows of one household never score a model that learnt from them."""
     frame = iris().assign(garden=[f"garden-{number % 30}" for number in range(150)])
     split = split_rows(frame, config_of(group="garden", split={"kind": "hash"}, strategy=RIGOROUS))
     assert (split["fold"].groupby(frame["garden"]).nunique() == 1).all()
@@ -308,4 +400,4 @@ def test_a_fold_that_learns_from_one_class_is_refused() -> None:
     """The earliest slice holds one class only, and fold 1 learns from nothing else."""
     days = pd.date_range("2026-01-01", periods=150, tz="UTC")
     message = message_of(lambda: split_rows(iris().assign(day=days), timed(strategy=RIGOROUS)), DataError)
-    assert "for fold 1 of 5 hold one class of 'species' only" in message
+    assert "for fold 1 of 5 have fewer than two classes of 'species'" in message

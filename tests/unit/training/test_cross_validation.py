@@ -11,12 +11,12 @@ from waterflow.training.fitting import LabelledRows
 ROWS = iris()
 X, Y = ROWS.drop(columns="species"), ROWS["species"]
 RIGOROUS = {"name": "rigorous", "select_on": "folds", "folds": 3, "promotable": True}
-FOLDED = LabelledRows(X, Y, pd.Series(np.arange(150) % 3 + 1))
+FOLDED = LabelledRows(X, Y, pd.DataFrame({"fold": np.arange(150) % 3 + 1}))
 
 
 def test_a_fold_is_judged_by_a_model_of_the_others() -> None:
     """Every row is judged once."""
-    pairs = list(iterate_folds(FOLDED, in_time=False))
+    pairs = list(iterate_folds(FOLDED))
     assert [len(judged.target) for _, judged in pairs] == [50, 50, 50]
     for learnt, judged in pairs:
         assert set(learnt.features.index) | set(judged.features.index) == set(X.index)
@@ -25,8 +25,8 @@ def test_a_fold_is_judged_by_a_model_of_the_others() -> None:
 
 def test_in_time_a_fold_is_judged_by_a_model_of_the_earlier_ones() -> None:
     """Fold 0 is learnt from only."""
-    folds = pd.Series(np.arange(150) // 40)
-    pairs = list(iterate_folds(LabelledRows(X, Y, folds), in_time=True))
+    folds = pd.DataFrame({"fold": np.arange(150) // 40, "learn_from": np.arange(150) // 40 + 1})
+    pairs = list(iterate_folds(LabelledRows(X, Y, folds)))
     assert [(learnt.features.index.max(), judged.features.index.min()) for learnt, judged in pairs] == [
         (39, 40),
         (79, 80),
@@ -34,11 +34,21 @@ def test_in_time_a_fold_is_judged_by_a_model_of_the_earlier_ones() -> None:
     ]
 
 
+def test_in_time_a_row_whose_outcome_came_later_is_not_learnt_from() -> None:
+    """The last ten rows before each fold were not yet known when it began."""
+    number = np.arange(150) // 40
+    late = np.arange(150) % 40 >= 30
+    folds = pd.DataFrame({"fold": number, "learn_from": number + 1 + late})
+    pairs = list(iterate_folds(LabelledRows(X, Y, folds)))
+    assert [train.features.index.max() for train, _ in pairs] == [29, 69, 109]
+    assert [len(train.target) for train, _ in pairs] == [30, 70, 110]
+
+
 def test_preprocessing_is_fitted_on_what_is_learnt_from() -> None:
     """No fold's own mean reaches its scaler."""
     config = config_of(strategy=RIGOROUS)
     splits = preprocess_splits(config, "nb", FOLDED, None)
-    for split, (train, _) in zip(splits, iterate_folds(FOLDED, in_time=False), strict=True):
+    for split, (train, _) in zip(splits, iterate_folds(FOLDED), strict=True):
         scaler = next(iter(split.preprocessor.named_transformers_.values()))[-1]
         assert scaler.mean_ == pytest.approx(train.features.mean().to_numpy())
 

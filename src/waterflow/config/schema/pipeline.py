@@ -208,9 +208,10 @@ class PipelineConfig(Section):
     def data_section(self) -> dict[str, Any]:
         """Return what decides the prepared rows and their split; it keys `prepare`."""
         section = self.model_dump(
-            mode="json", include=ROWS_KEYS | {"dataset", "sample", "split", "contract", "label_delay", "time_zone"}
+            mode="json", include=ROWS_KEYS | {"dataset", "sample", "split", "contract", "label_delay"}
         )
-        return section | {"validation_fraction": self.strategy.validation_fraction, "folds": self.strategy.folds}
+        own = {"validation_fraction": self.strategy.validation_fraction, "folds": self.strategy.folds}
+        return section | own | {"time_zone": self.clock}
 
     def evaluate_section(self) -> dict[str, Any]:
         """Return what decides an evaluation beside models and rows; it keys `evaluate`."""
