@@ -8,6 +8,7 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow.models import Model
+from sklearn.pipeline import Pipeline
 from support.projects import (
     CHECKOUT,
     give_database,
@@ -24,9 +25,11 @@ from waterflow.config.project import Project
 from waterflow.datasets.loaders import reviews
 from waterflow.errors import FitError, StoreError
 from waterflow.records.promotion import Registered
+from waterflow.records.training import DecisionRule
 from waterflow.reproduction.comparison import BERT_TOLERANCE
 from waterflow.reproduction.reproduce import reproduce
 from waterflow.resources import Resources
+from waterflow.training.decision import with_decision
 
 from .conftest import MINILM
 
@@ -132,6 +135,33 @@ def test_the_registered_version_predicts_the_same_in_a_fresh_process(
     resources, registered = run
     expected = resources.models.load_model(registered.evaluated.winner.model_id).predict(unseen)
     assert predict_elsewhere(resources.runs.uri, registered.model, unseen, tmp_path) == expected.tolist()
+
+
+def test_a_decision_goes_along_with_the_model(run: Run, unseen: pd.DataFrame, tmp_path: Path) -> None:
+    """Threshold and calibration hold wherever MLflow loads the model, and when Waterflow loads it again."""
+    resources, registered = run
+    plain = resources.models.load_model(registered.evaluated.winner.model_id)
+    rule = DecisionRule(positive="positive", threshold=0.8, positive_rate=0.5, slope=0.5, intercept=1.0)
+    decided = Pipeline([*plain.steps[:-1], ("model", with_decision(plain[-1], rule))])
+    run_id = registered.evaluated.winner.run_id
+    experiment = resources.runs.client.get_run(run_id).info.experiment_id
+    logged = resources.models.log_model(
+        decided,
+        experiment_id=experiment,
+        run_id=run_id,
+        name="decided",
+        example=unseen.head(3),
+        requirements=["mlflow"],
+        tags={},
+    )
+    version = resources.registry.register("decided", logged.model_id, run_id, "", {})
+    resources.registry.set_alias("decided", "champion", version)
+    expected = decided.predict(unseen)
+    assert (expected != plain.predict(unseen)).any()
+    assert predict_elsewhere(resources.runs.uri, "decided", unseen, tmp_path) == expected.tolist()
+    again = resources.models.load_model(logged.model_id)
+    assert (again.predict_proba(unseen) == decided.predict_proba(unseen)).all()
+    assert (again.predict(unseen) == expected).all()
 
 
 def test_mlflows_transformers_flavour_loads_it_as_a_pipeline(run: Run, folder: Path, unseen: pd.DataFrame) -> None:

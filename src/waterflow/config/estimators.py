@@ -1,4 +1,4 @@
-"""Finding the estimator behind a dotted path, and saying early why it will not do."""
+"""Estimators by dotted path, and early checks that they can be used."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -11,38 +11,38 @@ from waterflow.errors import ConfigError
 
 
 def load_estimator(path: str, place: str = "estimator") -> type[Any]:
-    """Import the class named `path`, such as `sklearn.svm.SVC`.
+    """Import an estimator class such as `sklearn.svm.SVC`.
 
-    `place` is where the path stands in the configuration, for the message of a ConfigError.
+    `place` is the path's place in the configuration, for the message of a ConfigError.
     """
     module_name, _, class_name = path.rpartition(".")
     if not module_name:
         raise ConfigError(f"{place}: {path!r} is no dotted path to a class; write it like sklearn.linear_model.Ridge")
     try:
         found = getattr(import_module(module_name), class_name, None)
-    except Exception as error:  # a module of the user's own may raise anything while it is imported
+    except Exception as error:  # a user's module may raise anything on import
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{place}: {path!r} cannot be imported ({reason}); install it or mend the path") from error
+        raise ConfigError(f"{place}: {path!r} cannot be imported ({reason}); install it or fix the path") from error
     if found is None:
-        raise ConfigError(f"{place}: {path!r} does not exist in {module_name}; mend the path")
+        raise ConfigError(f"{place}: {path!r} does not exist in {module_name}; fix the path")
     if not inspect.isclass(found) or not all(
         callable(getattr(found, name, None)) for name in ("fit", "predict", "get_params", "set_params")
     ):
         raise ConfigError(
-            f"{place}: {path!r} is no estimator; a class with fit, predict, get_params and set_params is needed"
+            f"{place}: {path!r} is no estimator; name a class with fit, predict, get_params and set_params"
         )
     return found
 
 
 def build_estimator(candidate: CandidateConfig, seed: int, place: str) -> Any:
-    """Make the unfitted estimator, seeded where it takes `random_state` and the YAML gives none.
+    """Build the unfitted estimator, seeded unless the YAML sets `random_state`.
 
     Raises ConfigError on a parameter that the estimator does not have.
     """
     estimator_class = load_estimator(candidate.estimator, f"{place}.estimator")
     try:
         estimator = estimator_class(**candidate.params)
-    except Exception as error:  # scikit-learn checks in fit, but an estimator of the user's own may check here
+    except Exception as error:  # scikit-learn checks in fit, but a user's estimator may check here
         reason = " ".join(str(error).split())
         raise ConfigError(f"{place}.params: {reason}; valid: {_list(_parameters(estimator_class))}") from error
     known = estimator.get_params(deep=False)
@@ -52,8 +52,8 @@ def build_estimator(candidate: CandidateConfig, seed: int, place: str) -> Any:
 
 
 def check_candidate(candidate: CandidateConfig, task: Task, place: str) -> None:
-    """Refuse a candidate that cannot be made, is of the other task or is tuned by what it lacks; raises ConfigError."""
-    from sklearn.base import is_classifier, is_regressor  # dear to import, and only a run needs it
+    """Raise ConfigError for a candidate of the wrong task or with unknown parameters."""
+    from sklearn.base import is_classifier, is_regressor  # slow to import, and only a run needs it
 
     estimator = build_estimator(candidate, seed=0, place=place)
     if task == "classification" and is_regressor(estimator):
@@ -64,21 +64,21 @@ def check_candidate(candidate: CandidateConfig, task: Task, place: str) -> None:
 
 
 def check_ready(candidates: Mapping[str, CandidateConfig]) -> None:
-    """Ask estimators that can tell, by a method `check_ready`, whether what they need is here; raises ConfigError."""
+    """Call the estimators' method `check_ready`, if any; raises ConfigError."""
     for name, candidate in candidates.items():
         estimator = build_estimator(candidate, seed=0, place=f"candidates.{name}")
-        if callable(ask := getattr(estimator, "check_ready", None)):
+        if callable(check := getattr(estimator, "check_ready", None)):
             try:
-                ask()
+                check()
             except ConfigError as error:
                 raise ConfigError(f"candidates.{name}: {error}") from error
 
 
 def _check_parameters(candidate: CandidateConfig, estimator: Any, place: str) -> None:
-    """Refuse names that the estimator does not have, where it would not refuse them itself until it fits, or never."""
+    """Raise ConfigError for names that the estimator would refuse late, or never."""
     known = _parameters(type(estimator))
     for name in candidate.params:
-        if name not in known:  # XGBoost takes any name, and only warns of it while it fits
+        if name not in known:  # XGBoost accepts any name and only warns during the fit
             raise ConfigError(f"{place}.params.{name}: {_name(estimator)} has no such parameter; valid: {_list(known)}")
     searched = candidate.search.space if candidate.search else {}
     for name in searched:
@@ -88,7 +88,7 @@ def _check_parameters(candidate: CandidateConfig, estimator: Any, place: str) ->
             )
     if candidate.early_stopping_rounds is not None and "early_stopping_rounds" not in known:
         raise ConfigError(
-            f"{place}.early_stopping_rounds: {_name(estimator)} does not stop early on rows that it is given; "
+            f"{place}.early_stopping_rounds: {_name(estimator)} cannot stop early on validation rows; "
             "remove the key, or choose an estimator such as xgboost.XGBClassifier"
         )
 
@@ -102,7 +102,7 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _parameters(estimator_class: type[Any]) -> list[str]:
-    """List a class's parameters; one that takes any keyword says by an instance which ones it knows."""
+    """Return a class's parameters, from an instance if it takes any keyword."""
     parameters = inspect.signature(estimator_class).parameters
     if any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in parameters.values()):
         return sorted(estimator_class().get_params(deep=False))

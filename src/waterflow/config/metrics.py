@@ -1,4 +1,4 @@
-"""The metrics that a pipeline may name: what each is for, and which way is better."""
+"""The metrics that a pipeline may name, with their task and direction."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +15,7 @@ class Metric:
     greater_is_better: bool
 
     def better(self, value: float, other: float) -> bool:
-        """Say whether `value` is strictly better than `other`."""
+        """Return whether `value` is strictly better than `other`."""
         return value > other if self.greater_is_better else value < other
 
 
@@ -41,5 +41,5 @@ METRICS: dict[str, Metric] = {
 
 
 def metrics_of(task: Task) -> list[str]:
-    """Name the metrics of one task, in the order in which they are shown."""
+    """Return the names of a task's metrics, in display order."""
     return [metric.name for metric in METRICS.values() if metric.task == task]

@@ -1,4 +1,4 @@
-"""Where a run keeps things: the addresses of a profile, never part of the logged configuration."""
+"""The servers and folders of a run; they are never part of its logged configuration."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Profile(BaseModel):
     airflow_password_file: str | None = None
 
     def find_database(self) -> str:
-        """Give the address of Waterflow's own database, password and all; raises ConfigError where there is none."""
+        """Return the URL of Waterflow's database, with its password; raises ConfigError without one."""
         if self.database_uri is not None:
             return self.database_uri
         if self.database_uri_file is None:

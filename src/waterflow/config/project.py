@@ -1,4 +1,4 @@
-"""Where a project lies: its `conf/`, the folder that relative data paths start from, its scratch."""
+"""The folders of a project: its configuration, its root, and its home for everything written."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from waterflow.errors import ConfigError
 
 @dataclass(frozen=True)
 class Project:
-    """`conf` holds the YAML, `root` is where relative paths start, `home` takes all that is written."""
+    """`conf` holds the YAML, relative paths start at `root`, and everything is written to `home`."""
 
     conf: Path
     home: Path
@@ -22,17 +22,16 @@ class Project:
 
     @property
     def lock_file(self) -> Path:
-        """The locked requirements that make the environment's digest."""
+        """The locked requirements."""
         return self.root / "requirements.lock"
 
 
 def find_project(environment: Mapping[str, str] | None = None, start: Path | None = None) -> Project:
-    """Find the project that a command or a task belongs to.
+    """Return the project of a command or task.
 
-    It is what `WATERFLOW_CONF` names, else the nearest `conf/pipeline` at or above `start` (the working
-    directory), else the checkout that this module lies in. `WATERFLOW_HOME` moves what is written.
-
-    Raises ConfigError when none of these is a folder with pipelines.
+    It is named by `WATERFLOW_CONF`, else has the nearest `conf/pipeline` at or above `start` (by default the working
+    directory), else is this module's checkout. `WATERFLOW_HOME` sets its home. Raises ConfigError when none of these
+    has pipelines.
     """
     environment = os.environ if environment is None else environment
     named = environment.get("WATERFLOW_CONF")

@@ -157,7 +157,9 @@ class RunStore(ArtifactReader):
             self.client.log_batch(
                 run_id,
                 params=[Param(key, param_text(value)) for key, value in (params or {}).items()],
-                metrics=[Metric(key, value, now, 0, model_id=model_id) for key, value in (metrics or {}).items()],
+                metrics=[
+                    Metric(key, float(value), now, 0, model_id=model_id) for key, value in (metrics or {}).items()
+                ],
                 tags=[RunTag(key, _cut(value, MAX_TAG_LENGTH)) for key, value in (tags or {}).items()],
             )
 

@@ -1,4 +1,4 @@
-"""From the YAML's blocks to one scikit-learn `ColumnTransformer`, unfitted."""
+"""Preprocessing blocks as an unfitted scikit-learn `ColumnTransformer`."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,16 +24,16 @@ from waterflow.config.metrics import Task
 from waterflow.config.schema import Block, Selector
 from waterflow.data.columns import as_numbers, type_of
 from waterflow.errors import ConfigError, DataError
-from waterflow.training.transformers import Clipper, DateParts, KnownCategories, Labels, Terms
+from waterflow.training.transformers import CategoryLabels, Clipper, DateParts, KnownCategories, TfidfTerms
 
 SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
-HELD = {"numeric": "numbers", "datetime": "times", "categorical": "text"}
+CONTENTS = {"numeric": "numbers", "datetime": "times", "categorical": "text"}
 WIDE_COLUMNS = 1_000
 
 
 @dataclass(frozen=True)
-class _Part:
-    """A block with the raw columns that it takes; `place` is where it stands in the YAML."""
+class _AssignedBlock:
+    """A block with its raw columns; `place` is its place in the YAML."""
 
     place: str
     block: Block
@@ -53,10 +53,10 @@ class _Part:
 def assign_columns(
     features: pd.DataFrame, blocks: Sequence[Block], place: str = "preprocessing"
 ) -> tuple[list[list[str]], list[str]]:
-    """Give each column to the first block that selects it: the columns per block, and those that no model sees.
+    """Assign each column to the first block that selects it.
 
-    The latter are what a block drops and what no block takes, in the order of `features`. `place` is where the
-    blocks stand in the YAML. Raises ConfigError when a block names a column that is no feature, or when no column
+    Returns the columns per block, and the unused ones, dropped or not selected, in the order of `features`. `place` is
+    the blocks' place in the YAML. Raises ConfigError when a block names a column that is no feature, or when no column
     is left for the model.
     """
     types = {name: type_of(features[name]) for name in features.columns}
@@ -78,15 +78,15 @@ def assign_columns(
 def build_preprocessor(
     features: pd.DataFrame, blocks: Sequence[Block], seed: int, task: Task, place: str = "preprocessing"
 ) -> ColumnTransformer:
-    """Build the unfitted transformer for these raw training columns; columns that no block takes are dropped.
+    """Build the unfitted transformer of raw training columns; columns without a block are dropped.
 
-    It gives a sparse matrix where terms of a text or more than a thousand one-hot columns are in it, a frame where
-    categories or raw text are, else a dense array. `seed` shuffles the rows for target encoding's inner folds.
-    Raises ConfigError when a block does not fit its columns, DataError for a column in which it finds nothing.
+    Its output is a sparse matrix with terms of a text or more than a thousand one-hot columns, a frame with categories
+    or raw text, else a dense array. `seed` shuffles the rows for target encoding's inner folds. Raises ConfigError
+    when a block does not fit its columns, DataError for an empty column.
     """
     taken, _ = assign_columns(features, blocks, place)
     parts = [
-        _Part(f"{place}.{position}", block, features[columns])
+        _AssignedBlock(f"{place}.{position}", block, features[columns])
         for position, (block, columns) in enumerate(zip(blocks, taken, strict=True))
         if columns and not block.drop
     ]
@@ -95,7 +95,7 @@ def build_preprocessor(
     has_terms, is_frame = any(part.block.encode == "tfidf" for part in parts), any(map(_needs_frame, parts))
     if has_terms and is_frame:
         raise ConfigError(
-            f"{place}: tfidf gives a sparse matrix, which holds neither categories nor raw columns; "
+            f"{place}: tfidf makes a sparse matrix, which holds neither categories nor raw columns; "
             "encode the others by onehot, ordinal or target"
         )
     is_sparse = has_terms or (not is_frame and sum(map(_count_onehot, parts)) > WIDE_COLUMNS)
@@ -116,8 +116,8 @@ def _selects(selector: Selector, name: str, found: str) -> bool:
     return selector.type == found
 
 
-def _check_part(part: _Part) -> None:
-    """Hold a block against its columns, before scikit-learn says the same in other words."""
+def _check_part(part: _AssignedBlock) -> None:
+    """Check that a block fits its columns, with clearer errors than scikit-learn's."""
     block = part.block
     for key in {"tfidf": ("impute", "clip", "scale"), "category": ("scale",)}.get(block.encode or "", ()):
         if getattr(block, key) is not None:
@@ -126,19 +126,19 @@ def _check_part(part: _Part) -> None:
         for name, found in part.types.items():
             if found not in valid:
                 raise ConfigError(
-                    f"{part.place}.{key}: column {name!r} holds {HELD[found]}, not "
-                    f"{' or '.join(HELD[entry] for entry in valid)}; give it a block of its own"
+                    f"{part.place}.{key}: column {name!r} holds {CONTENTS[found]}, not "
+                    f"{' or '.join(CONTENTS[entry] for entry in valid)}; give it a block of its own"
                 )
     for name, found in part.types.items():
         if found != "numeric" and _needs_values(block) and _is_empty(part.columns[name]):
             raise DataError(
                 f"{part.place}: column {name!r} is empty in all {len(part.columns)} training rows; "
-                f"drop it, or mend the data"
+                f"drop it, or fix the data"
             )
 
 
 def _readable(block: Block) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Give the keys of a block that ask for columns of certain types."""
+    """Yield each key of a block that needs certain types of columns, with these types."""
     if block.encode == "dates":
         yield "encode", ("datetime", "categorical")
         return
@@ -159,28 +159,28 @@ def _needs_values(block: Block) -> bool:
 
 
 def _is_empty(column: pd.Series) -> bool:
-    return not any(str(value).strip() for value in column.dropna())  # ends at the first value that says something
+    return not any(str(value).strip() for value in column.dropna())  # stops at the first value with content
 
 
-def _needs_frame(part: _Part) -> bool:
+def _needs_frame(part: _AssignedBlock) -> bool:
     is_raw = part.block.encode is None and set(part.types.values()) != {"numeric"}
     return is_raw or part.block.encode == "category"
 
 
-def _count_onehot(part: _Part) -> int:
+def _count_onehot(part: _AssignedBlock) -> int:
     if part.block.encode != "onehot":
         return 0
     at_least = part.block.min_frequency or 1
     return sum(int((part.columns[name].value_counts() >= at_least).sum()) for name in part.columns)
 
 
-def _transformer(part: _Part, seed: int, task: Task, is_sparse: bool) -> Pipeline | str:
+def _transformer(part: _AssignedBlock, seed: int, task: Task, is_sparse: bool) -> Pipeline | str:
     block = part.block
     if block.encode == "tfidf":
-        return _terms(block)
+        return _tfidf_terms(block)
     steps: list[tuple[str, Any]] = [("read", _reader(part))]
     if block.clip:
-        # Before the gaps are filled, which would draw the quartiles together.
+        # Before imputing, which would narrow the quartiles.
         steps.append(("clip", Clipper(quantiles=block.clip.quantiles, iqr=block.clip.iqr)))
     if block.impute:
         steps.append(("impute", _imputer(block)))
@@ -192,26 +192,26 @@ def _transformer(part: _Part, seed: int, task: Task, is_sparse: bool) -> Pipelin
     return Pipeline(steps) if steps else "passthrough"
 
 
-def _reader(part: _Part) -> Any:
-    """Give what turns raw columns into what the other steps read, however a client stores them."""
+def _reader(part: _AssignedBlock) -> Any:
+    """Return the step that reads raw columns, however a client stores them."""
     if part.block.encode == "dates":
         return DateParts(part.block.dates)
     if set(part.types.values()) == {"numeric"} and part.block.encode is None:
         return FunctionTransformer(as_numbers, feature_names_out="one-to-one")
-    return Labels() if part.block.impute or part.block.encode not in (None, "category") else "passthrough"
+    return CategoryLabels() if part.block.impute or part.block.encode not in (None, "category") else "passthrough"
 
 
 def _imputer(block: Block) -> SimpleImputer:
-    # A column without a value in some training rows, such as those of one fold, stays; it is then constant.
+    # A column without values in some training rows, such as those of one fold, stays as a constant.
     how = {"strategy": "constant", "fill_value": "missing"} if block.impute == "missing" else {"strategy": block.impute}
     return SimpleImputer(**how, add_indicator=block.indicator, keep_empty_features=True)
 
 
 def _encoder(block: Block, seed: int, task: Task, is_sparse: bool) -> Any:
-    """Give the encoder; a category that training never saw is said by each in its own way, and stops none.
+    """Return the encoder of categories; none fails on an unknown category.
 
-    One-hot: zeros, or the column of the rare ones where `min_frequency` made one; ordinal: -1; target: the mean of
-    the target; category: missing.
+    One-hot encodes it as zeros, or in the column of rare ones that `min_frequency` makes; ordinal as -1; target as the
+    target's mean; category as missing.
     """
     if block.encode == "onehot":
         return OneHotEncoder(
@@ -222,12 +222,12 @@ def _encoder(block: Block, seed: int, task: Task, is_sparse: bool) -> Any:
     if block.encode == "ordinal":
         return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=block.min_frequency)
     if block.encode == "target":
-        # Left to itself it takes whole numbers for classes.
+        # By default it takes integers for classes.
         kind, folds = ("continuous", KFold) if task == "regression" else ("auto", StratifiedKFold)
         return TargetEncoder(target_type=kind, cv=folds(n_splits=5, shuffle=True, random_state=seed))
     return KnownCategories()
 
 
-def _terms(block: Block) -> Terms:
-    wanted = block.tfidf
-    return Terms(wanted.max_features, wanted.ngrams, wanted.min_rows, wanted.sublinear)
+def _tfidf_terms(block: Block) -> TfidfTerms:
+    options = block.tfidf
+    return TfidfTerms(options.max_features, options.ngrams, options.min_rows, options.sublinear)

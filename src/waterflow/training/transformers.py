@@ -1,7 +1,7 @@
-"""Transformers that scikit-learn lacks, with its interface: fitted on a frame's columns, cloned, named.
+"""Transformers that scikit-learn lacks.
 
-A registered model carries this module's code inside its file, so that it loads where Waterflow is not installed.
-Hence only functions without imports of their own are taken from Waterflow, and errors are ValueErrors.
+Models are pickled with this module's code, so that they load where Waterflow is not installed. It therefore imports
+only Waterflow's functions that import nothing themselves, and raises ValueError.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from waterflow.data.columns import to_floats, type_of
 
 
 class Clipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Pull numbers beyond two bounds onto them; NaN stays NaN.
+    """Clip numbers to two bounds; NaN stays NaN.
 
     The bounds are two `quantiles` of the rows fitted on, or `iqr` interquartile ranges beyond the quartiles
     (Tukey, Exploratory Data Analysis, 1977). A column without a value has no bounds.
@@ -57,10 +57,10 @@ class Clipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: i
 
 
 class _FrameTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What the transformers of frames share: names and count of the columns fitted on."""
+    """The base of transformers of frames: it learns the names and number of columns."""
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: N803
-        """Learn the columns' names, and what there is to learn from them."""
+        """Learn the columns and their contents."""
         validate_data(self, X, skip_check_array=True)
         self._learn(X)
         return self
@@ -80,7 +80,7 @@ class _FrameTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
 
 
 class DateParts(_FrameTransformer):
-    """Take times apart into numbers, in UTC; Monday is 0, and a missing time is NaN in each part.
+    """Split times into numbers, in UTC; Monday is 0, and a missing time is NaN in each part.
 
     Columns hold times, or text in ISO 8601; one without a zone counts as UTC. `parts` are names of pandas' `dt`
     accessor, and `is_weekend`.
@@ -94,7 +94,7 @@ class DateParts(_FrameTransformer):
             _times(frame[name])
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803
-        """Give float64 columns `NAME_PART`."""
+        """Return float64 columns `NAME_PART`."""
         columns = {}
         for name in self._checked(X).columns:
             times = _times(X[name])
@@ -104,22 +104,22 @@ class DateParts(_FrameTransformer):
         return pd.DataFrame(columns, index=X.index)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Name the columns that `transform` gives."""
+        """Return the names of the columns of `transform`."""
         check_is_fitted(self, "n_features_in_")
         return np.array([f"{name}_{part}" for name in self.feature_names_in_ for part in self.parts], dtype=object)
 
 
-class Labels(OneToOneFeatureMixin, _FrameTransformer):  # type: ignore[misc]  # scikit-learn has no types
-    """Turn columns into what encoders tell apart: numbers as float64, all else as text; null is NaN in both.
+class CategoryLabels(OneToOneFeatureMixin, _FrameTransformer):  # type: ignore[misc]  # scikit-learn has no types
+    """Convert categories to labels for encoders: numbers to float64, all else to text; null is NaN in both.
 
-    A column keeps the kind that it had when fitted: a postcode that arrives as a number is text again.
+    A column keeps the kind that it had when fitted: a postcode that arrives as a number becomes text.
     """
 
     def _learn(self, frame: pd.DataFrame) -> None:
         self.numeric_ = [type_of(frame[name]) == "numeric" for name in frame.columns]
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803
-        """Give the same columns; text where numbers were learnt is as good as missing."""
+        """Return the same columns; text in a column of numbers counts as missing."""
         pairs = zip(self._checked(X).columns, self.numeric_, strict=True)
         columns = {
             name: to_floats(X[name], errors="coerce") if numeric else _labels(X[name]) for name, numeric in pairs
@@ -127,10 +127,10 @@ class Labels(OneToOneFeatureMixin, _FrameTransformer):  # type: ignore[misc]  # 
         return pd.DataFrame(columns, index=X.index)
 
 
-class KnownCategories(Labels):
-    """Give columns pandas' category type with the categories of the rows fitted on; any other value is missing.
+class KnownCategories(CategoryLabels):
+    """Convert columns to pandas' category type with the fitted categories; any other value is missing.
 
-    For estimators that know categories as such, like XGBoost and scikit-learn's histogram boosting.
+    For estimators with support for categories, like XGBoost and scikit-learn's histogram boosting.
     """
 
     def _learn(self, frame: pd.DataFrame) -> None:
@@ -141,22 +141,22 @@ class KnownCategories(Labels):
         ]
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803
-        """Give the same columns as categories, in sorted order; numbers are named by text, as XGBoost wants it."""
+        """Return the same columns as sorted categories; numbers become text, as XGBoost needs."""
         columns = {}
         for name, numeric, known in zip(self._checked(X).columns, self.numeric_, self.categories_, strict=True):
             if numeric:
                 codes = known.get_indexer(pd.Index(to_floats(X[name], errors="coerce")))
             else:
                 seen, texts = _coded(X[name])
-                codes = np.append(known.get_indexer(pd.Index(texts)), -1)[seen]  # code -1, null, is the last
+                codes = np.append(known.get_indexer(pd.Index(texts)), -1)[seen]  # code -1, null, takes the last
             columns[name] = pd.Categorical.from_codes(codes, categories=pd.Index([*map(_name, known)], dtype="str"))
         return pd.DataFrame(columns, index=X.index)
 
 
-class Terms(_FrameTransformer):
-    """Give each text column's terms, weighted by TF-IDF (scikit-learn's `TfidfVectorizer`), as one sparse matrix.
+class TfidfTerms(_FrameTransformer):
+    """Convert text columns to one sparse matrix of terms, weighted by scikit-learn's `TfidfVectorizer`.
 
-    A missing text is an empty one: a row of zeros.
+    A missing text counts as empty, a row of zeros.
     """
 
     def __init__(
@@ -172,12 +172,12 @@ class Terms(_FrameTransformer):
         self.sublinear = sublinear
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: N803
-        """Learn the terms of each column; raises ValueError for one that has none."""
+        """Learn the terms of each column; raises ValueError for a column without any."""
         self.fit_transform(X)
         return self
 
     def fit_transform(self, X: pd.DataFrame, y: Any = None, **params: Any) -> sparse.csr_matrix:  # noqa: N803
-        """Learn and weigh the terms in one go, as reading them is what takes the time."""
+        """Learn and weight the terms in one pass, because reading them takes the time."""
         super().fit(X)
         self.vectorizers_ = [self._vectorizer() for _ in X.columns]
         matrices = []
@@ -192,12 +192,12 @@ class Terms(_FrameTransformer):
         return sparse.hstack(matrices, format="csr")
 
     def transform(self, X: pd.DataFrame) -> sparse.csr_matrix:  # noqa: N803
-        """Weigh the terms that are known; the others count for nothing. Shape (rows, terms), float64."""
+        """Return the weights of known terms, shape (rows, terms), float64."""
         pairs = zip(self._checked(X).columns, self.vectorizers_, strict=True)
         return sparse.hstack([vectorizer.transform(_texts(X[name])) for name, vectorizer in pairs], format="csr")
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Name the matrix's columns `NAME_TERM`."""
+        """Return the names of the matrix's columns, `NAME_TERM`."""
         check_is_fitted(self, "n_features_in_")
         pairs = zip(self.feature_names_in_, self.vectorizers_, strict=True)
         return np.array(
@@ -216,11 +216,11 @@ class Terms(_FrameTransformer):
 
 def _labels(column: pd.Series) -> pd.Series:
     codes, texts = _coded(column)
-    return pd.Series(np.append(texts, np.nan)[codes], index=column.index, dtype=object)  # code -1, null, is the last
+    return pd.Series(np.append(texts, np.nan)[codes], index=column.index, dtype=object)  # code -1, null, takes the last
 
 
 def _coded(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
-    """Give the values as text, and for each row its place among them, -1 for null."""
+    """Return each row's code, -1 for null, and the values as text."""
     codes, names = pd.factorize(column)
     return codes, np.array([*map(_name, names)], dtype=object)
 
@@ -230,7 +230,7 @@ def _known(values: NDArray[Any]) -> pd.Index:
 
 
 def _name(value: Any) -> str:
-    """Name a category; 3 and 3.0 are one, as a null beside it makes a whole number a float."""
+    """Return the label of a category; 3 and 3.0 are equal, because nulls make integers floats."""
     return np.format_float_positional(value, trim="-") if isinstance(value, float) else str(value)
 
 

@@ -8,7 +8,7 @@ from support.projects import CHECKOUT, message_of, name_of
 from waterflow.config.estimators import build_estimator, check_candidate, load_estimator
 from waterflow.config.schema import CandidateConfig
 from waterflow.errors import ConfigError
-from waterflow.training.tuning.search_space import Space
+from waterflow.training.tuning.search_space import SearchSpace
 
 
 def test_an_estimator_is_found_by_its_dotted_path() -> None:
@@ -90,7 +90,7 @@ def test_an_estimator_that_refuses_its_parameters_is_named(tmp_path: Path, monke
         ),
         (
             {"estimator": "sklearn.svm.SVC", "early_stopping_rounds": 3},
-            "candidates.mine.early_stopping_rounds: SVC does not stop early on rows that it is given",
+            "candidates.mine.early_stopping_rounds: SVC cannot stop early on validation rows",
         ),
     ],
 )
@@ -109,4 +109,4 @@ def test_the_usual_parameters_of_each_model_lie_in_its_search_space(path: Path) 
     candidate = CandidateConfig.model_validate(yaml.safe_load(path.read_text())[path.stem])
     assert candidate.search is not None
     usual = build_estimator(candidate, seed=0, place=path.stem).get_params()
-    assert Space(candidate.search.space, usual).configured_labels() is not None
+    assert SearchSpace(candidate.search.space, usual).configured_labels() is not None

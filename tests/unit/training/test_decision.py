@@ -35,7 +35,7 @@ def deciding(strategy: str = "balanced", **changes: Any) -> PipelineConfig:
 
 def trained(config: PipelineConfig, candidate: str = "nb") -> ScoredCandidate:
     """Train on a third of the flowers; folds are those of all rows."""
-    folded = LabelledRows(X, Y, pd.Series(PART + 1))
+    folded = LabelledRows(X, Y, pd.DataFrame({"fold": PART + 1}))
     train = folded if config.strategy.select_on == "folds" else TRAIN
     context = TrainingContext(lambda: "", "study", 1)
     return train_candidate(config, candidate, {"train": train, "validation": VALIDATION, "test": TEST}, context)

@@ -299,7 +299,7 @@ def test_a_text_that_no_row_holds_is_refused(encode: str) -> None:
     """Null, empty and blank are all no text."""
     rows = pd.DataFrame({"remark": [None, "", "  "]})
     message = message_of(lambda: build(rows, block(encode, names=["remark"])), DataError)
-    assert message == "preprocessing.0: column 'remark' is empty in all 3 training rows; drop it, or mend the data"
+    assert message == "preprocessing.0: column 'remark' is empty in all 3 training rows; drop it, or fix the data"
 
 
 def test_terms_and_categories_do_not_go_together() -> None:

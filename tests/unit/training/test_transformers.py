@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from support.projects import message_of
 
 from waterflow.data.columns import as_numbers, type_of
-from waterflow.training.transformers import Clipper, DateParts, KnownCategories, Labels, Terms
+from waterflow.training.transformers import CategoryLabels, Clipper, DateParts, KnownCategories, TfidfTerms
 
 ROWS = pd.DataFrame(
     {
@@ -31,10 +31,10 @@ def test_the_clipper_keeps_to_scikit_learns_conventions(estimator: BaseEstimator
 
 FRAME_TRANSFORMERS = [
     (DateParts(parts=("hour", "is_weekend")), ["tested"], ["tested_hour", "tested_is_weekend"]),
-    (Labels(), ["state", "count"], ["state", "count"]),
+    (CategoryLabels(), ["state", "count"], ["state", "count"]),
     (KnownCategories(), ["state", "count"], ["state", "count"]),
     (
-        Terms(ngrams=(1, 2)),
+        TfidfTerms(ngrams=(1, 2)),
         ["remark"],
         [f"remark_{term}" for term in ("again", "late", "late again", "late sample", "sample")],
     ),
@@ -127,7 +127,7 @@ def test_a_category_that_was_never_seen_is_missing() -> None:
 
 def test_a_category_keeps_the_kind_that_it_was_learnt_with() -> None:
     """A postcode that comes as a number is text again, a number that comes as text is a number."""
-    labels = Labels().fit(pd.DataFrame({"zip": ["10001", "94016"], "count": [1, 2]}))
+    labels = CategoryLabels().fit(pd.DataFrame({"zip": ["10001", "94016"], "count": [1, 2]}))
     given = labels.transform(pd.DataFrame({"zip": [10001, None], "count": ["2", "many"]}))
     assert given["zip"].tolist()[0] == "10001"
     assert given["count"].tolist()[0] == 2
@@ -144,7 +144,7 @@ def test_the_output_may_be_asked_for_as_a_frame() -> None:
 
 def test_terms_stay_sparse_and_a_missing_text_is_a_row_of_zeros() -> None:
     """An empty text, a null and words that training never saw weigh nothing."""
-    terms = Terms().fit(ROWS[["remark"]])
+    terms = TfidfTerms().fit(ROWS[["remark"]])
     given = terms.transform(pd.DataFrame({"remark": ["late", None, "", np.nan, "unheard of"]}))
     assert sparse.issparse(given)
     assert given.getnnz(axis=1).tolist() == [1, 0, 0, 0, 0]
@@ -153,14 +153,14 @@ def test_terms_stay_sparse_and_a_missing_text_is_a_row_of_zeros() -> None:
 def test_two_texts_have_terms_of_their_own() -> None:
     """The same word in two columns is two features."""
     rows = pd.DataFrame({"title": ["late", "early"], "body": ["late again", "never"]})
-    assert list(Terms().fit(rows).get_feature_names_out()) == [
+    assert list(TfidfTerms().fit(rows).get_feature_names_out()) == [
         "title_early", "title_late", "body_again", "body_late", "body_never",
     ]  # fmt: skip
 
 
 def test_a_text_without_a_common_term_is_named() -> None:
     """The message says which column and which setting."""
-    message = message_of(lambda: Terms(min_rows=3).fit(ROWS[["remark"]]), ValueError)
+    message = message_of(lambda: TfidfTerms(min_rows=3).fit(ROWS[["remark"]]), ValueError)
     assert message.startswith("column 'remark' has no term that 3 or more of 4 rows hold; lower tfidf.min_rows")
 
 

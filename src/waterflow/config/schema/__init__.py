@@ -27,13 +27,22 @@ from waterflow.config.schema.promotion import (
     StagingConfig,
     StrategyConfig,
 )
-from waterflow.config.schema.sources import CsvSource, DvcSource, PackageSource, ParquetSource, Source, SqlSource
+from waterflow.config.schema.sources import (
+    SOURCE_KINDS,
+    CsvSource,
+    DvcSource,
+    PackageSource,
+    ParquetSource,
+    Source,
+    SqlSource,
+)
 from waterflow.config.schema.split import SplitConfig, SplitKind, WindowConfig
 
 __all__ = [
     "BASELINES",
     "DEFAULT_PREPROCESSING",
     "DURATION",
+    "SOURCE_KINDS",
     "USUALLY_SHOWN",
     "Block",
     "Calibration",

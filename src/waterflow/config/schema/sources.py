@@ -78,4 +78,5 @@ class DvcSource(Section):
         return self
 
 
+SOURCE_KINDS = ("csv", "parquet", "sql", "package", "dvc")
 Source = Annotated[CsvSource | ParquetSource | SqlSource | PackageSource | DvcSource, Field(discriminator="kind")]

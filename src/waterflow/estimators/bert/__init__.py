@@ -1,4 +1,4 @@
-"""BERT as an estimator with the scikit-learn API; torch and transformers are imported when it is used."""
+"""BERT with the scikit-learn API; torch and transformers are imported on use."""
 
 from waterflow.estimators.bert.estimator import BertClassifier
 

@@ -1,4 +1,4 @@
-"""Finding a checkpoint: a folder, a folder of an installed package, or a name at Hugging Face."""
+"""Pretrained checkpoints: a folder, a folder of an installed package, or a Hugging Face name."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +12,7 @@ PROBE_SECONDS = 10.0
 
 
 def check_extra() -> None:
-    """Refuse to go on without the optional packages; raises ConfigError with the commands that install them."""
+    """Raise ConfigError without the optional packages, with the commands that install them."""
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         raise ConfigError(
@@ -22,10 +22,9 @@ def check_extra() -> None:
 
 
 def find_checkpoint(checkpoint: str) -> str:
-    """Turn a checkpoint's setting into what transformers loads: a folder's path, or a name as it is.
+    """Return what transformers loads for a checkpoint: a folder's path, or the name unchanged.
 
-    `package:NAME/FOLDER` is a folder inside an installed package. Raises ConfigError where a folder is meant and there
-    is none.
+    `package:NAME/FOLDER` is a folder inside an installed package. Raises ConfigError when a folder is missing.
     """
     folder = _package_folder(checkpoint) if checkpoint.startswith(PACKAGE) else Path(checkpoint).expanduser()
     if folder is not None and (folder / "config.json").is_file():
@@ -40,10 +39,10 @@ def find_checkpoint(checkpoint: str) -> str:
 
 
 def load_checkpoint(checkpoint: str, revision: str | None, labels: dict[int, str]) -> tuple[Any, Any]:
-    """Load a model with a head for `labels` (names by number) and its tokenizer.
+    """Load a model, with a head for `labels` (names by number), and its tokenizer.
 
-    What is in the local cache is taken from there, without any request. Raises FitError when the name is unknown or
-    cannot be reached, within seconds.
+    The local cache is used without any request. Raises FitError within seconds when the name is unknown or cannot be
+    reached.
     """
     place = find_checkpoint(checkpoint)
     try:
@@ -63,7 +62,7 @@ def load_checkpoint(checkpoint: str, revision: str | None, labels: dict[int, str
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.config.pad_token_id = tokenizer.pad_token_id
-    # A path of this machine has no place in what is logged.
+    # Keep the paths of this machine out of what is logged.
     model.name_or_path = tokenizer.name_or_path = checkpoint
     return model, tokenizer
 
@@ -71,17 +70,17 @@ def load_checkpoint(checkpoint: str, revision: str | None, labels: dict[int, str
 def _load(place: str, revision: str | None, labels: dict[int, str], *, local_files_only: bool) -> tuple[Any, Any]:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    given = {"revision": revision or "main", "local_files_only": local_files_only}
+    options = {"revision": revision or "main", "local_files_only": local_files_only}
     model = AutoModelForSequenceClassification.from_pretrained(
         place,
-        **given,
+        **options,
         num_labels=len(labels),
         id2label=labels,
         label2id={name: number for number, name in labels.items()},
         problem_type="single_label_classification",
         ignore_mismatched_sizes=True,  # the head of another task is replaced
     )
-    return model, AutoTokenizer.from_pretrained(place, **given)
+    return model, AutoTokenizer.from_pretrained(place, **options)
 
 
 def _package_folder(checkpoint: str) -> Path | None:
@@ -93,12 +92,12 @@ def _package_folder(checkpoint: str) -> Path | None:
 
 
 def _ask_hub(name: str, revision: str | None) -> None:
-    """Ask the hub for a name, once; a download would try for half a minute before it gives up."""
+    """Ask the hub once for a name; a download would retry for half a minute."""
     from huggingface_hub import HfApi
 
     try:
         HfApi().model_info(name, revision=revision, timeout=PROBE_SECONDS)
-    except Exception as error:  # no network, offline mode, unknown or private: the remedy is the same
+    except Exception as error:  # no network, offline mode, unknown or private: the fix is the same
         reason = first_line(error) or type(error).__name__
         raise FitError(
             f"checkpoint: {name!r} is neither a folder nor in the local Hugging Face cache, and the hub does not give "

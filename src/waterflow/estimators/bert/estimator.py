@@ -1,4 +1,4 @@
-"""BERT with the API of scikit-learn."""
+"""BERT with the scikit-learn API."""
 
 import logging
 from collections.abc import Mapping
@@ -19,24 +19,24 @@ from waterflow.estimators.bert.inference import (
     predict_probabilities,
     quietly,
 )
-from waterflow.estimators.bert.training import Labelled, Schedule, fine_tune, seeded
+from waterflow.estimators.bert.training import EncodedTexts, FineTuning, fine_tune, seeded
 
 logger = logging.getLogger(__name__)
 
-LEAST = {"epochs": 1, "batch_size": 1, "learning_rate": 0.0, "max_length": 3, "weight_decay": 0.0, "warmup": 0.0}
+MINIMUM = {"epochs": 1, "batch_size": 1, "learning_rate": 0.0, "max_length": 3, "weight_decay": 0.0, "warmup": 0.0}
 
 
 class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A pretrained encoder, fine-tuned to tell the classes of texts.
+    """A pretrained encoder, fine-tuned to classify texts.
 
     `checkpoint` is any model that transformers loads for sequence classification, a plain encoder too: a Hugging Face
     name (`revision` pins its commit), a folder, or `package:NAME/FOLDER` inside an installed package. Several columns
     are joined by `separator`; a null is an empty text. Texts are cut to `max_length` tokens. `warmup` is the share of
-    steps over which the learning rate rises. With `validation_fraction`, that share of the training rows is held back
-    and the best epoch's weights are kept. `device` is torch's, or `auto`: a GPU where there is one. `n_jobs` bounds
+    steps over which the learning rate rises. With `validation_fraction`, that share of the training rows is held out
+    and the best epoch's weights are kept. `device` is torch's, or `auto` for a GPU if there is one. `n_jobs` limits
     torch's threads on a CPU.
 
-    The same seed, rows and number of threads give the same model on a CPU.
+    On a CPU, the same seed, rows and number of threads fit the same model.
     """
 
     def __init__(
@@ -71,23 +71,23 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.random_state = random_state
 
     def check_ready(self) -> None:
-        """Raise ConfigError where what a fit needs is not installed, or its settings cannot work."""
+        """Raise ConfigError when packages, checkpoint or settings do not allow a fit."""
         check_extra()
         find_checkpoint(self.checkpoint)
-        for name, least in LEAST.items():
+        for name, least in MINIMUM.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: {getattr(self, name)!r} is not valid; at least {least}")
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803  # scikit-learn's name
         """Fine-tune on texts: a frame of text columns, a series, a list, or an array of either shape.
 
-        Raises ConfigError without the extra `bert`, FitError for a checkpoint that is not to be had, ValueError on a
+        Raises ConfigError without the extra `bert`, FitError for a checkpoint that cannot be loaded, ValueError on a
         single class.
         """
         self.check_ready()
         self.classes_, targets = np.unique(np.asarray(y), return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y has the single class {self.classes_.tolist()[0]!r}; two are the least")
+            raise ValueError(f"y has the single class {self.classes_.tolist()[0]!r}; at least two are needed")
         texts = join_texts(X, self.separator)
         seed = np.random.default_rng().integers(2**31) if self.random_state is None else self.random_state
         with seeded(int(seed)), limited_threads(self.n_jobs), quietly():
@@ -99,7 +99,7 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
-        """Give each row's probabilities, of shape (rows, classes), in the order of `classes_`."""
+        """Return probabilities of shape (rows, classes), in the order of `classes_`."""
         check_is_fitted(self, "model_")
         with limited_threads(self.n_jobs), quietly():
             return predict_probabilities(
@@ -111,18 +111,18 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             )
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
-        """Give each row's class."""
+        """Return the most probable class of each row."""
         chosen = self.predict_proba(X).argmax(axis=1)
         return self.classes_[chosen]
 
     @property
     def token_limit(self) -> int:
-        """Tokens per text: `max_length`, or what the model was built for, whichever is less."""
+        """The tokens per text: `max_length`, or the model's own limit if that is less."""
         built_for = getattr(self.model_.config, "max_position_embeddings", None) or self.max_length
         return int(min(self.max_length, self.tokenizer_.model_max_length, built_for))
 
     def to_settings(self) -> dict[str, Any]:
-        """Give all but the weights and the tokenizer as JSON."""
+        """Return everything but weights and tokenizer, for JSON."""
         return {
             "classes": self.classes_.tolist(),
             "separator": self.separator,
@@ -133,11 +133,15 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], model: Any, tokenizer: Any) -> Self:
-        """Build a fitted estimator from settings, weights and tokenizer that were saved."""
-        made = cls(**settings["params"])
-        made.model_, made.tokenizer_, made.classes_ = model, tokenizer, inference.as_classes(settings["classes"])
-        model.to(made._torch_device()).eval()
-        return made
+        """Return a fitted estimator from saved settings, weights and tokenizer."""
+        estimator = cls(**settings["params"])
+        estimator.model_, estimator.tokenizer_, estimator.classes_ = (
+            model,
+            tokenizer,
+            inference.as_classes(settings["classes"]),
+        )
+        model.to(estimator._torch_device()).eval()
+        return estimator
 
     def _fine_tune(self, texts: list[str], targets: NDArray[np.int64], seed: int) -> list[dict[str, float]]:
         import torch
@@ -154,10 +158,11 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             self.model_.device,
             torch.get_num_threads(),
         )
-        schedule = Schedule(self.epochs, self.batch_size, self.learning_rate, self.weight_decay, self.warmup, seed)
-        rows, held_back = self._divide(targets, seed)
+        schedule = FineTuning(self.epochs, self.batch_size, self.learning_rate, self.weight_decay, self.warmup, seed)
+        rows, held_out = self._divide(targets, seed)
         train, validation = (
-            Labelled([encoded[row] for row in part], targets[part]) if len(part) else None for part in (rows, held_back)
+            EncodedTexts([encoded[row] for row in part], targets[part]) if len(part) else None
+            for part in (rows, held_out)
         )
         assert train is not None
         return fine_tune(self.model_, self.tokenizer_, train, validation, schedule)
@@ -168,10 +173,10 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             return rows, rows[:0]
         from sklearn.model_selection import train_test_split
 
-        train, held_back = train_test_split(
+        train, held_out = train_test_split(
             rows, test_size=self.validation_fraction, random_state=seed, stratify=targets
         )
-        return train, held_back
+        return train, held_out
 
     def _torch_device(self) -> Any:
         import torch

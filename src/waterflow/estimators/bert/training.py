@@ -24,8 +24,8 @@ Encoded = Sequence[NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """How to train: passes over the rows, rows per step, and AdamW's settings; `warmup` is a share of all steps."""
+class FineTuning:
+    """The settings of a fine-tuning with AdamW; `warmup` is a share of all steps."""
 
     epochs: int
     batch_size: int
@@ -36,51 +36,53 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Texts as token ids, with their classes as numbers, row by row."""
+class EncodedTexts:
+    """Texts as token ids, and their classes as numbers, row by row."""
 
     encoded: Encoded
     targets: NDArray[np.int64]
 
 
 def fine_tune(
-    model: Any, tokenizer: Any, train: Labelled, validation: Labelled | None, schedule: Schedule
+    model: Any, tokenizer: Any, train: EncodedTexts, validation: EncodedTexts | None, settings: FineTuning
 ) -> list[dict[str, float]]:
-    """Train `model` in place; gives the mean loss of each epoch, on training and on validation rows.
+    """Train `model` in place and return each epoch's mean losses, on training and validation rows.
 
     AdamW with linear warm-up and decay, gradients clipped to norm 1, as in Devlin et al. 2019, appendix A.3. With
     validation rows the weights of the epoch with the lowest loss on them are kept.
     """
     import torch
 
-    steps = schedule.epochs * -(-len(train.encoded) // schedule.batch_size)
-    optimizer = torch.optim.AdamW(_parameter_groups(model, schedule.weight_decay), lr=schedule.learning_rate)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(steps, round(steps * schedule.warmup)))
-    order = np.random.default_rng(schedule.seed)
+    steps = settings.epochs * -(-len(train.encoded) // settings.batch_size)
+    optimizer = torch.optim.AdamW(_parameter_groups(model, settings.weight_decay), lr=settings.learning_rate)
+    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(steps, round(steps * settings.warmup)))
+    order = np.random.default_rng(settings.seed)
     history: list[dict[str, float]] = []
     best: dict[str, Any] | None = None
-    with _Progress(steps, len(train.encoded) * schedule.epochs) as progress:
-        for epoch in range(schedule.epochs):
+    with _Progress(steps, len(train.encoded) * settings.epochs) as progress:
+        for epoch in range(settings.epochs):
             model.train()
             losses = [
                 progress.advance(_step(model, tokenizer, train, rows, optimizer, rate), len(rows))
-                for rows in shuffled_batches(train.encoded, schedule.batch_size, order)
+                for rows in shuffled_batches(train.encoded, settings.batch_size, order)
             ]
-            found = {"train_loss": float(np.mean(losses))}
+            losses_by_part = {"train_loss": float(np.mean(losses))}
             if validation is not None:
-                found["validation_loss"] = mean_loss(model, tokenizer, validation, schedule.batch_size)
-                if found["validation_loss"] < min((e["validation_loss"] for e in history), default=float("inf")):
+                losses_by_part["validation_loss"] = mean_loss(model, tokenizer, validation, settings.batch_size)
+                if losses_by_part["validation_loss"] < min(
+                    (e["validation_loss"] for e in history), default=float("inf")
+                ):
                     best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-            history.append(found)
-            spoken = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in found.items())
-            logger.info("epoch %d of %d: %s", epoch + 1, schedule.epochs, spoken)
+            history.append(losses_by_part)
+            text = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in losses_by_part.items())
+            logger.info("epoch %d of %d: %s", epoch + 1, settings.epochs, text)
     if best is not None:
         model.load_state_dict(best)
     return history
 
 
 def shuffled_batches(encoded: Encoded, batch_size: int, order: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Give batches of row numbers in random order; texts of like length share one, so that little is padding."""
+    """Yield batches of row numbers in random order; texts of similar length share one."""
     rows = order.permutation(len(encoded))
     lengths = np.array([len(entry) for entry in encoded])
     span = batch_size * BUCKET_BATCHES
@@ -92,8 +94,8 @@ def shuffled_batches(encoded: Encoded, batch_size: int, order: np.random.Generat
             yield batches[position]
 
 
-def mean_loss(model: Any, tokenizer: Any, rows: Labelled, batch_size: int) -> float:
-    """Measure the cross-entropy per row, in nats, without training."""
+def mean_loss(model: Any, tokenizer: Any, rows: EncodedTexts, batch_size: int) -> float:
+    """Return the mean cross-entropy per row, in nats."""
     import torch
 
     total = 0.0
@@ -107,10 +109,10 @@ def mean_loss(model: Any, tokenizer: Any, rows: Labelled, batch_size: int) -> fl
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed Python, numpy and torch, with algorithms that repeat; afterwards all is as it was."""
+    """Seed Python, numpy and torch, with deterministic algorithms; their state is restored."""
     import torch
 
-    # cuBLAS repeats itself only with a workspace of fixed size.
+    # cuBLAS is deterministic only with a workspace of fixed size.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     python, numpy = random.getstate(), np.random.get_state()
     was_deterministic = torch.are_deterministic_algorithms_enabled()
@@ -127,7 +129,7 @@ def seeded(seed: int) -> Iterator[None]:
             np.random.set_state(numpy)
 
 
-def _step(model: Any, tokenizer: Any, train: Labelled, rows: NDArray[np.int64], optimizer: Any, rate: Any) -> float:
+def _step(model: Any, tokenizer: Any, train: EncodedTexts, rows: NDArray[np.int64], optimizer: Any, rate: Any) -> float:
     import torch
 
     loss = _loss(model, tokenizer, train, rows)
@@ -142,7 +144,7 @@ def _step(model: Any, tokenizer: Any, train: Labelled, rows: NDArray[np.int64], 
     return value
 
 
-def _loss(model: Any, tokenizer: Any, rows: Labelled, chosen: NDArray[np.int64]) -> Any:
+def _loss(model: Any, tokenizer: Any, rows: EncodedTexts, chosen: NDArray[np.int64]) -> Any:
     import torch
 
     batch = pad_batch([rows.encoded[row] for row in chosen], tokenizer, model.device)
@@ -151,7 +153,7 @@ def _loss(model: Any, tokenizer: Any, rows: Labelled, chosen: NDArray[np.int64])
 
 
 def _parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
-    """Leave biases and norms out of the decay: they are vectors, weights are matrices."""
+    """Exclude biases and norms from the decay: they are vectors, weights are matrices."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": weight_decay},
@@ -164,7 +166,7 @@ def _linear(steps: int, warmup: int) -> Any:
 
 
 class _Progress:
-    """A bar in a terminal; elsewhere, as in a task's log, a line now and then."""
+    """A progress bar in a terminal; elsewhere, as in a task's log, a line every 30 s."""
 
     def __init__(self, steps: int, texts: int) -> None:
         self._steps, self._texts = steps, texts
@@ -173,7 +175,7 @@ class _Progress:
         from tqdm import tqdm
 
         self._bar = tqdm(total=self._texts, unit=" texts", leave=False, disable=not sys.stderr.isatty())
-        self._started = self._said = time.monotonic()
+        self._started = self._logged = time.monotonic()
         self._done_steps = self._done_texts = 0
         return self
 
@@ -184,8 +186,8 @@ class _Progress:
         self._bar.update(texts)
         self._done_steps, self._done_texts = self._done_steps + 1, self._done_texts + texts
         now = time.monotonic()
-        if now - self._said >= LOG_SECONDS:
-            self._said = now
+        if now - self._logged >= LOG_SECONDS:
+            self._logged = now
             speed = self._done_texts / (now - self._started)
             logger.info(
                 "step %d of %d: loss %.4f, %.1f texts per second, about %.0f s left",

@@ -12,11 +12,11 @@ from waterflow.config.schema import Dimension
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-Labels = dict[str, Any]
+ParameterLabels = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """The dimensions of a search, and the estimator's configured parameters.
 
     Optuna stores numbers, texts, booleans and null; any other choice, such as a list, is labelled by its JSON.
@@ -33,12 +33,12 @@ class Space:
         """Return the estimator's parameters for Optuna's labels."""
         return {name: _choice(self.dimensions[name], label) for name, label in labels.items()}
 
-    def configured_labels(self) -> Labels | None:
+    def configured_labels(self) -> ParameterLabels | None:
         """Return the configured parameters as labels; None if one lies outside the space."""
         labels = {name: _label_of(dimension, self.configured[name]) for name, dimension in self.dimensions.items()}
         return None if _Outside in labels.values() else labels
 
-    def grid(self) -> list[Labels]:
+    def grid(self) -> list[ParameterLabels]:
         """Return every point of a grid; the first dimension varies slowest."""
         axes = [_axis(dimension) for dimension in self.dimensions.values()]
         return [dict(zip(self.dimensions, point, strict=True)) for point in itertools.product(*axes)]

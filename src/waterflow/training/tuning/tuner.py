@@ -22,7 +22,7 @@ from waterflow.records.training import DecisionRule
 from waterflow.training.cross_validation import ParameterScores, score_params
 from waterflow.training.fitting import PreprocessedSplit, captured_warnings
 from waterflow.training.parallelism import is_single_threaded, limited_threads, useful_threads
-from waterflow.training.tuning.search_space import Labels, Space
+from waterflow.training.tuning.search_space import ParameterLabels, SearchSpace
 from waterflow.training.tuning.study_storage import heartbeat, open_storage
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class _Search:
         assert search is not None
         self.config, self.candidate, self.splits, self.search = config, candidate, splits, search
         self.greater_is_better = METRICS[config.metrics.main].greater_is_better
-        self.space = Space(search.space, estimator.get_params())
+        self.space = SearchSpace(search.space, estimator.get_params())
         self.points = _points(self.space, config.seed) if search.method == "grid" else None
         self.planned = self._count_planned()
         self.workers = threads if is_single_threaded(estimator) else 1
@@ -185,7 +185,7 @@ class _Search:
         total = len(self.points) + (self.space.configured_labels() is None)
         return min(self.search.trials or total, total)
 
-    def _next_point(self, points: Sequence[Labels]) -> Labels:
+    def _next_point(self, points: Sequence[ParameterLabels]) -> ParameterLabels:
         done = [trial.params for trial in self.finished()]
         begun = [trial.params for trial in self.study.get_trials(deepcopy=False) if not trial.state.is_finished()]
         left = [point for point in points if point not in done] or list(points)
@@ -274,7 +274,7 @@ def _open_study(storage: "RDBStorage", name: str, greater_is_better: bool, pruni
     return study
 
 
-def _points(space: Space, seed: int) -> list[Labels]:
+def _points(space: SearchSpace, seed: int) -> list[ParameterLabels]:
     """Shuffle a grid, so that a part of it is spread evenly; the configured parameters come first."""
     grid = space.grid()
     shuffled = [grid[position] for position in np.random.default_rng(seed).permutation(len(grid))]

@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 
 from waterflow.config.schema import Dimension
-from waterflow.training.tuning.search_space import Space
+from waterflow.training.tuning.search_space import SearchSpace
 
 
-def space(usual: dict[str, Any] | None = None, **dimensions: dict[str, Any]) -> Space:
+def space(usual: dict[str, Any] | None = None, **dimensions: dict[str, Any]) -> SearchSpace:
     """Build a space from dimensions as a YAML has them."""
-    return Space({name: Dimension(**content) for name, content in dimensions.items()}, usual or {})
+    return SearchSpace({name: Dimension(**content) for name, content in dimensions.items()}, usual or {})
 
 
 def test_dimensions_are_put_in_optunas_terms() -> None:
