@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.provenance.code import module_digests, package_modules, user_modules
+from waterflow.provenance.code import ImportClosure, list_modules, trace_estimator, trace_imports
 from waterflow.provenance.environment import environment_facts
 from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.records.caching import Action
@@ -31,36 +31,26 @@ def key_of(action: Action) -> str:
     return digest_of(action.model_dump(exclude={"subject"}))
 
 
-def preparation(config: PipelineConfig, window: Window | None, resources: Resources) -> Action:
+def preparation(config: PipelineConfig, window: Window | None) -> Action:
     """Return what decides the prepared rows, except what their source says at the time.
 
     The window counts where rows are dated. The whole configuration counts: later steps read it from this record.
     """
-    return Action(
-        step="prepare",
-        inputs={"window": str(window)} if window and config.time_column else {},
-        config=flatten(config.model_dump(mode="json")),
-        code=module_digests([DATA_ENTRY]),
-        environment=environment_facts(resources.project.lock_file),
-    )
+    inputs = {"window": str(window)} if window and config.time_column else {}
+    return _action("prepare", inputs, config.model_dump(mode="json"), trace_imports([DATA_ENTRY]))
 
 
-def setting_key(config: PipelineConfig, resources: Resources) -> str:
+def setting_key(config: PipelineConfig) -> str:
     """Return the digest of a run's configuration, code and environment, whatever its window and rows."""
-    own = {name: user_modules(candidate.estimator) for name, candidate in config.candidates.items()}
-    return digest_of([key_of(preparation(config, None, resources)), own])
+    own = {name: trace_estimator(candidate.estimator) for name, candidate in config.candidates.items()}
+    code = {name: [closure.digests(), environment_facts(closure.packages)] for name, closure in own.items()}
+    return digest_of([key_of(preparation(config, None)), code])
 
 
-def division(config: PipelineConfig, data: Blob, resources: Resources) -> Action:
+def division(config: PipelineConfig, data: Blob) -> Action:
     """Return what decides the split of some rows, and the search for leaks in its training part."""
     section = {name: value for name, value in config.data_section().items() if name not in ("dataset", "contract")}
-    return Action(
-        step="split",
-        inputs={"data": data.digest},
-        config=flatten(section),
-        code=module_digests([DATA_ENTRY]),
-        environment=environment_facts(resources.project.lock_file),
-    )
+    return _action("split", {"data": data.digest}, section, trace_imports([DATA_ENTRY]))
 
 
 def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, resources: Resources) -> Action:
@@ -74,14 +64,8 @@ def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, resource
     inputs |= dict(_digests_of_reads(chosen.reads, resources.project.root))
     if is_tuned or not chosen.estimator.startswith("sklearn."):
         inputs["threads"] = str(useful_threads(count_threads(), prepared.rows))
-    return Action(
-        step="train",
-        subject=candidate,
-        inputs=inputs,
-        config=flatten(config.train_section(candidate)),
-        code=module_digests(package_modules(TRAINING_PACKAGE)) | user_modules(chosen.estimator),
-        environment=environment_facts(resources.project.lock_file, chosen.estimator),
-    )
+    closure = trace_imports(list_modules(TRAINING_PACKAGE)) | trace_estimator(chosen.estimator)
+    return _action("train", inputs, config.train_section(candidate), closure, candidate)
 
 
 def refitting(
@@ -105,26 +89,23 @@ def evaluation(
     config: PipelineConfig,
     ranked: tuple[Trained, ...],
     opponent: Version | None,
-    resources: Resources,
 ) -> Action:
     """Return what decides a verdict: the models and their opponent, the rows, and the rules of the comparison.
 
     Reports and pictures are no part of it: after an edit there, `--force` draws them again.
     """
     champion = opponent and (opponent.tags.get(MODEL_ID) or f"version {opponent.version}")
-    return Action(
-        step="evaluate",
-        inputs={
-            "data": prepared.data.digest,
-            "split": prepared.split.digest,
-            "planned": ", ".join(prepared.candidates),
-            "opponent": champion or f"baseline {config.baseline}",
-            **{f"model of {entry.candidate}": entry.model_id for entry in ranked},
-        },
-        config=flatten(config.evaluate_section()),
-        code=module_digests([EVALUATION_ENTRY], outside=[f"waterflow.{room}" for room in IO_ROOMS]),
-        environment=environment_facts(resources.project.lock_file),
-    )
+    inputs = {
+        "data": prepared.data.digest,
+        "split": prepared.split.digest,
+        "planned": ", ".join(prepared.candidates),
+        "opponent": champion or f"baseline {config.baseline}",
+        **{f"model of {entry.candidate}": entry.model_id for entry in ranked},
+    }
+    closure = trace_imports([EVALUATION_ENTRY], outside=[f"waterflow.{room}" for room in IO_ROOMS])
+    for entry in ranked:  # the models predict
+        closure |= trace_estimator(config.candidates[entry.candidate].estimator)
+    return _action("evaluate", inputs, config.evaluate_section(), closure)
 
 
 def registration(config: PipelineConfig, model_id: str, champion: str, evaluation_key: str) -> Action:
@@ -147,6 +128,19 @@ def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[f"{prefix}{name}"] = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return flat
+
+
+def _action(
+    step: str, inputs: dict[str, str], section: Mapping[str, Any], closure: ImportClosure, subject: str = ""
+) -> Action:
+    return Action(
+        step=step,
+        subject=subject,
+        inputs=inputs,
+        config=flatten(section),
+        code=closure.digests(),
+        environment=environment_facts(closure.packages),
+    )
 
 
 def _digests_of_reads(reads: tuple[str, ...], root: Path) -> Iterator[tuple[str, str]]:

@@ -1,9 +1,11 @@
 """Source files behind a step, found by following imports, and their digests."""
 
 import ast
-from collections.abc import Collection, Iterable, Iterator
+import sys
+import sysconfig
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,78 +14,102 @@ from waterflow.provenance.hashing import digest_of, sha256_of
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
 
 
-def code_digest(module: str, root: Path = SOURCE_ROOT) -> str:
-    """Hash the source of a module and of all it imports below `root`, imports inside functions too."""
-    return digest_of(module_digests([module], root))
+@dataclass(frozen=True)
+class ImportClosure:
+    """All that some modules reach by imports: source files by module, and installed packages by name."""
+
+    files: Mapping[str, Path]
+    packages: frozenset[str]
+
+    def __or__(self, other: "ImportClosure") -> "ImportClosure":
+        """Return the union of two closures."""
+        return ImportClosure({**self.files, **other.files}, self.packages | other.packages)
+
+    def digests(self) -> dict[str, str]:
+        """Hash each source file, by module in order of name."""
+        return {name: sha256_of(path) for name, path in sorted(self.files.items())}
 
 
-def module_digests(
-    modules: Iterable[str], root: Path = SOURCE_ROOT, *, outside: Collection[str] = ()
-) -> dict[str, str]:
-    """Hash the source of modules and of all that they import below `root`, by name.
+def trace_imports(
+    modules: Iterable[str], roots: Sequence[Path] = (), *, outside: Collection[str] = ()
+) -> ImportClosure:
+    """Follow imports from some modules, those inside functions too.
 
-    Imports of packages in `outside` are not followed.
+    A module's parent packages count, for importing it runs them. Besides Waterflow's own, sources are looked for below
+    `roots` and the entries of `sys.path` that hold no installed packages. Imports of what lies in `outside` are not
+    followed.
     """
-    names = {name for module in modules for name in imported_modules(module, root, outside)}
-    files = {name: _module_file(name, root) for name in sorted(names)}
-    return {name: sha256_of(path) for name, path in files.items() if path is not None}
+    own = {root: {path.name.partition(".")[0] for path in root.iterdir()} for root in [*roots, *_source_roots()]}
+    files: dict[str, Path] = {}
+    seen: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if not name or name in seen or _is_within(name, outside):
+            continue
+        seen.add(name)
+        parent = name.rpartition(".")[0]
+        waiting.append(parent)
+        if parent in files and files[parent].stem != "__init__":
+            continue  # a name inside of a module
+        top = name.partition(".")[0]
+        places = [SOURCE_ROOT] if top == "waterflow" else [root for root, names in own.items() if top in names]
+        path = _find_source(name, places)
+        if path is not None:
+            files[name] = path
+            imported = _imports_in(path.read_text("utf-8"), name if path.stem == "__init__" else parent)
+            waiting += reversed(imported)  # a module before the names in it
+    sources, tops = ({name.partition(".")[0] for name in names} for names in (files, seen))
+    return ImportClosure(files, frozenset(tops - sources - sys.stdlib_module_names))
 
 
-def user_modules(estimator_path: str) -> dict[str, str]:
-    """Hash the module of an estimator that is the user's own, and those beside it that it imports, by name.
-
-    Installed packages are the lock file's business.
-    """
+def trace_estimator(estimator_path: str) -> ImportClosure:
+    """Follow the imports of an estimator's module, given the estimator's dotted path."""
     module = estimator_path.rpartition(".")[0]
-    if module.startswith("waterflow."):
-        return module_digests([module])
-    # Asking for a submodule would import its package, and those that are installed are dear.
-    outermost = find_spec(module.partition(".")[0])
-    if outermost is None or any(_is_installed(Path(place)) for place in _places(outermost)):
-        return {}
-    spec = find_spec(module)
-    origin = Path(spec.origin) if spec and spec.origin and spec.has_location else None
-    if origin is None or _is_installed(origin) or origin.suffix != ".py":
-        return {}
-    depth = module.count(".") + (origin.stem == "__init__")
-    return module_digests([module], origin.parents[depth])
+    # An editable install may have a finder of its own. Finding a submodule would import its package.
+    spec = find_spec(module.partition(".")[0])
+    places = [*(spec.submodule_search_locations or [spec.origin or ""])] if spec and spec.has_location else []
+    return trace_imports([module], [Path(place).parent for place in places if not _is_installed(Path(place))])
 
 
-def package_modules(package: str, root: Path = SOURCE_ROOT) -> list[str]:
-    """List the modules of a package below `root`, with their dotted names."""
-    files = sorted(root.joinpath(*package.split(".")).rglob("*.py"))
-    parts = (file.relative_to(root).with_suffix("").parts for file in files)
+def code_digest(module: str) -> str:
+    """Hash the source of a module and of all that it imports of Waterflow."""
+    return digest_of(trace_imports([module]).digests())
+
+
+def list_modules(package: str) -> list[str]:
+    """List the modules of a package of Waterflow, with their dotted names."""
+    files = sorted(SOURCE_ROOT.joinpath(*package.split(".")).rglob("*.py"))
+    parts = (file.relative_to(SOURCE_ROOT).with_suffix("").parts for file in files)
     return [".".join(names[:-1] if names[-1] == "__init__" else names) for names in parts]
 
 
-def imported_modules(module: str, root: Path = SOURCE_ROOT, outside: Collection[str] = ()) -> list[str]:
-    """List the modules below `root` that `module` reaches by imports, itself included, in order of name."""
-    # Most of what is imported lies elsewhere, and asking the disk for each of its names takes long.
-    outermost = {path.stem for path in root.iterdir()}
-    found: set[str] = set()
-    asked: set[str] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name in asked or name.partition(".")[0] not in outermost or _is_within(name, outside):
-            continue
-        asked.add(name)
-        path = _module_file(name, root)
-        if path is None:
-            continue
-        found.add(name)
-        package = name if path.stem == "__init__" else name.rpartition(".")[0]
-        waiting += _imports_in(path.read_text("utf-8"), package)
-    return sorted(found)
+def _source_roots() -> list[Path]:
+    library = Path(sysconfig.get_path("stdlib")).resolve()
+    places = dict.fromkeys(Path(entry or ".").resolve() for entry in sys.path)
+    return [path for path in places if path.is_dir() and not path.is_relative_to(library) and not _is_installed(path)]
+
+
+def _find_source(name: str, roots: Sequence[Path]) -> Path | None:
+    parts = name.split(".")
+    for root in roots:
+        for path in (root.joinpath(*parts, "__init__.py"), root.joinpath(*parts).with_suffix(".py")):
+            if path.is_file():
+                return path
+    return None
+
+
+def _is_installed(path: Path) -> bool:
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
 
 
 def _is_within(module: str, packages: Collection[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-@cache  # the steps of one process ask for the same sources, and parsing them is dear
+@cache  # the steps of one process look at the same sources, and parsing them is slow
 def _imports_in(source: str, package: str) -> list[str]:
-    """Name what a module's text imports; `from a import b` may mean the module `a.b`."""
+    """List what a module's text imports; `from a import b` may mean the module `a.b`."""
     names: list[str] = []
     for node in _statements(ast.parse(source).body):
         if isinstance(node, ast.ImportFrom):
@@ -96,25 +122,8 @@ def _imports_in(source: str, package: str) -> list[str]:
 
 
 def _statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Give every statement, inner ones too; an import is one, and expressions are most of a tree."""
+    """Yield every statement, inner ones too; an import is one, and expressions are most of a tree."""
     for node in nodes:
         yield node
         for field in ("body", "orelse", "finalbody", "handlers", "cases"):
             yield from _statements(getattr(node, field, ()))
-
-
-def _places(spec: ModuleSpec) -> list[str]:
-    origin = [spec.origin] if spec.origin and spec.has_location else []
-    return [*origin, *(spec.submodule_search_locations or ())]
-
-
-def _is_installed(path: Path) -> bool:
-    return "site-packages" in path.parts
-
-
-def _module_file(name: str, root: Path) -> Path | None:
-    base = root.joinpath(*name.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None

@@ -3,9 +3,8 @@
 import platform
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
-from importlib.metadata import distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -14,21 +13,33 @@ from waterflow.provenance.hashing import digest_of, sha256_of
 
 # Estimators that an optional extra brings: its lock, which lies beside the main one, and what their models need of it.
 EXTRAS = {"waterflow.estimators.bert": ("requirements-bert.lock", ("torch", "transformers"))}
+# A line of RECORD begins with the path of an installed file.
+TOP_LEVEL = re.compile(r"^(\w+)(?=/|\.py,|\.\S+\.(?:so|pyd),)", re.MULTILINE)
 
 
-def environment_digest(lock_file: Path, estimator_path: str = "") -> str:
-    """Hash what `environment_facts` names."""
-    return digest_of(environment_facts(lock_file, estimator_path))
+def environment_facts(packages: Iterable[str]) -> dict[str, str]:
+    """Return Python's minor version, the platform, and the installed version behind each imported package.
 
-
-def environment_facts(lock_file: Path, estimator_path: str = "") -> dict[str, str]:
-    """Name the lock's digest, that of the extra's that an estimator needs, Python's minor version and the platform."""
-    extra, _ = _extra_of(estimator_path)
-    locks = [lock_file, *([lock_file.with_name(extra)] if extra else [])]
-    return {path.name: lock_digest(path) for path in locks} | {
+    Requirements of the distributions count, for they run as well. Versions are by the name of the distribution:
+    `sklearn` is of scikit-learn, and `xgboost` may be of xgboost-cpu.
+    """
+    installed, owners = _installed(tuple(sys.path)), _owners(tuple(sys.path))
+    waiting = [owner for package in packages for owner in owners.get(package, ())]
+    versions: dict[str, str] = {}
+    while waiting:
+        name = waiting.pop()
+        if name in installed and name not in versions:
+            versions[name], folder = installed[name]
+            waiting += _requirements(folder)
+    return {
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "platform": f"{sys.platform} {platform.machine()}",
-    }
+    } | dict(sorted(versions.items()))
+
+
+def environment_digest(lock_file: Path) -> str:
+    """Hash the lock file, Python's minor version and the platform."""
+    return digest_of({"lock": lock_digest(lock_file)} | environment_facts(()))
 
 
 def lock_digest(lock_file: Path) -> str:
@@ -54,7 +65,7 @@ def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
     package = estimator_path.partition(".")[0]
     needed = ["mlflow", "scikit-learn", "pandas", "numpy", "scipy", "cloudpickle"]
     if package != "sklearn":
-        needed += _distributions_of(package)
+        needed += sorted(_owners(tuple(sys.path)).get(package, ()))
     extra, packages = _extra_of(estimator_path)
     versions = locked_versions(lock_file, needed)
     if extra:
@@ -67,8 +78,35 @@ def _extra_of(estimator_path: str) -> tuple[str, tuple[str, ...]]:
     return EXTRAS.get(estimator_path.rpartition(".")[0], ("", ()))
 
 
+@cache  # reading every list of installed files takes 50 ms
+def _owners(path: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
+    """Return the distributions that installed each top-level package, by the package's name."""
+    owners: dict[str, set[str]] = {}
+    for name, (_, folder) in _installed(path).items():
+        record = folder / "RECORD"
+        for package in set(TOP_LEVEL.findall(record.read_text("utf-8"))) if record.is_file() else ():
+            owners.setdefault(package, set()).add(name)
+    return {package: frozenset(names) for package, names in owners.items()}
+
+
 @cache
-def _distributions_of(package: str) -> list[str]:
-    """Name the distributions that have installed a package: `xgboost` came with xgboost or with xgboost-cpu."""
-    files = re.compile(rf"^{re.escape(package)}(/|\.py,)", re.MULTILINE)
-    return [found.name for found in distributions() if files.search(found.read_text("RECORD") or "")]
+def _installed(path: tuple[str, ...]) -> Mapping[str, tuple[str, Path]]:
+    """Return version and metadata folder of each distribution on a path, by its normalized name."""
+    found: dict[str, tuple[str, Path]] = {}
+    for entry in path:
+        for folder in Path(entry or ".").glob("*.dist-info"):
+            name, _, version = folder.stem.rpartition("-")
+            found.setdefault(_normalized(name), (version, folder))
+    return found
+
+
+@cache
+def _requirements(folder: Path) -> list[str]:
+    header = (folder / "METADATA").read_text("utf-8").partition("\n\n")[0]
+    lines = [line for line in header.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]
+    requirements = [Requirement(line.removeprefix("Requires-Dist:")) for line in lines]
+    return [_normalized(entry.name) for entry in requirements if not entry.marker or entry.marker.evaluate()]
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

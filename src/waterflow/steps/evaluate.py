@@ -34,7 +34,7 @@ def evaluate(prepared: Prepared, trained: Sequence[Trained], resources: Resource
         missing = _find_missing(prepared, trained)
         ranked = rank_candidates(trained, prepared.candidates, config.metrics.main)
         opponent = find_opponent(config.name, ranked[0], resources)
-        action = evaluation(prepared, config, ranked, opponent, resources)
+        action = evaluation(prepared, config, ranked, opponent)
         key = key_of(action)
         found = find_evaluated(prepared, key, resources, only_own=prepared.force)
         executed = ExecutedAction(action=action, key=key, forced=prepared.force, misses=found.misses)

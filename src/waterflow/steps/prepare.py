@@ -36,7 +36,7 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
     """
     config = compose_request(request, resources.project)
     window = window_for(request.window, config)
-    action, setting = preparation(config, window, resources), setting_key(config, resources)
+    action, setting = preparation(config, window), setting_key(config)
     if request.force or not is_validated(config.name, setting, resources):
         check_estimators(config)
         check_ready(config.candidates)
@@ -95,7 +95,7 @@ def _divide(
     frame: pd.DataFrame, config: PipelineConfig, data: Blob, opened: OpenRun, resources: Resources, *, force: bool
 ) -> tuple[DividedBlob, ExecutedAction]:
     """Split the rows, or take the split of an earlier run that had the same ones."""
-    action = division(config, data, resources)
+    action = division(config, data)
     key = key_of(action)
     found = CacheLookup[DividedBlob]() if force else find_division(opened.experiment_id, key, resources)
     executed = ExecutedAction(action=action, key=key, forced=force, misses=found.misses)

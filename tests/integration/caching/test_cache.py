@@ -13,7 +13,7 @@ from support.projects import candidates, config_of, request_of, write_rows
 from waterflow.caching.keys import evaluation, fitting, key_of
 from waterflow.datasets.loaders import iris
 from waterflow.promotion import holdout as judging
-from waterflow.provenance.code import package_modules
+from waterflow.provenance.code import list_modules
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.training import Trained
@@ -266,13 +266,13 @@ def test_all_of_training_is_part_of_a_fit(resources: Resources, pipeline: Writer
     listed = candidates(nb={"estimator": BERNOULLI, "search": search}) | {"tuning": None}
     prepared = prepare(request_of(pipeline(**listed)), resources)
     code = fitting(prepared, load_config(prepared, resources), "nb", resources).code
-    assert set(package_modules("waterflow.training")) <= set(code)
+    assert set(list_modules("waterflow.training")) <= set(code)
 
 
 def test_a_comparison_is_keyed_by_what_compares(resources: Resources, pipeline: Writer) -> None:
     """An edit to a report, a picture or a client of MLflow compares nothing again; one to the rules does."""
     prepared, (fitted,) = trained(pipeline(), resources, "one")
-    code = evaluation(prepared, load_config(prepared, resources), (fitted,), None, resources).code
+    code = evaluation(prepared, load_config(prepared, resources), (fitted,), None).code
     assert {"waterflow.promotion.holdout", "waterflow.evaluation.comparison", "waterflow.data.overlap"} <= set(code)
     for room in ("reporting", "tracking", "stores", "lineage"):
         assert not [name for name in code if name.startswith(f"waterflow.{room}")]
@@ -505,5 +505,5 @@ def test_the_key_of_a_judgement_counts_models_opponent_and_rules(resources: Reso
     other = fitted.model_copy(update={"model_id": "m-other"})
     gated = config.model_copy(update={"gate": None})
     given = [(config, fitted), (config, other), (gated, fitted)]
-    keys = {key_of(evaluation(prepared, rules, (entry,), None, resources)) for rules, entry in given}
+    keys = {key_of(evaluation(prepared, rules, (entry,), None)) for rules, entry in given}
     assert len(keys) == 3

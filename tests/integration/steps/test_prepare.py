@@ -114,7 +114,7 @@ def test_the_key_counts_the_window_where_rows_are_dated(resources: Resources, pi
         name = pipeline(**changes)
         config = compose_pipeline(resources.project, name)
         windows = [Window(end=datetime(2026, month, 1, tzinfo=UTC)) for month in (1, 2)]
-        keys.append(len({key_of(preparation(config, window, resources)) for window in windows}))
+        keys.append(len({key_of(preparation(config, window)) for window in windows}))
     assert keys == [1, 2]
 
 

@@ -4,71 +4,82 @@ from typing import Any
 import pytest
 from support.projects import config_of
 
-from waterflow.provenance.code import SOURCE_ROOT, code_digest, imported_modules, user_modules
+from waterflow.provenance.code import trace_estimator, trace_imports
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Write a little package: `step` imports `near` at its top and `far.inner` inside a function."""
+    """Write a little package: `step` imports `near` and pandas at its top, and `far.inner` inside a function."""
     files = {
         "__init__": "",
-        "step": "import waterflow.near\n\n\ndef run():\n    from waterflow.far import inner\n    return inner.VALUE\n",
+        "step": "import ours.near, pandas\n\n\ndef run():\n    from ours.far import inner\n    return inner.VALUE\n",
         "near": "from pathlib import Path\nVALUE = 1\n",
         "far/__init__": "",
         "far/inner": "VALUE = 1\n",
         "stranger": "VALUE = 1\n",
     }
     for name, text in files.items():
-        path = tmp_path / "waterflow" / f"{name}.py"
+        path = tmp_path / "ours" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return tmp_path
 
 
-def test_imports_are_followed_into_functions(tree: Path) -> None:
-    """A module that is imported late decides as much as one that is imported early."""
-    assert imported_modules("waterflow.step", tree) == [
-        "waterflow.far",
-        "waterflow.far.inner",
-        "waterflow.near",
-        "waterflow.step",
-    ]
+def test_imports_are_followed_into_functions_and_packages(tree: Path) -> None:
+    """A module that is imported late decides as much as one that is imported early, and so do its packages."""
+    closure = trace_imports(["ours.step"], [tree])
+    assert sorted(closure.files) == ["ours", "ours.far", "ours.far.inner", "ours.near", "ours.step"]
+    assert closure.packages == {"pandas"}
 
 
-@pytest.mark.parametrize("name", ["step", "near", "far/inner"])
-def test_the_code_digest_changes_with_each_module_it_reaches(tree: Path, name: str) -> None:
-    """An edit of a helper is an edit of the step."""
-    before = code_digest("waterflow.step", tree)
-    path = tree / "waterflow" / f"{name}.py"
+@pytest.mark.parametrize("name", ["step", "near", "far/inner", "far/__init__", "__init__"])
+def test_the_digests_change_with_each_module_that_is_reached(tree: Path, name: str) -> None:
+    """An edit of a helper, or of the package around it, is an edit of the step."""
+    before = trace_imports(["ours.step"], [tree]).digests()
+    path = tree / "ours" / f"{name}.py"
     path.write_text(path.read_text() + "\nVALUE = 2\n")
-    assert code_digest("waterflow.step", tree) != before
+    assert trace_imports(["ours.step"], [tree]).digests() != before
 
 
-def test_the_code_digest_stays_when_another_module_changes(tree: Path) -> None:
+def test_the_digests_stay_when_another_module_changes(tree: Path) -> None:
     """An edit elsewhere computes nothing again."""
-    before = code_digest("waterflow.step", tree)
-    (tree / "waterflow" / "stranger.py").write_text("VALUE = 2\n")
-    assert code_digest("waterflow.step", tree) == before
+    before = trace_imports(["ours.step"], [tree]).digests()
+    (tree / "ours" / "stranger.py").write_text("VALUE = 2\n")
+    assert trace_imports(["ours.step"], [tree]).digests() == before
 
 
 @pytest.mark.parametrize("module", ["waterflow.training.fitting", "waterflow.scoring.metrics"])
 def test_fitting_reaches_neither_tracking_nor_plots(module: str) -> None:
     """An edit of a picture fits nothing again."""
-    reached = imported_modules(module, SOURCE_ROOT)
+    reached = trace_imports([module]).files
     assert not [name for name in reached if "tracking" in name or "plots" in name or "steps" in name]
     assert "waterflow.config.schema" in reached or module.endswith("metrics")
 
 
 def test_a_module_of_the_users_own_has_a_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An edit of one's own estimator is seen; the lock file answers for installed ones."""
+    """An edit of one's own estimator is seen; installed ones count as packages."""
     path = tmp_path / "own_estimator_code.py"
     path.write_text("class Mine: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
-    before = user_modules("own_estimator_code.Mine")
+    before = trace_estimator("own_estimator_code.Mine").digests()
     path.write_text("class Mine: pass\n")
     assert before
-    assert user_modules("own_estimator_code.Mine") != before
-    assert user_modules("sklearn.svm.SVC") == {}
+    assert trace_estimator("own_estimator_code.Mine").digests() != before
+    assert trace_estimator("sklearn.svm.SVC") == trace_imports(["sklearn"])
+    assert trace_estimator("sklearn.svm.SVC").packages == {"sklearn"}
+
+
+def test_an_own_module_under_another_root_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helper that lies on another entry of the path is imported like one beside the estimator."""
+    for name in ("models", "helpers"):
+        (tmp_path / name).mkdir()
+        monkeypatch.syspath_prepend(tmp_path / name)
+    (tmp_path / "models" / "own_rooted.py").write_text("import own_helper\n\n\nclass Mine: ...\n")
+    helper = tmp_path / "helpers" / "own_helper.py"
+    helper.write_text("FACTOR = 1\n")
+    before = trace_estimator("own_rooted.Mine").digests()
+    helper.write_text("FACTOR = 2\n")
+    assert trace_estimator("own_rooted.Mine").digests() != before
 
 
 @pytest.mark.parametrize(
@@ -118,6 +129,6 @@ def test_a_module_of_the_user_counts_with_what_it_imports(tmp_path: Path, monkey
     (package / "models.py").write_text("from . import helper\n\n\nclass Model:\n    factor = helper.FACTOR\n")
     (package / "helper.py").write_text("FACTOR = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    before = user_modules("ours_imported.models.Model")
+    before = trace_estimator("ours_imported.models.Model").digests()
     (package / "helper.py").write_text("FACTOR = 2\n")
-    assert user_modules("ours_imported.models.Model") != before
+    assert trace_estimator("ours_imported.models.Model").digests() != before

@@ -1,13 +1,69 @@
+import shutil
 from pathlib import Path
 
+import pytest
 from support.projects import CHECKOUT
 
-from waterflow.provenance.environment import environment_digest, locked_versions, model_requirements
+from waterflow.provenance import environment
+from waterflow.provenance.environment import (
+    environment_digest,
+    environment_facts,
+    locked_versions,
+    model_requirements,
+)
 
 LOCK = CHECKOUT / "requirements.lock"
 
 
-def test_the_environment_changes_with_the_lock_file(tmp_path: Path) -> None:
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an empty folder of installed packages, on the path."""
+    folder = tmp_path / "site-packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def install(site: Path, name: str, version: str, package: str, *requirements: str) -> None:
+    """Write what an installer leaves of a distribution, in place of an earlier version."""
+    for earlier in site.glob(f"{name}-*.dist-info"):
+        shutil.rmtree(earlier)
+    folder = site / f"{name}-{version}.dist-info"
+    folder.mkdir()
+    lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {entry}" for entry in requirements)]
+    (folder / "METADATA").write_text("\n".join(lines) + "\n\nA description.\n")
+    (folder / "RECORD").write_text(f"{package}/__init__.py,,\n{name}-{version}.dist-info/METADATA,,\n")
+    for cached in (environment._installed, environment._owners, environment._requirements):
+        cached.cache_clear()
+
+
+def test_an_upgraded_package_is_another_environment(site: Path) -> None:
+    """Packages count as they are installed, by the name of what installed them, whatever a lock file says."""
+    install(site, "forest_cpu", "1.0", "forest")
+    before = environment_facts(["forest"])
+    install(site, "forest_cpu", "1.1", "forest")
+    after = environment_facts(["forest"])
+    assert (before["forest-cpu"], after["forest-cpu"]) == ("1.0", "1.1")
+
+
+def test_requirements_of_a_package_count(site: Path) -> None:
+    """They run as well; extras and what another platform needs do not."""
+    install(site, "leaf", "2.0", "leaf")
+    install(site, "paint", "1.0", "paint")
+    install(site, "wintree", "1.0", "wintree")
+    install(site, "forest", "1.0", "forest", "leaf>=1", "paint; extra == 'color'", "wintree; sys_platform == 'win32'")
+    assert set(environment_facts(["forest"])) == {"python", "platform", "forest", "leaf"}
+
+
+def test_a_package_that_is_not_reached_does_not_count(site: Path) -> None:
+    """An upgrade elsewhere computes nothing again, and neither does a name that nothing installed."""
+    install(site, "forest", "1.0", "forest")
+    before = environment_facts(["forest"])
+    install(site, "paint", "2.0", "paint")
+    assert environment_facts(["forest", "nowhere"]) == before
+
+
+def test_the_lock_file_is_part_of_what_a_run_records(tmp_path: Path) -> None:
     """One upgraded package is another environment."""
     lock = tmp_path / "requirements.lock"
     lock.write_text("numpy==2.0\n")
@@ -15,16 +71,6 @@ def test_the_environment_changes_with_the_lock_file(tmp_path: Path) -> None:
     lock.write_text("numpy==2.1\n")
     assert environment_digest(lock) != before
     assert environment_digest(tmp_path / "none.lock") != before
-
-
-def test_the_lock_of_an_extra_counts_where_an_estimator_needs_it(tmp_path: Path) -> None:
-    """Another torch is another environment for BERT, and for nothing else."""
-    lock, bert = tmp_path / "requirements.lock", "waterflow.estimators.bert.BertClassifier"
-    lock.write_text("numpy==2.4.6\n")
-    before = environment_digest(lock, bert), environment_digest(lock, "sklearn.svm.SVC")
-    (tmp_path / "requirements-bert.lock").write_text("torch==2.15.0\n")
-    assert environment_digest(lock, bert) != before[0]
-    assert environment_digest(lock, "sklearn.svm.SVC") == before[1] == environment_digest(lock)
 
 
 def test_versions_are_those_of_this_python_and_platform(tmp_path: Path) -> None:
