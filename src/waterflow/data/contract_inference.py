@@ -8,11 +8,24 @@ import pandas as pd
 import yaml
 from pandas.api import types as kinds
 
+from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.contract import has_type
+from waterflow.data.sources.files import CopyObject
+from waterflow.data.sources.reading import read_source
+from waterflow.data.window import cut_to_window
+from waterflow.records.run import Window
 
 MOST_CATEGORIES = 20
 PAIRS_TRIED = 30
+
+
+def infer_contract(config: PipelineConfig, window: Window | None, project: Project, copy_object: CopyObject) -> str:
+    """Return a contract that the rows of a window obey, as YAML to paste into the pipeline."""
+    source = read_source(config.dataset, project, copy_object)
+    frame = cut_to_window(source.frame, window, config)
+    origin = f"# From {len(frame)} rows of {source.facts.where}; loosen what may rightly vary.\n"
+    return origin + contract_yaml(propose_contract(frame, config))
 
 
 def propose_contract(frame: pd.DataFrame, config: PipelineConfig) -> dict[str, Any]:

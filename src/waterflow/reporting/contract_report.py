@@ -1,18 +1,11 @@
-"""Proposing a contract from a source, and what a run keeps of a broken one: a table to read, and JSON."""
+"""What a run records of a broken contract: a table and JSON."""
 
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from waterflow.config.project import Project
-from waterflow.config.schema import PipelineConfig
-from waterflow.data.contract_inference import contract_yaml, propose_contract
-from waterflow.data.sources.reading import read_source
-from waterflow.data.window import cut_to_window
 from waterflow.errors import Break, ContractError
-from waterflow.records.run import Window
 from waterflow.resources import Resources, scratch_folder, write_json
-from waterflow.stores.open import copy_object
 from waterflow.tracking.tags import CONTRACT_BREAKS, CONTRACT_FOLDER
 
 logger = logging.getLogger(__name__)
@@ -33,14 +26,6 @@ def breaks_logged(run_id: str, resources: Resources) -> Iterator[None]:
             resources.runs.log_folder(run_id, folder)
         resources.runs.log(run_id, tags={CONTRACT_BREAKS: str(error.count)})
         raise
-
-
-def propose(config: PipelineConfig, window: Window | None, project: Project) -> str:
-    """Read the rows of a window and give a contract that they hold, as YAML to paste into the pipeline."""
-    source = read_source(config.dataset, project, copy_object)
-    frame = cut_to_window(source.frame, window, config)
-    origin = f"# From {len(frame)} rows of {source.facts.where}; loosen what may rightly vary.\n"
-    return origin + contract_yaml(propose_contract(frame, config))
 
 
 def markdown_table(breaks: Sequence[Break]) -> str:

@@ -63,7 +63,6 @@ BY_PIP = Fetchable(
             name="rows.tsv",
             inside=("tiny-1.0/extra/inner.tar.gz", "rows.tsv"),
             sha256=hashlib.sha256(ROWS).hexdigest(),
-            size_bytes=len(ROWS),
         ),
     ),
 )
@@ -80,7 +79,7 @@ needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not o
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a folder that is pip's only registry."""
+    """Return a folder that is pip's only registry."""
     folder = tmp_path / "shelf"
     folder.mkdir()
     for name in [name for name in os.environ if name.startswith("PIP_")]:
@@ -123,19 +122,17 @@ def kept(home: Path) -> list[str]:
     return sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
 
 
-def test_pip_brings_a_file_out_of_an_archive_within_a_source_package(shelf: Path, tmp_path: Path) -> None:
-    """Only the wanted file is kept, and the progress ends at the archive's size."""
+def test_pip_downloads_a_file_of_an_archive_within_a_source_package(shelf: Path, tmp_path: Path) -> None:
+    """Only the wanted file is kept."""
     (shelf / "tiny-1.0.tar.gz").write_bytes(SDIST)
-    sizes: list[int] = []
-    (path,) = fetch(BY_PIP, tmp_path / "home", report=sizes.append)
+    (path,) = fetch(BY_PIP, tmp_path / "home")
     assert path.read_bytes() == ROWS
     assert kept(tmp_path / "home") == ["data/tiny/rows.tsv"]
-    assert sizes[-1] == len(SDIST)
     assert is_fetched(BY_PIP, tmp_path / "home")
 
 
 @needs_npm
-def test_npm_brings_a_file_of_a_package(registry: dict[str, bytes], tmp_path: Path) -> None:
+def test_npm_downloads_a_file_of_a_package(registry: dict[str, bytes], tmp_path: Path) -> None:
     """The registry is the one that npm is configured for."""
     (path,) = fetch(BY_NPM, tmp_path / "home")
     assert path.read_bytes() == ROWS
@@ -174,7 +171,7 @@ def test_without_a_network_pip_is_one_line(shelf: Path, tmp_path: Path, monkeypa
     monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{free_port()}/simple")
     monkeypatch.setenv("PIP_RETRIES", "1")
     message = message_of(lambda: fetch(BY_PIP, tmp_path / "home"), UnreachableError)
-    assert "pip could not bring tiny==1.0: the registry does not answer" in message
+    assert "pip could not download tiny==1.0: the registry does not answer" in message
     assert "--archive" in message
 
 
@@ -184,24 +181,24 @@ def test_without_a_network_npm_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("NPM_CONFIG_REGISTRY", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("NPM_CONFIG_FETCH_RETRIES", "0")
     message = message_of(lambda: fetch(BY_NPM, tmp_path / "home"), UnreachableError)
-    assert "npm could not bring tiny@1.0.0: the registry does not answer" in message
+    assert "npm could not download tiny@1.0.0: the registry does not answer" in message
 
 
 def test_a_package_that_the_registry_lacks_is_one_line(shelf: Path, tmp_path: Path) -> None:
     """The client's own reason is in it."""
     message = message_of(lambda: fetch(BY_PIP, tmp_path / "home"), DataError)
-    assert "pip could not bring tiny==1.0 (ERROR: " in message
+    assert "pip could not download tiny==1.0 (ERROR: " in message
 
 
 def test_without_npm_the_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python alone does not bring it."""
+    """Python alone does not come with it."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "install Node.js with npm" in message_of(lambda: fetch(BY_NPM, tmp_path / "home"), ConfigError)
 
 
-def test_an_archive_at_hand_needs_no_registry(tmp_path: Path) -> None:
+def test_a_local_archive_needs_no_registry(tmp_path: Path) -> None:
     """For a machine that reaches none."""
-    archive = tmp_path / "brought.tgz"
+    archive = tmp_path / "tiny.tgz"
     archive.write_bytes(TARBALL)
     (path,) = fetch(BY_NPM, tmp_path / "home", archive)
     assert path.read_bytes() == ROWS
@@ -210,7 +207,7 @@ def test_an_archive_at_hand_needs_no_registry(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [TARBALL[:-20], b"", TARBALL + b"x"])
 def test_a_truncated_or_altered_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     """The line says how many bytes there were, and nothing is kept."""
-    archive = tmp_path / "brought.tgz"
+    archive = tmp_path / "tiny.tgz"
     archive.write_bytes(content)
     message = message_of(lambda: fetch(BY_NPM, tmp_path / "home", archive), DataError)
     assert f"these {len(content)} bytes do not; it was altered or cut short" in message
@@ -224,14 +221,14 @@ def test_an_archive_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_data_that_were_not_fetched_are_named_with_the_command(tmp_path: Path) -> None:
-    """What a pipeline says that needs them."""
+    """What a pipeline that needs them says."""
     message = message_of(lambda: fetched_file(BY_PIP, tmp_path), DataError)
     assert message.endswith("`waterflow data fetch tiny`")
 
 
 def test_fetched_data_that_were_altered_are_refused(tmp_path: Path) -> None:
-    """A hit is checked by its digest before it is believed."""
-    archive = tmp_path / "brought.tgz"
+    """A file is verified before it is read."""
+    archive = tmp_path / "tiny.tgz"
     archive.write_bytes(TARBALL)
     (path,) = fetch(BY_NPM, tmp_path, archive)
     path.write_bytes(ROWS + b"3\t0.1\tadded\n")
