@@ -22,7 +22,7 @@ from waterflow.training.parallelism import useful_threads
 # A step's code is what these import. Rooms that only store, log or draw are left out: an edit there changes no result.
 DATA_ENTRY = "waterflow.data.preparation"
 TRAINING_PACKAGE = "waterflow.training"
-EVALUATION_ENTRY = "waterflow.promotion.holdout"
+EVALUATION_ENTRY = "waterflow.promotion.champion_comparison"
 IO_ROOMS = ("tracking", "stores", "ledger", "reporting", "resources", "links", "lineage", "caching", "config.profile")
 
 

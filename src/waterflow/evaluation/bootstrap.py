@@ -87,6 +87,7 @@ def sum_by_cluster(columns: Values, clusters: Codes) -> Values:
 
 
 def _draw_counts(count: int, resamples: int, generator: np.random.Generator) -> Codes:
-    drawn = generator.integers(0, count, size=(resamples, count), dtype=np.uint32).astype(np.intp)
-    drawn += np.arange(resamples)[:, None] * count
+    drawn = generator.integers(0, count, size=(resamples, count))
+    if resamples > 1:
+        drawn += np.arange(resamples)[:, None] * count
     return np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)

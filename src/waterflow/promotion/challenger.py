@@ -7,7 +7,8 @@ import pandas as pd
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.nested_fits import refit
-from waterflow.promotion.opponents import Holdout, predict_holdout
+from waterflow.promotion.opponents import Holdout
+from waterflow.promotion.predictions import predict_holdout
 from waterflow.records.data import Prepared
 from waterflow.records.training import FitRows, Trained
 from waterflow.resources import Resources

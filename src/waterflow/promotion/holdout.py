@@ -1,110 +1,22 @@
-"""Comparing the winner with its opponent on the run's holdout."""
+"""The verdict on a pair of models on held-out rows."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.data.canonical import write_parquet
 from waterflow.evaluation.comparison import ACCURACY_LIKE, Comparison, compare_models, mcnemar_p_value
 from waterflow.evaluation.dependence import declare_dependence, describe_suspect
 from waterflow.evaluation.paired_metrics import Pair, UndefinedError
 from waterflow.evaluation.slices import compare_slices
 from waterflow.evaluation.verdict import decide
-from waterflow.promotion.challenger import predict_challenger
-from waterflow.promotion.opponents import Holdout, Opponent, find_baseline, find_champion, load_holdout
-from waterflow.records.data import Blob, Prepared
-from waterflow.records.evaluation import Evaluated, MetricResult, SliceResult, Verdict
-from waterflow.records.training import Trained
-from waterflow.reporting.verdict_report import VerdictReport
-from waterflow.resources import Resources, scratch_folder, write_json
+from waterflow.promotion.opponents import Opponent
+from waterflow.records.evaluation import MetricResult, SliceResult, Verdict
 from waterflow.scoring.metrics import Predicted
-from waterflow.stores.base import put_file
-from waterflow.tracking.registry import Version
-from waterflow.tracking.tags import PREDICTIONS, VERDICT, VERDICT_FOLDER, VERDICT_METRIC, VERDICT_REASON
 
 logger = logging.getLogger(__name__)
 
 SHOWN_RESAMPLES = 500
-
-
-@dataclass(frozen=True)
-class ComparedModels:
-    """A verdict, the challenger's predictions, and the report."""
-
-    verdict: Verdict
-    predicted: Predicted
-    report: VerdictReport
-
-    def metrics(self) -> dict[str, float]:
-        """Return the verdict's numbers as metrics of a run."""
-        return {VERDICT_METRIC + name: value for name, value in self.verdict.numbers().items()}
-
-    def tags(self, resources: Resources) -> dict[str, str]:
-        """Return verdict, reason and address of the predictions as tags."""
-        tags = {VERDICT: self.verdict.outcome, VERDICT_REASON: self.verdict.reason}
-        if self.verdict.predictions is not None:
-            tags[PREDICTIONS] = f"{resources.store.uri}/{self.verdict.predictions.key}"
-        return tags
-
-    def write(self, folder: Path) -> None:
-        """Write the report for people and the record for programs."""
-        write_json(folder / "verdict.json", self.verdict.to_json())
-        (folder / "report.html").write_text(self.report.to_html(), "utf-8")
-        (folder / "report.md").write_text(self.report.to_markdown(), "utf-8")
-
-
-def compare_and_log(
-    prepared: Prepared,
-    config: PipelineConfig,
-    evaluated: Evaluated,
-    champion: Version | None,
-    resources: Resources,
-    place: str = VERDICT_FOLDER,
-) -> Verdict:
-    """Compare as `compare_on_holdout` does, and log the report below `place`."""
-    holdout = load_holdout(prepared, resources)
-    compared = compare_on_holdout(config, evaluated.ranked, evaluated.compared, champion, holdout, resources)
-    resources.runs.log(prepared.parent_run_id, metrics=compared.metrics(), tags=compared.tags(resources))
-    with scratch_folder() as folder:
-        compared.write(folder / place)
-        resources.runs.log_folder(prepared.parent_run_id, folder)
-    return compared.verdict
-
-
-def compare_on_holdout(
-    config: PipelineConfig,
-    ranked: Sequence[Trained],
-    fits: Sequence[Trained],
-    champion: Version | None,
-    holdout: Holdout,
-    resources: Resources,
-) -> ComparedModels:
-    """Compare `fits` of the winner's recipe, or the first of `ranked` itself, with the champion or baseline.
-
-    The predictions of both models are stored. A champion that cannot be compared is no error but a verdict. Raises
-    UnreachableError when a server does not answer, StoreError when the challenger's own files are gone.
-    """
-    challenger = predict_challenger(fits or ranked[:1], config, holdout, resources)
-    opponent = (
-        find_baseline(config, ranked, holdout, resources)
-        if champion is None
-        else find_champion(champion, config, holdout, resources)
-    )
-    verdict, pair = reach_verdict(config, challenger, opponent, holdout.rows)
-    stored = _put_predictions(config, challenger, opponent, holdout, resources)
-    verdict = verdict.model_copy(update={"predictions": stored})
-    logger.info("verdict against %s: %s, %s", opponent.name, verdict.outcome, verdict.reason)
-    for warning in verdict.warnings:
-        logger.warning("verdict: %s", warning)
-    return ComparedModels(
-        verdict, challenger, VerdictReport(config.name, ranked[0].candidate, config.task, verdict, pair)
-    )
 
 
 def reach_verdict(
@@ -215,29 +127,3 @@ def _to_record(comparison: Comparison) -> MetricResult:
         low=comparison.difference.low,
         high=comparison.difference.high,
     )
-
-
-def _put_predictions(
-    config: PipelineConfig, challenger: Predicted, opponent: Opponent, holdout: Holdout, resources: Resources
-) -> Blob:
-    """Store both models' predictions of every held-out row, with its key, group, time and slices."""
-    rows = holdout.rows
-    promotion = config.promotion
-    names = [*config.key, config.group, config.time_column, *(promotion.dependence.by if promotion.dependence else ())]
-    names += [asked.column for asked in promotion.not_worse_on]
-    columns: dict[str, Any] = {"row": np.flatnonzero(holdout.part == "test"), "compared": opponent.unseen}
-    columns |= {"truth": rows[config.target], **_columns_of("challenger", challenger)}
-    if opponent.predicted is not None:
-        columns |= _columns_of("champion", opponent.predicted)
-    columns |= {f"{name}_" if name in columns else name: rows[name] for name in names if name is not None}
-    with scratch_folder() as folder:
-        write_parquet(pd.DataFrame(columns), folder / "predictions.parquet")
-        return put_file(resources.store, folder / "predictions.parquet")
-
-
-def _columns_of(model: str, predicted: Predicted) -> Mapping[str, Any]:
-    columns: dict[str, Any] = {model: predicted.prediction}
-    if predicted.probabilities is not None:
-        for position, name in enumerate(predicted.classes):
-            columns[f"{model}_probability_{name}"] = predicted.probabilities[:, position]
-    return columns

@@ -1,7 +1,7 @@
 """The opponent of a challenger: the champion, or the baseline without one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from waterflow.config.schema import BASELINES, PipelineConfig
 from waterflow.data.canonical import read_parquet
-from waterflow.data.columns import feature_columns
 from waterflow.data.overlap import unseen_rows
-from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError, first_line
+from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError
 from waterflow.evaluation.baseline import predict_baseline
 from waterflow.lineage.version_history import VersionHistory
+from waterflow.promotion.predictions import UnusableError, align_labels, predict_holdout, predict_usably, take_rows
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.training import Trained
 from waterflow.resources import Resources, scratch_folder
-from waterflow.scoring.metrics import Predicted, predict_rows
+from waterflow.scoring.metrics import Predicted
 from waterflow.stores.base import get_file
 from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import MODEL_ID
@@ -42,8 +42,8 @@ class Holdout:
 class Opponent:
     """The other model, its predictions, and the rows new to it.
 
-    `problem` is a clause that says why it cannot be compared, `doubt` why it may have been fitted on these rows;
-    `unseen` has shape (held-out rows,).
+    `problem` is a clause that says why it cannot be compared, `doubt` why it may have been fitted on these rows, and
+    `unusable` why a champion could not be the opponent, so that a baseline is; `unseen` has shape (held-out rows,).
     """
 
     name: str
@@ -52,6 +52,12 @@ class Opponent:
     unseen: NDArray[np.bool_]
     problem: str = ""
     doubt: str = ""
+    unusable: str = ""
+
+    def take(self, chosen: NDArray[np.bool_]) -> "Opponent":
+        """Return the same opponent on some of the held-out rows."""
+        predicted = self.predicted and take_rows(self.predicted, chosen)
+        return replace(self, predicted=predicted, unseen=self.unseen[chosen])
 
 
 def load_holdout(prepared: Prepared, resources: Resources) -> Holdout:
@@ -73,48 +79,71 @@ def find_baseline(
     found = [entry for entry in ranked if entry.candidate == name]
     if not found:
         return Opponent(f"baseline {name}", None, None, unseen, problem=f"candidate {name} could not be trained")
-    predicted = predict_holdout(resources.models.load_model(found[0].model_id), rows, config)
+    try:
+        predicted = _predict(found[0].model_id, rows, config, resources)
+    except UnusableError as error:
+        return Opponent(f"baseline {name}", None, None, unseen, problem=f"candidate {name} is unusable: {error}")
     return Opponent(f"baseline {name}", None, predicted, unseen)
 
 
-def find_champion(champion: Version, config: PipelineConfig, holdout: Holdout, resources: Resources) -> Opponent:
+def choose_opponent(
+    champion: Version | None,
+    config: PipelineConfig,
+    ranked: Sequence[Trained],
+    holdout: Holdout,
+    challenger: Predicted,
+    resources: Resources,
+) -> Opponent:
+    """Return the champion, or the baseline where there is none.
+
+    A champion that raises or answers NaN does not stand in the way of its successor: the baseline takes its place, and
+    the verdict says so.
+    """
+    if champion is None:
+        return find_baseline(config, ranked, holdout, resources)
+    try:
+        return find_champion(champion, config, holdout, challenger, resources)
+    except UnusableError as error:
+        baseline = find_baseline(config, ranked, holdout, resources)
+        unusable = f"champion version {champion.version} is unusable ({error}), so the {baseline.name} is the opponent"
+        return replace(baseline, version=champion.version, unusable=unusable)
+
+
+def find_champion(
+    champion: Version, config: PipelineConfig, holdout: Holdout, challenger: Predicted, resources: Resources
+) -> Opponent:
     """Load the champion and predict the held-out rows.
 
-    Whatever prevents that becomes its `problem`; raises UnreachableError, which deserves a retry.
+    Files that are gone and labels that cannot be compared become its `problem`. Raises UnusableError when it raises or
+    answers NaN, UnreachableError when a server does not answer.
     """
-    rows, name = holdout.rows, f"champion version {champion.version}"
-    unseen = np.ones(len(rows), dtype=bool)
+    opponent = Opponent(
+        f"champion version {champion.version}", champion.version, None, np.ones(len(holdout.rows), dtype=bool)
+    )
     model_id = champion.tags.get(MODEL_ID, "")
     if not model_id or not resources.models.has_files(model_id):
-        problem = f"{name} has no files any more; point the alias to a version that can be loaded"
-        return Opponent(name, champion.version, None, unseen, problem=problem)
+        problem = f"{opponent.name} has no files any more; point the alias to a version that can be loaded"
+        return replace(opponent, problem=problem)
     try:
-        predicted = predict_holdout(resources.models.load_model(model_id), rows, config)
+        predicted = _predict(model_id, holdout.rows, config, resources)
     except UnreachableError:
         raise
     except (StoreError, TrackingError) as error:
-        return Opponent(name, champion.version, None, unseen, problem=f"{name} cannot be loaded: {error}")
-    except Exception as error:  # a model of another signature may raise anything
-        problem = f"{name} cannot predict these rows: {type(error).__name__}: {first_line(error)}"
-        return Opponent(name, champion.version, None, unseen, problem=problem)
+        return replace(opponent, problem=f"{opponent.name} cannot be loaded: {error}")
+    if config.task == "classification":
+        try:
+            predicted = align_labels(predicted, challenger)
+        except UnusableError as error:
+            return replace(opponent, problem=f"{opponent.name} cannot be compared: {error}")
+    opponent = replace(opponent, predicted=predicted)
     try:
-        unseen = _unseen_by(champion, config, holdout, resources)
+        return replace(opponent, unseen=_unseen_by(champion, config, holdout, resources))
     except (StoreError, DataError) as error:
-        doubt = f"it cannot be shown that {name} was fitted on other rows: {error}"
-        return Opponent(name, champion.version, predicted, unseen, doubt=doubt)
-    return Opponent(name, champion.version, predicted, unseen)
+        return replace(opponent, doubt=f"it cannot be shown that {opponent.name} was fitted on other rows: {error}")
 
 
-def predict_holdout(model: Any, rows: pd.DataFrame, config: PipelineConfig) -> Predicted:
-    """Predict from the columns that a model was fitted on.
-
-    Raises DataError when one is missing.
-    """
-    names = [str(name) for name in getattr(model, "feature_names_in_", feature_columns(rows, config))]
-    missing = [name for name in names if name not in rows.columns]
-    if missing:
-        raise DataError(f"it needs the columns {', '.join(map(repr, missing))}, which these rows lack")
-    return predict_rows(model, rows[names], rows[config.target], config.task)
+def _predict(model_id: str, rows: pd.DataFrame, config: PipelineConfig, resources: Resources) -> Predicted:
+    return predict_usably(lambda: predict_holdout(resources.models.load_model(model_id), rows, config))
 
 
 def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, resources: Resources) -> NDArray[np.bool_]:

@@ -65,7 +65,9 @@ class Verdict(Record):
     `high` bound it at confidence `1 - 2·alpha`. `p_value` is one-sided. `smallest_detectable` is the difference that
     this holdout would have shown in four of five cases. `against` names the champion's version or the baseline;
     `disjoint` says that the champion is known not to have been fitted on these rows. `effective_rows` independent rows
-    would tell as much; `clusters` says which rows were drawn together, `warnings` what weakens the verdict.
+    would tell as much; `clusters` says which rows were drawn together, `warnings` what weakens the verdict. `look`
+    counts the verdicts on the most looked-at row, this one included; `looked_at_rows` were set aside in favour of fresh
+    ones; `alpha` is what this look may spend.
     """
 
     outcome: Literal["promote", "hold", "insufficient evidence"]
@@ -78,6 +80,8 @@ class Verdict(Record):
     clusters: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     excluded_rows: int = 0
+    looked_at_rows: int = 0
+    look: int = 1
     disjoint: bool
     challenger: float | None = None
     champion: float | None = None

@@ -168,19 +168,22 @@ def log_evaluated(
     executed: ExecutedAction,
     resources: Resources,
 ) -> None:
-    """Log an evaluation to the parent run, with the winner's pictures; `folder` holds the report already."""
+    """Log an evaluation to the parent run, with the winner's pictures; `folder` holds the report already.
+
+    Without scores, which the pipeline may hide, nothing of the held-out rows is drawn.
+    """
     from waterflow.reporting.plots import plot_candidates, plot_winner  # matplotlib, needed here alone
     from waterflow.scoring.metrics import confusion
 
     winner = evaluated.winner
     by_candidate = {entry.candidate: entry.metrics for entry in evaluated.ranked}
-    figures = plot_winner(predicted, config.task) | {
+    figures = (plot_winner(predicted, config.task) if scores else {}) | {
         "candidates": plot_candidates(by_candidate, config.shown_metrics, winner.candidate, winner.where)
     }
     (folder / tag.PLOT_FOLDER).mkdir()
     for name, figure in figures.items():
         figure.savefig(folder / tag.PLOT_FOLDER / f"{name}.png", dpi=110)
-    if config.task == "classification":
+    if scores and config.task == "classification":
         write_json(folder / tag.CONFUSION_FILE.format(part="test"), confusion(predicted))
     metrics = {tag.TEST_METRIC + name: value for name, value in scores.items()}
     _log_evaluation(prepared, evaluated, metrics, {}, folder, executed, resources)

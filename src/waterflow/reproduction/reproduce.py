@@ -15,7 +15,8 @@ import pandas as pd
 from waterflow.data.canonical import read_parquet, write_parquet
 from waterflow.errors import ReproduceError, StoreError
 from waterflow.lineage.version_history import VersionHistory
-from waterflow.promotion.opponents import load_holdout, predict_holdout
+from waterflow.promotion.opponents import load_holdout
+from waterflow.promotion.predictions import predict_holdout
 from waterflow.records.base import Record
 from waterflow.reproduction.code_checkout import CodeCheckout, find_code
 from waterflow.reproduction.comparison import (

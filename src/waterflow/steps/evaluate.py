@@ -68,6 +68,8 @@ def _reuse(
         logger.info("the models were compared by an earlier attempt")
         return hit.record
     logger.info("cached, nothing is compared; %s has this verdict", source)
+    order = [entry.candidate for entry in hit.record.ranked]  # the best may have been no winner
+    ranked = tuple(sorted(ranked, key=lambda entry: order.index(entry.candidate)))
     evaluated = hit.record.model_copy(update={"ranked": ranked, "cached_from": source.run_id})
     executed = executed.model_copy(update={"cached_from": source.run_id, "cached_at": source.started_at})
     log_reused_evaluation(prepared, evaluated, source, executed, resources)
@@ -83,24 +85,24 @@ def _evaluate(
     executed: ExecutedAction,
     resources: Resources,
 ) -> Evaluated:
-    from waterflow.promotion.challenger import fit_challenger  # scikit-learn, not needed where nothing is compared
-    from waterflow.promotion.holdout import compare_on_holdout
-    from waterflow.promotion.opponents import load_holdout
+    # scikit-learn, not needed where nothing is compared
+    from waterflow.promotion.champion_comparison import compare_on_holdout, hide_value
     from waterflow.scoring.metrics import headline, score_rows
 
-    fits = fit_challenger(prepared, config, ranked[0], resources)
-    holdout = load_holdout(prepared, resources)
-    compared = compare_on_holdout(config, ranked, fits, opponent, holdout, resources)
+    compared = compare_on_holdout(prepared, config, ranked, opponent, executed.key, resources)
     scores = score_rows(compared.predicted, config.task, config.costs, config.declared_positive)
+    gate = check_gate(config.gate, scores) if config.gate else None
+    if config.promotion.show == "verdict":
+        scores, gate = {}, gate and hide_value(gate)
     evaluated = Evaluated(
-        ranked=ranked,
-        compared=fits,
+        ranked=compared.ranked,
+        compared=compared.fits,
         missing=missing,
         main_metric=config.metrics.main,
         exploratory=not config.strategy.promotable,
         holdout_rows=len(compared.predicted.truth),
         holdout_metrics=headline(scores),
-        gate=check_gate(config.gate, scores) if config.gate else None,
+        gate=gate,
         verdict=compared.verdict,
         action_key=executed.key,
     )

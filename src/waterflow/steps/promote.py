@@ -12,12 +12,11 @@ from waterflow.promotion.rules import PromotionState, decide, name_version
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.promotion.state import read_state
 from waterflow.records.data import Prepared
-from waterflow.records.evaluation import Verdict
 from waterflow.records.promotion import Approval, Check, Decision, DecisionKind, Registered
 from waterflow.reporting.run_note import run_note
 from waterflow.resources import Resources, load_config
 from waterflow.tracking import tags as tag
-from waterflow.tracking.registry import CHALLENGER, Version
+from waterflow.tracking.registry import CHALLENGER
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +80,10 @@ def _decide(
     state = replace(state, checks=registered.checks or None, approval=approval)
     outcome = decide(state)
     if outcome.kind == "compare":
-        verdict = compare_again(prepared, registered, config, champion, resources)
+        from waterflow.promotion.champion_comparison import compare_again  # scikit-learn
+
+        logger.info("champion is now %s: comparing again", name_version(state.champion_version))
+        verdict = compare_again(prepared, config, registered.evaluated, champion, resources)
         state = replace(state, verdict=verdict)
         outcome = decide(state)
     if outcome.kind == "stage":
@@ -103,17 +105,6 @@ def _decide(
         window=prepared.window,
         verdict=state.verdict,
     )
-
-
-def compare_again(
-    prepared: Prepared, registered: Registered, config: PipelineConfig, champion: Version | None, resources: Resources
-) -> Verdict:
-    """Return the verdict against a champion that `evaluate` did not know."""
-    from waterflow.promotion.holdout import compare_and_log  # scikit-learn
-
-    place = tag.VERDICT_AGAINST_FOLDER.format(champion=champion.version if champion else "baseline")
-    logger.info("champion is now %s: comparing again", name_version(champion.version if champion else None))
-    return compare_and_log(prepared, config, registered.evaluated, champion, resources, place=place)
 
 
 def stage_late(

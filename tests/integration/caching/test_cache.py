@@ -12,7 +12,7 @@ from support.projects import candidates, config_of, request_of, write_rows
 
 from waterflow.caching.keys import evaluation, fitting, key_of
 from waterflow.datasets.loaders import iris
-from waterflow.promotion import holdout as judging
+from waterflow.promotion import champion_comparison as judging
 from waterflow.provenance.code import list_modules
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated
@@ -273,7 +273,8 @@ def test_a_comparison_is_keyed_by_what_compares(resources: Resources, pipeline: 
     """An edit to a report, a picture or a client of MLflow compares nothing again; one to the rules does."""
     prepared, (fitted,) = trained(pipeline(), resources, "one")
     code = evaluation(prepared, load_config(prepared, resources), (fitted,), None).code
-    assert {"waterflow.promotion.holdout", "waterflow.evaluation.comparison", "waterflow.data.overlap"} <= set(code)
+    rooms = ("promotion.holdout", "promotion.looks", "evaluation.comparison", "data.overlap")
+    assert {f"waterflow.{room}" for room in rooms} <= set(code)
     for room in ("reporting", "tracking", "stores", "lineage"):
         assert not [name for name in code if name.startswith(f"waterflow.{room}")]
 

@@ -9,7 +9,8 @@ from support.projects import candidates, request_of
 from support.tracing import version_of
 
 from waterflow import snapshots, workflow
-from waterflow.promotion.opponents import load_holdout, predict_holdout
+from waterflow.promotion.opponents import load_holdout
+from waterflow.promotion.predictions import predict_holdout
 from waterflow.records.promotion import Registered
 from waterflow.records.training import FitRows
 from waterflow.reproduction.reproduce import reproduce
@@ -100,7 +101,7 @@ def test_a_retry_of_evaluate_finds_its_refit(resources: Resources, pipeline: Wri
     """The attempt that died after the fit leaves a run that the next one returns."""
     name = pipeline(**candidates(nb="sklearn.naive_bayes.GaussianNB"))
     with monkeypatch.context() as patch:
-        patch.setattr("waterflow.promotion.holdout.compare_on_holdout", lambda *_: 1 / 0)
+        patch.setattr("waterflow.promotion.champion_comparison.reach_verdict", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             evaluated(name, resources)
     _, found = evaluated(name, resources)

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.planted import Replay, log_model, make_champion, plant
-from support.projects import candidates, message_of, name_of, request_of, write_pipeline, write_rows
+from support.projects import candidates, message_of, name_of, request_of
+from support.scene import ROWS, Scene
 from support.simulated import leave_out_pictures
 
 from waterflow import workflow
 from waterflow.errors import ConfigError
-from waterflow.promotion.holdout import compare_and_log
+from waterflow.promotion.champion_comparison import compare_again
 from waterflow.records.data import Prepared
-from waterflow.records.evaluation import Verdict
 from waterflow.records.run import Window
 from waterflow.records.training import Trained
 from waterflow.resources import Resources, load_config
@@ -25,8 +25,6 @@ from waterflow.stores.base import get_file
 from waterflow.tracking.registry import CHAMPION
 from waterflow.tracking.tags import EVALUATED_FILE
 
-ROWS = 400
-
 
 @pytest.fixture(autouse=True)
 def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,71 +32,15 @@ def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def scene(resources: Resources, tmp_path: Path, request: pytest.FixtureRequest) -> "Scene":
+def scene(resources: Resources, tmp_path: Path, request: pytest.FixtureRequest) -> Scene:
     """Write a pipeline named after the test, on rows of its own."""
     return Scene(resources, tmp_path, name_of(request.node.name))
-
-
-class Scene:
-    """A pipeline on simulated rows, its runs and planted models."""
-
-    def __init__(self, resources: Resources, folder: Path, name: str) -> None:
-        self.resources, self.folder, self.name = resources, folder, name
-        generator = np.random.default_rng(3)
-        self.rows = pd.DataFrame(
-            {
-                "row": np.arange(ROWS),
-                "target": generator.integers(0, 2, ROWS),
-                "region": np.where(np.arange(ROWS) % 4 == 0, "north", "south"),
-            }
-        )
-        self.write()
-
-    def write(self, rows: pd.DataFrame | None = None, **changes: Any) -> None:
-        """Write the rows and the YAML."""
-        write_rows(self.resources.project, self.rows if rows is None else rows, f"{self.name}.csv")
-        settings = {
-            "dataset": {"kind": "csv", "path": f"data/{self.name}.csv"},
-            "target": "target",
-            "split": {"kind": "hash", "test_fraction": 0.5},
-            "features": ["row"],
-            "key": ["row"],
-            "metrics": {"main": "accuracy"},
-            "gate": None,
-            **candidates(nb="sklearn.naive_bayes.GaussianNB"),
-        }
-        write_pipeline(self.resources.project, self.name, **{**settings, **changes})
-
-    def prepare(self, run_id: str, **changes: Any) -> Prepared:
-        """Prepare a run."""
-        return workflow.prepare(request_of(self.name, run_id, **changes), self.resources)
-
-    def plant(self, prepared: Prepared, wrong: float, seed: int = 0, name: str = "nb") -> Trained:
-        """Log a model that is wrong on this share of the rows."""
-        generator = np.random.default_rng(seed)
-        truth = self.rows["target"].to_numpy()
-        calls = np.where(generator.random(len(truth)) < wrong, 1 - truth, truth)
-        path = plant(self.folder / f"{prepared.origin.run_id}_{name}_{seed}.npy", calls)
-        return log_model(Replay(path, (0, 1)), prepared, self.resources, self.rows[["row"]].head(2), name)
-
-    def crown(self, run_id: str, wrong: float, **tags: str) -> tuple[Prepared, Trained]:
-        """Prepare a run and make a model of it the champion."""
-        prepared = self.prepare(run_id)
-        model = self.plant(prepared, wrong, seed=1)
-        make_champion(model, prepared, self.resources, **tags)
-        return prepared, model
-
-    def judge(self, prepared: Prepared, wrong: float, seed: int = 2) -> Verdict:
-        """Send a planted winner through `evaluate`."""
-        verdict = evaluate(prepared, [self.plant(prepared, wrong, seed)], self.resources).verdict
-        assert verdict is not None
-        return verdict
 
 
 def test_a_better_model_is_promoted(scene: Scene) -> None:
     """On the same rows, with all numbers."""
     scene.crown("first", wrong=0.3)
-    verdict = scene.judge(scene.prepare("second"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
     assert verdict.outcome == "promote"
     assert verdict.disjoint
     assert (verdict.against, verdict.champion_version, verdict.excluded_rows) == ("champion version 1", 1, 0)
@@ -115,25 +57,25 @@ def test_a_better_model_is_promoted(scene: Scene) -> None:
 def test_a_worse_model_is_held(scene: Scene) -> None:
     """The interval lies below 0."""
     scene.crown("first", wrong=0.02)
-    assert scene.judge(scene.prepare("second"), wrong=0.3).outcome == "hold"
+    assert scene.evaluate(scene.prepare("second"), wrong=0.3).outcome == "hold"
 
 
 def test_the_same_model_again_is_held(scene: Scene) -> None:
     """A run that changes nothing changes no champion."""
     scene.crown("first", wrong=0.1)
-    verdict = scene.judge(scene.prepare("second"), wrong=0.1, seed=1)
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.1, seed=1)
     assert (verdict.outcome, verdict.reason) == ("hold", "both models predict the same on every row")
 
 
 def test_the_first_model_must_beat_the_most_frequent_class(scene: Scene) -> None:
     """Without a champion there is the baseline, which knows the training rows alone."""
-    verdict = scene.judge(scene.prepare("first"), wrong=0.1)
+    verdict = scene.evaluate(scene.prepare("first"), wrong=0.1)
     assert (verdict.outcome, verdict.against, verdict.champion_version) == ("promote", "baseline most_frequent", None)
 
 
 def test_a_first_model_that_learnt_nothing_is_not_promoted(scene: Scene) -> None:
     """It is as good as always saying the same."""
-    assert scene.judge(scene.prepare("first"), wrong=0.5).outcome != "promote"
+    assert scene.evaluate(scene.prepare("first"), wrong=0.5).outcome != "promote"
 
 
 def test_a_candidate_can_be_the_baseline(scene: Scene) -> None:
@@ -154,7 +96,7 @@ def test_a_baseline_candidate_that_failed_is_named(scene: Scene) -> None:
         promotion={"baseline": "simple"},
         **candidates(nb="sklearn.naive_bayes.GaussianNB", simple="sklearn.dummy.DummyClassifier"),
     )
-    verdict = scene.judge(scene.prepare("first"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("first"), wrong=0.02)
     assert (verdict.outcome, verdict.reason) == ("insufficient evidence", "candidate simple could not be trained")
 
 
@@ -183,7 +125,7 @@ def test_predictions_of_both_models_are_kept(scene: Scene) -> None:
     scene.write(promotion={"not_worse_on": [{"column": "region"}]})
     scene.crown("first", wrong=0.3)
     prepared = scene.prepare("second")
-    verdict = scene.judge(prepared, wrong=0.1)
+    verdict = scene.evaluate(prepared, wrong=0.1)
     assert verdict.predictions is not None
     kept = pd.read_parquet(get_file(scene.resources.store, verdict.predictions, scene.folder / "predictions.parquet"))
     assert list(kept.columns) == ["row", "compared", "truth", "challenger", "champion", "row_", "region"]
@@ -199,7 +141,7 @@ def test_the_report_lies_beside_the_run(scene: Scene) -> None:
     """As a page, as Markdown and as a record."""
     scene.crown("first", wrong=0.3)
     prepared = scene.prepare("second")
-    verdict = scene.judge(prepared, wrong=0.1)
+    verdict = scene.evaluate(prepared, wrong=0.1)
     files = {entry.path for entry in scene.resources.runs.client.list_artifacts(prepared.parent_run_id, "verdict")}
     assert files == {"verdict/report.html", "verdict/report.md", "verdict/verdict.json"}
     assert scene.resources.runs.read_json(prepared.parent_run_id, "verdict/verdict.json") == verdict.to_json()
@@ -214,7 +156,7 @@ def test_a_second_judgement_has_a_place_of_its_own(scene: Scene) -> None:
     scene.crown("third", wrong=0.01)
     champion = scene.resources.registry.find_alias(scene.name, CHAMPION)
     config = load_config(prepared, scene.resources)
-    verdict = compare_and_log(prepared, config, evaluated, champion, scene.resources, place="verdict_against_2")
+    verdict = compare_again(prepared, config, evaluated, champion, scene.resources)
     assert (verdict.outcome, verdict.champion_version) == ("hold", 2)
     assert scene.resources.runs.read_json(prepared.parent_run_id, "verdict_against_2/verdict.json") == verdict.to_json()
     first = scene.resources.runs.read_json(prepared.parent_run_id, "verdict/verdict.json")
@@ -239,7 +181,7 @@ def test_rows_that_the_champion_was_fitted_on_are_left_out(scene: Scene) -> None
     scene.crown("first", wrong=0.3)
     scene.write()
     prepared = scene.prepare("second")
-    verdict = scene.judge(prepared, wrong=0.02)
+    verdict = scene.evaluate(prepared, wrong=0.02)
     held_out = next(share.rows for share in prepared.shares if share.part == "test")
     assert verdict.excluded_rows > 0
     assert verdict.rows + verdict.excluded_rows == held_out
@@ -252,7 +194,7 @@ def test_rows_are_told_apart_when_the_data_grows(scene: Scene) -> None:
     scene.write(scene.rows.head(300))
     scene.crown("first", wrong=0.3)
     scene.write()
-    verdict = scene.judge(scene.prepare("second"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
     assert (verdict.excluded_rows, verdict.disjoint, verdict.outcome) == (0, True, "promote")
 
 
@@ -263,7 +205,7 @@ def test_a_later_champion_leaves_only_later_rows(scene: Scene) -> None:
     scene.write(dated, **settings)
     scene.crown("later", wrong=0.3)
     early = scene.prepare("early", window=Window(end=pd.Timestamp("2013-01-10").to_pydatetime()))
-    verdict = scene.judge(early, wrong=0.02)
+    verdict = scene.evaluate(early, wrong=0.02)
     assert verdict.rows == 0
     assert verdict.outcome == "insufficient evidence"
     assert "fewer than min_rows 30 and champion version 1 may have seen" in verdict.reason
@@ -273,14 +215,14 @@ def test_a_champion_that_selected_on_its_holdout_has_seen_all(scene: Scene) -> N
     """A version of strategy quick, made champion by hand, was chosen by the very rows it would be judged on."""
     quick = scene.prepare("first", strategy="quick")
     make_champion(scene.plant(quick, 0.3, 1), quick, scene.resources)
-    verdict = scene.judge(scene.prepare("second"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
     assert verdict.rows == 0
     assert verdict.outcome == "insufficient evidence"
 
 
 def test_quick_is_never_promoted(scene: Scene) -> None:
     """Its winner was selected on the holdout."""
-    verdict = scene.judge(scene.prepare("first", strategy="quick"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("first", strategy="quick"), wrong=0.02)
     assert verdict.outcome == "insufficient evidence"
     assert "selected the model on these very rows" in verdict.reason
 
@@ -292,7 +234,7 @@ def test_a_champion_whose_data_is_gone_is_not_beaten(scene: Scene) -> None:
     scene.write(second_rows)
     prepared = scene.prepare("second")
     (scene.resources.project.home / "store" / first.data.key).unlink()
-    verdict = scene.judge(prepared, wrong=0.02)
+    verdict = scene.evaluate(prepared, wrong=0.02)
     assert (verdict.outcome, verdict.disjoint) == ("insufficient evidence", False)
     assert "it cannot be shown that champion version 1 was fitted on other rows" in verdict.reason
     assert verdict.low is not None
@@ -304,7 +246,7 @@ def test_a_champion_without_lineage_is_not_beaten(scene: Scene) -> None:
     first = scene.prepare("first")
     model = scene.plant(first, 0.3, 1)
     make_champion(model, first, scene.resources, **{"waterflow.parent_run_id": ""})
-    verdict = scene.judge(scene.prepare("second"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
     assert (verdict.outcome, verdict.disjoint) == ("insufficient evidence", False)
     assert "it names no run, because Waterflow did not register it" in verdict.reason
 
@@ -315,7 +257,7 @@ def test_a_champion_of_another_target_is_not_beaten(scene: Scene) -> None:
     scene.write(target="other", drop=["target"])
     scene.crown("first", wrong=0.1)
     scene.write(drop=["other"])
-    verdict = scene.judge(scene.prepare("second"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
     assert verdict.outcome == "insufficient evidence"
     assert "it predicts 'other', not 'target'" in verdict.reason
 
@@ -324,7 +266,7 @@ def test_a_deleted_champion_leaves_the_baseline(scene: Scene) -> None:
     """MLflow takes the alias away with the version."""
     scene.crown("first", wrong=0.1)
     scene.resources.runs.client.delete_model_version(scene.name, "1")
-    verdict = scene.judge(scene.prepare("second"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
     assert (verdict.against, verdict.outcome) == ("baseline most_frequent", "promote")
 
 
@@ -333,13 +275,13 @@ def test_a_champion_whose_files_are_gone_is_named(scene: Scene) -> None:
     _, model = scene.crown("first", wrong=0.1)
     location = scene.resources.runs.client.get_logged_model(model.model_id).artifact_location
     shutil.rmtree(location.removeprefix("file://"))
-    verdict = scene.judge(scene.prepare("second"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
     assert (verdict.outcome, verdict.disjoint, verdict.challenger) == ("insufficient evidence", False, None)
     assert verdict.reason.startswith("champion version 1 has no files any more")
 
 
 def test_a_champion_of_another_signature_is_named(scene: Scene) -> None:
-    """It wants a column that these rows do not have."""
+    """It wants a column that these rows lack, so a baseline takes its place and it blocks no successor."""
     first = scene.prepare("first")
     model = scene.plant(first, 0.1, 1)
     make_champion(model, first, scene.resources)
@@ -349,8 +291,9 @@ def test_a_champion_of_another_signature_is_named(scene: Scene) -> None:
     winner = log_model(Constant(), prepared, scene.resources, renamed[["number"]].head(2))
     verdict = evaluate(prepared, [winner], scene.resources).verdict
     assert verdict is not None
-    assert verdict.outcome == "insufficient evidence"
-    assert "champion version 1 cannot predict these rows" in verdict.reason
+    assert verdict.against == "baseline most_frequent"
+    assert verdict.champion_version == 1
+    assert verdict.reason.startswith("champion version 1 is unusable (it cannot predict these rows: DataError: ")
     assert "it needs the columns 'row'" in verdict.reason
 
 
@@ -373,7 +316,7 @@ class Constant(Replay):
 def test_a_small_holdout_decides_nothing(scene: Scene) -> None:
     """It is too little evidence, not a crash."""
     scene.write(scene.rows.head(40))
-    verdict = scene.judge(scene.prepare("first"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("first"), wrong=0.02)
     assert verdict.outcome == "insufficient evidence"
     assert "fewer than min_rows 30" in verdict.reason
 
@@ -382,7 +325,7 @@ def test_an_undefined_metric_decides_nothing(scene: Scene) -> None:
     """The planted champion gives no probabilities, so there is no area under its curve."""
     scene.write(metrics={"main": "roc_auc"})
     scene.crown("first", wrong=0.1)
-    verdict = scene.judge(scene.prepare("second"), wrong=0.02)
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
     assert verdict.outcome == "insufficient evidence"
     assert verdict.reason.startswith("roc_auc is undefined: a model that gives no probabilities")
 

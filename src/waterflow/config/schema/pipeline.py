@@ -220,7 +220,9 @@ class PipelineConfig(Section):
             "split_kind": self.split_kind,
             "strategy": self.strategy.model_dump(mode="json", include={"name", "select_on", "promotable"}),
             "evidence": self.evidence.model_dump(mode="json"),
-            "promotion": self.promotion.model_dump(mode="json", include={"not_worse_on", "dependence"}),
+            "promotion": self.promotion.model_dump(
+                mode="json", include={"not_worse_on", "dependence", "reuse", "show"}
+            ),
             "baseline": self.baseline,
             "clock": self.clock,
         }

@@ -73,7 +73,9 @@ class PromotionConfig(Section):
     """How a model becomes champion; evidence settings left out here come from the strategy.
 
     `baseline` is what a first model must beat: a rule of `BASELINES` or the name of a candidate; by default the rule
-    that scores best on the main metric without a feature. `dependence` states which rows resemble each other.
+    that scores best on the main metric without a feature. `dependence` states which rows resemble each other. With
+    `reuse: spend` each verdict on the same held-out rows may spend less of `alpha`; `show: verdict` shows nothing of
+    these rows but the outcome.
     """
 
     alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
@@ -84,6 +86,8 @@ class PromotionConfig(Section):
     baseline: str | None = None
     dependence: DependenceConfig | None = None
     staging: StagingConfig = StagingConfig()
+    reuse: Literal["spend", "ignore"] = "spend"
+    show: Literal["numbers", "verdict"] = "numbers"
     approval: Approval = "auto"
     approval_timeout: Duration = APPROVAL_TIMEOUT
 

@@ -1,0 +1,148 @@
+"""Looks at held-out rows: what was spent on them, and what another verdict may spend.
+
+Each verdict shows something of the rows that it compares on, so whoever tries often enough is promoted by chance. The
+first look at a row may spend `alpha`, and all later ones together as much again: the k-th look spends
+alpha / ((k-1) k), and the sum of 1 / (j (j+1)) is 1. Which rows a verdict uses follows from counts alone, never from
+what was seen. So until a first promotion, the chance of a wrong one on any set of rows is at most twice `alpha`
+(Bonferroni): up to there all verdicts were the same, so nobody could react to a difference between them.
+"""
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from waterflow.config.schema import EvidenceConfig, PipelineConfig
+from waterflow.errors import LedgerConflict, LedgerError, StoreError
+from waterflow.records.data import Blob, Prepared
+from waterflow.records.promotion import Look
+from waterflow.resources import Resources, scratch_folder
+from waterflow.stores.base import get_file, put_file
+
+logger = logging.getLogger(__name__)
+
+FLOOR = 0.001  # below it nothing is promoted: resamples that resolve less take too long
+TAIL_RESAMPLES = 20  # at least so many are expected beyond each end of the interval
+POWER = 0.8
+ATTEMPTS = 20
+
+Identities = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class LookPlan:
+    """The rows that a verdict compares on, shape (rows,), and what it may spend.
+
+    `number` counts the looks at the most looked-at of them, this one included; `alpha` is 0 when nothing is left.
+    """
+
+    chosen: NDArray[np.bool_]
+    number: int
+    alpha: float
+
+    @property
+    def row_count(self) -> int:
+        """The number of rows to compare on."""
+        return int(self.chosen.sum())
+
+
+def alpha_of_look(number: int, alpha: float) -> float:
+    """Return what the k-th look at a row may spend; all from the second on sum to `alpha`."""
+    return alpha if number == 1 else alpha / ((number - 1) * number)
+
+
+def plan_look(
+    counts: NDArray[np.int64], evidence: EvidenceConfig, reuse: Literal["spend", "ignore"] = "spend"
+) -> LookPlan:
+    """Choose between all rows at what is left and the fresh ones at `alpha`.
+
+    `counts` are the earlier looks at each row. Fresh rows are used when there are `min_rows` of them and either nothing
+    is left for all rows or the fresh ones would show a smaller difference.
+    """
+    everything, fresh = np.ones(len(counts), dtype=bool), counts == 0
+    number = int(counts.max(initial=0)) + 1
+    if reuse == "ignore":
+        return LookPlan(everything, number, evidence.alpha)
+    left = alpha_of_look(number, evidence.alpha)
+    if left < min(FLOOR, evidence.alpha):
+        left = 0.0
+    fresh_count = int(fresh.sum())
+    is_enough = number > 1 and fresh_count >= evidence.min_rows
+    if is_enough and (not left or _detectable(fresh_count, evidence.alpha) <= _detectable(len(counts), left)):
+        return LookPlan(fresh, 1, evidence.alpha)
+    return LookPlan(everything, number, left)
+
+
+def resamples_for(alpha: float, resamples: int) -> int:
+    """Return enough resamples for an interval at `alpha`, never fewer than configured."""
+    return max(resamples, math.ceil(TAIL_RESAMPLES / alpha))
+
+
+def take_look(
+    prepared: Prepared, config: PipelineConfig, evaluation_key: str, rows: Identities, resources: Resources
+) -> LookPlan:
+    """Plan a look and append it to the ledger, before anything is compared.
+
+    The same evaluation again, as by a retry, is the same look. Raises LedgerError when others always come first.
+    """
+    for _ in range(ATTEMPTS):
+        looks = resources.ledger.looks(config.name)
+        own = next((look for look in looks if look.evaluation_key == evaluation_key), None)
+        earlier = looks if own is None else looks[: own.sequence - 1]
+        plan = plan_look(count_looks(rows, earlier, resources), config.evidence, config.promotion.reuse)
+        if own is not None or not plan.row_count:
+            return plan
+        look = Look(
+            model=config.name,
+            sequence=len(looks) + 1,
+            evaluation_key=evaluation_key,
+            run_id=prepared.parent_run_id,
+            rows=_store_identities(rows[plan.chosen], resources),
+            row_count=plan.row_count,
+            number=plan.number,
+            alpha=plan.alpha,
+            looked_at=datetime.now(UTC),
+        )
+        try:
+            resources.ledger.append_look(look)
+        except LedgerConflict as conflict:
+            logger.info("%s", conflict)
+            continue
+        return plan
+    raise LedgerError(f"ledger of {config.name}: other looks came first {ATTEMPTS} times; run the step evaluate again")
+
+
+def count_looks(rows: Identities, looks: Sequence[Look], resources: Resources) -> NDArray[np.int64]:
+    """Count the looks at each row; those whose rows are lost count for all."""
+    counts = np.zeros(len(rows), dtype=np.int64)
+    for blob, number in Counter(look.rows for look in looks).items():
+        try:
+            counts += number * np.isin(rows, _load_identities(blob, resources))
+        except StoreError as error:
+            logger.warning("the rows of an earlier look are lost, so it counts for all rows: %s", error)
+            counts += number
+    return counts
+
+
+def _store_identities(rows: Identities, resources: Resources) -> Blob:
+    with scratch_folder() as folder:
+        path = folder / "identities"
+        path.write_bytes(np.unique(rows).astype("<u8").tobytes())  # sorted: the same rows are the same blob
+        return put_file(resources.store, path)
+
+
+def _load_identities(blob: Blob, resources: Resources) -> Identities:
+    with scratch_folder() as folder:
+        return np.frombuffer(get_file(resources.store, blob, folder / "identities").read_bytes(), dtype="<u8")
+
+
+def _detectable(rows: int, alpha: float) -> float:
+    """Return the difference that so many rows show with a power of 0.8, in standard deviations of a row."""
+    return float(stats.norm.isf(alpha) + stats.norm.ppf(POWER)) / math.sqrt(rows)
