@@ -27,7 +27,7 @@ def run(folder: Path, *command: str, **variables: str) -> str:
 
 
 def dvc_command() -> Path:
-    """Give DVC's command, as a source finds it; skips where it is not installed (`make test` installs it)."""
+    """Return DVC's command, as a source finds it; skips where it is not installed (`make test` installs it)."""
     try:
         return find_python().with_name("dvc")
     except ConfigError as error:

@@ -1,5 +1,6 @@
-"""Types and roles of columns."""
+"""Types and roles of columns, and their conversion to numbers and times."""
 
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -8,14 +9,15 @@ from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_
 
 from waterflow.config.schema import PipelineConfig
 
+ColumnType = Literal["numeric", "datetime", "categorical"]
 NUMBERS = {"boolean", "integer", "floating", "decimal", "mixed-integer-float"}
 TIMES = {"date", "datetime", "datetime64"}
 
 
-def type_of(column: pd.Series) -> str:
-    """Say whether a column is `numeric` (booleans are), `datetime` or `categorical` (all the rest, text too).
+def type_of(column: pd.Series) -> ColumnType:
+    """Return the type of a column: booleans are `numeric`, text is `categorical`.
 
-    Where a null stands beside booleans, dates or decimals, pandas holds Python objects; those are looked at.
+    Where nulls stand beside booleans, dates or decimals, pandas holds Python objects; their own types decide.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "categorical"
@@ -23,26 +25,36 @@ def type_of(column: pd.Series) -> str:
         return "numeric"
     if is_datetime64_any_dtype(column):
         return "datetime"
-    found = pd.api.types.infer_dtype(column, skipna=True) if column.dtype == object else "string"
-    return "numeric" if found in NUMBERS else "datetime" if found in TIMES else "categorical"
+    kind = pd.api.types.infer_dtype(column, skipna=True) if column.dtype == object else "string"
+    return "numeric" if kind in NUMBERS else "datetime" if kind in TIMES else "categorical"
 
 
 def as_numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Turn numbers and booleans of any storage into float64, null into NaN."""
+    """Convert numbers and booleans of any storage to float64, null to NaN."""
     return pd.DataFrame({name: to_floats(frame[name]) for name in frame.columns}, index=frame.index)
 
 
 def to_floats(column: pd.Series, errors: Literal["raise", "coerce"] = "raise") -> pd.Series:
-    """Return a column of numbers or booleans, of any storage, as float64; null becomes NaN."""
+    """Convert a column of numbers or booleans, of any storage, to float64; null becomes NaN."""
     if not (is_bool_dtype(column) or is_numeric_dtype(column)):
         column = pd.to_numeric(column.astype(object).where(column.notna(), np.nan), errors=errors)
     return column.astype("float64")
 
 
-def feature_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:
-    """Name the columns that a model may see: the declared features, or all but those with another role.
+def to_times(column: pd.Series) -> pd.Series:
+    """Convert a column to UTC times, from ISO 8601 or else one other format; what is no time becomes NaT."""
+    if is_numeric_dtype(column):
+        return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")
+    times = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pandas warns when it has to infer the format
+        return times if times.notna().any() else pd.to_datetime(column, errors="coerce", utc=True)
 
-    What is dropped, or known only after the outcome, is no feature even where it is declared as one.
+
+def feature_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:
+    """Return the columns that a model may see: the declared features, else all without another role.
+
+    Dropped columns and those that are known only after the outcome are never features, even if declared.
     """
     if config.features is not None:
         return [name for name in config.features if name not in (*config.drop, *config.known_after)]

@@ -1,4 +1,4 @@
-"""Features that tell the target all by themselves: most often something that was written down after the outcome."""
+"""Features that reveal the target on their own, most often because they were recorded after the outcome."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from waterflow.config.metrics import Task
-from waterflow.data.columns import as_numbers, type_of
+from waterflow.data.columns import to_floats, to_times, type_of
 
 SUSPICIOUS = 0.99
 MOST_ROWS = 20_000  # an area is known to a few thousandths by then, and fifty columns take half a second
@@ -29,14 +29,14 @@ class Leak:
 
 
 def find_leaks(features: pd.DataFrame, target: pd.Series, task: Task, seed: int = 0) -> tuple[Leak, ...]:
-    """Name the columns of which one alone says nearly all of the target, the worst first.
+    """Return the columns that each predict the target almost perfectly, the worst first.
 
     A column's score is the area under the ROC curve, by ranks (Hanley & McNeil, Radiology 143, 1982), in the better
     direction; of several classes, the mean of each one against the rest. For a regression it is the absolute rank
-    correlation (Spearman, 1904). Numbers and times rank by value. Words, and numbers with few values, rank by the
+    correlation (Spearman, 1904). Numbers and times rank by value. Categories, and numbers with few values, rank by the
     mean of the target in one half of the rows (Micci-Barreca, SIGKDD Explorations 3, 2001) and are scored on the
-    other half, so that an identifier, which says nothing of other rows, is none. Whether a value is missing
-    counts as a feature as well. Looks at 20,000 rows at most, drawn by `seed`.
+    other half, so that an identifier, which says nothing about other rows, is no leak. Missingness is scored as a
+    feature too. Uses at most 20,000 rows, drawn by `seed`.
     """
     chance = np.random.default_rng(seed)
     chosen = np.sort(chance.permutation(len(target))[:MOST_ROWS])
@@ -48,13 +48,13 @@ def find_leaks(features: pd.DataFrame, target: pd.Series, task: Task, seed: int 
 
 
 def _truth(target: pd.Series, task: Task) -> Floats:
-    """Give what a column is held against, shape (rows, aims): numbers, or membership in each of the main classes."""
+    """Return what columns are scored on, shape (rows, targets): numbers, or membership in each main class."""
     if task == "regression":
         return target.to_numpy(float)[:, np.newaxis]
     codes, names = pd.factorize(target)
     common = np.argsort(-np.bincount(codes), kind="stable")[:MOST_CLASSES]
-    aims = common[:1] if len(names) == 2 else common  # of two classes, one against the rest says it all
-    return (codes[:, np.newaxis] == aims).astype(float)
+    targets = common[:1] if len(names) == 2 else common  # two classes need one score
+    return (codes[:, np.newaxis] == targets).astype(float)
 
 
 def _scores(column: pd.Series, truth: Floats, learns: NDArray[np.bool_], task: Task) -> Iterator[float]:
@@ -63,32 +63,28 @@ def _scores(column: pd.Series, truth: Floats, learns: NDArray[np.bool_], task: T
         yield _separation(missing.astype(float), truth, task)
     kind = type_of(column)
     if kind != "categorical":
-        yield _separation(_as_numbers(column[~missing], kind), truth[~missing], task)
+        values = column[~missing]
+        values = to_floats(to_times(values).astype("int64") if kind == "datetime" else values)
+        yield _separation(values.to_numpy(), truth[~missing], task)
     if kind == "categorical" or column.nunique() <= FEW_VALUES:
         yield _separation_by_category(column, truth, learns, task)
 
 
-def _as_numbers(column: pd.Series, kind: str) -> Floats:
-    if kind == "datetime":
-        return np.asarray(pd.to_datetime(column, utc=True).astype("int64"), dtype=np.float64)
-    return as_numbers(column.to_frame()).to_numpy(float).ravel()
-
-
 def _separation_by_category(column: pd.Series, truth: Floats, learns: NDArray[np.bool_], task: Task) -> float:
-    """Learn the target's mean per category on one half of the rows, and score it on the other, aim by aim."""
+    """Learn the target's mean per category on one half of the rows, and score it on the other half."""
     codes, names = pd.factorize(column, use_na_sentinel=False)
     counts = np.bincount(codes[learns], minlength=len(names))
     scores = []
-    for aim in truth.T:
-        sums = np.bincount(codes[learns], weights=aim[learns], minlength=len(names))
-        # What the first half never saw is worth the mean.
-        means = np.divide(sums, counts, out=np.full(len(names), aim[learns].mean()), where=counts > 0)
-        scores.append(_separation(means[codes[~learns]], aim[~learns, np.newaxis], task))
+    for values in truth.T:
+        sums = np.bincount(codes[learns], weights=values[learns], minlength=len(names))
+        # A category that the first half lacks gets the overall mean.
+        means = np.divide(sums, counts, out=np.full(len(names), values[learns].mean()), where=counts > 0)
+        scores.append(_separation(means[codes[~learns]], values[~learns, np.newaxis], task))
     return float(np.mean(scores))
 
 
 def _separation(values: Floats, truth: Floats, task: Task) -> float:
-    """Score one column of numbers against each aim and give the mean; 0 where there are too few rows to say."""
+    """Return the mean score of one column of numbers over the targets; 0 with too few rows."""
     if len(values) < FEWEST_ROWS:
         return 0.0
     ranks: Floats = rankdata(values)

@@ -1,4 +1,4 @@
-"""Holding the rows against what the pipeline declares, before anything is split or trained."""
+"""Validation of rows against what the pipeline declares, before anything is split or trained."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from waterflow.errors import ConfigError, DataError
 
 
 def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
-    """Refuse rows that cannot be trained on; raises DataError naming the column and what to do.
+    """Raise DataError on rows that cannot be trained on.
 
-    Asked for: every declared column, a target without nulls and with something to tell apart, features that
-    are not null or empty throughout, a group for each row and enough rows for each part of the split.
+    Required are every declared column, a target without nulls and with at least two values, features that are not
+    blank throughout, a group in every row, and two rows of each class.
     """
     _check_columns(frame, config)
     if config.group is not None and frame[config.group].isna().any():
         raise DataError(
             f"group: {config.group!r} is null in {int(frame[config.group].isna().sum())} of {len(frame)} rows; without "
-            "their group they could fall on both sides of the split: fill it or leave those rows out"
+            "their group they could fall on both sides of the split: fill it or remove those rows"
         )
     target = frame[config.target]
     if target.isna().any():
@@ -40,7 +40,7 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
     for name in feature_columns(frame, config):
         if _is_blank(frame[name]):
             raise DataError(
-                f"column {name!r} is null or empty in all {len(frame)} rows; add `drop: [{name}]` or mend the data"
+                f"column {name!r} is null or empty in all {len(frame)} rows; add `drop: [{name}]` or fix the data"
             )
 
 
@@ -55,7 +55,7 @@ def check_promotion_columns(frame: pd.DataFrame, config: PipelineConfig) -> None
 
 
 def _is_blank(column: pd.Series) -> bool:
-    """Say whether a column is null throughout, or holds nothing but empty text and spaces."""
+    """Return whether a column has only nulls, empty text and spaces."""
     values = column.dropna()
     return all(isinstance(value, str) and not value.strip() for value in values)
 
@@ -91,10 +91,10 @@ def _check_classes(target: pd.Series, config: PipelineConfig) -> None:
     if counts.iloc[-1] < 2:
         raise DataError(
             f"target: class {_plain(counts.index[-1])} of {config.target!r} has one row; "
-            "a class needs two or more, to train on one and judge by another"
+            "a class needs two or more, to train on one and evaluate on another"
         )
 
 
 def _plain(value: Any) -> str:
-    """Show a value without numpy's name for its type: `1.5`, not `np.float64(1.5)`."""
+    """Format a value without numpy's type: `1.5`, not `np.float64(1.5)`."""
     return repr(value.item() if isinstance(value, np.generic) else value)

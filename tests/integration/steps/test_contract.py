@@ -18,7 +18,7 @@ KEPT = {"columns": {"petal_width_cm": {"type": "number", "max": 2.5, "nullable":
 BROKEN = {"columns": {"petal_width_cm": {"max": 2}, "species": {"values": ["setosa", "versicolor"]}}}
 
 
-def test_rows_that_keep_the_contract_are_prepared(resources: Resources, pipeline: Writer) -> None:
+def test_rows_that_obey_the_contract_are_prepared(resources: Resources, pipeline: Writer) -> None:
     """A contract costs a run nothing else."""
     assert prepare(request_of(pipeline(contract=KEPT)), resources).rows == 150
 
@@ -45,7 +45,7 @@ def test_a_broken_contract_stops_the_run_and_is_logged_to_it(
     assert "| row 100 | petal_width_cm | 2.5 | max: 2 |" in table
 
 
-def test_the_contract_is_held_against_the_rows_of_the_window(resources: Resources, pipeline: Writer) -> None:
+def test_the_contract_is_checked_on_the_rows_of_the_window(resources: Resources, pipeline: Writer) -> None:
     """A bad row of next month stops no run of this month."""
     rows = iris().sample(frac=1, random_state=1, ignore_index=True)
     rows = rows.assign(day=pd.date_range("2026-01-01", periods=150).astype("str"))
@@ -63,7 +63,7 @@ def test_the_contract_is_held_against_the_rows_of_the_window(resources: Resource
 
 
 def test_a_retry_meets_the_same_break(resources: Resources, pipeline: Writer) -> None:
-    """In the run of the first try, which is open no longer."""
+    """In the run of the first attempt, which is closed."""
     name = pipeline(contract={"min_rows": 151})
     for _ in range(2):
         assert "found 150 rows" in message_of(lambda: prepare(request_of(name), resources), ContractError)

@@ -1,4 +1,5 @@
 import pickle
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ ROWS = pd.DataFrame(
 
 
 def broken(contract: dict[str, Any], frame: pd.DataFrame = ROWS, **changes: Any) -> ContractError:
-    """Give the error with which rows are refused."""
+    """Return the error with which rows are refused."""
     with pytest.raises(ContractError) as found:
         check_contract(frame, config_of(contract=contract, **changes))
     assert "\n" not in str(found.value)
@@ -35,7 +36,7 @@ def broken(contract: dict[str, Any], frame: pd.DataFrame = ROWS, **changes: Any)
 
 
 def held(contract: dict[str, Any], frame: pd.DataFrame = ROWS) -> None:
-    """Hold rows against a contract that they keep."""
+    """Check rows against a contract that they obey."""
     check_contract(frame, config_of(contract=contract))
 
 
@@ -93,7 +94,7 @@ def test_a_break_names_row_column_value_and_rule(contract: dict[str, Any], expec
         {},
     ],
 )
-def test_rows_that_keep_the_contract_pass(contract: dict[str, Any]) -> None:
+def test_rows_that_obey_the_contract_pass(contract: dict[str, Any]) -> None:
     """Bounds are inclusive, and a null breaks no rule but its own."""
     held(contract)
 
@@ -104,6 +105,12 @@ def test_columns_of_any_name_and_content_are_told() -> None:
     error = broken({"unique": [["a, b"]], "columns": {"lists": {"type": "number"}}}, frame)
     assert error.breaks[0] == Break("row 0", "lists", "[1]", "type: number")
     assert error.breaks[-1] == Break("row 1", "a, b", "p", "unique: a, b")
+
+
+def test_large_ids_beside_a_null_are_told_apart() -> None:
+    """As floats these two would break `unique`."""
+    first = 1_582_218_195_625_938_000
+    held(column("id", unique=True, type="integer"), pd.DataFrame({"id": pd.array([first, None, first + 1], "Int64")}))
 
 
 def test_a_last_day_counts_to_its_end() -> None:
@@ -118,7 +125,7 @@ def test_whole_numbers_beside_nulls_are_integers() -> None:
     held(column("parcels", type="integer"), ROWS.iloc[:3])
 
 
-def test_every_kind_of_text_and_truth_is_known() -> None:
+def test_every_storage_of_a_type_is_known() -> None:
     """As a database, a Parquet file or a category gives them."""
     frame = pd.DataFrame(
         {
@@ -126,9 +133,10 @@ def test_every_kind_of_text_and_truth_is_known() -> None:
             "objects": pd.Series(["a", None, "b"], dtype="object"),
             "flags": pd.Series([True, None, False], dtype="object"),
             "zoned": pd.to_datetime(["2026-01-01", None, "2026-01-03"], utc=True),
+            "price": pd.Series([Decimal("1.50"), None, Decimal("2")], dtype="object"),
         }
     )
-    kinds = {"category": "text", "objects": "text", "flags": "boolean", "zoned": "datetime"}
+    kinds = {"category": "text", "objects": "text", "flags": "boolean", "zoned": "datetime", "price": "number"}
     held({"columns": {name: {"type": kind} for name, kind in kinds.items()}}, frame)
     held(column("zoned", min="2026-01-01", max="2026-01-03"), frame)
 

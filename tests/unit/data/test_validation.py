@@ -13,7 +13,7 @@ from waterflow.errors import DataError
 
 
 def refusal(frame: pd.DataFrame, **changes: Any) -> str:
-    """Give the line with which rows are refused."""
+    """Return the line with which rows are refused."""
     return message_of(lambda: check_rows(frame, config_of(**changes)), DataError)
 
 

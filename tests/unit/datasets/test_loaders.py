@@ -17,7 +17,7 @@ from waterflow.errors import DataError
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder that keeps what loaders write."""
+    """Return a folder that keeps what loaders write."""
     return tmp_path_factory.mktemp("home")
 
 

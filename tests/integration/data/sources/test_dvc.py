@@ -44,7 +44,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
 
 @pytest.fixture
 def tracked(tmp_path: Path, template: tuple[Path, str, str]) -> Tracked:
-    """Give a copy of the repository and its remote, in a project without pipelines."""
+    """Return a copy of the repository and its remote, in a project without pipelines."""
     folder, first, second = template
     shutil.copytree(folder, tmp_path / "dvc")
     root = tmp_path / "dvc" / "project"
@@ -69,7 +69,7 @@ def revision_of(source: DvcSource, tracked: Tracked) -> str | None:
 
 
 def refusal(source: DvcSource, tracked: Tracked, kind: type[Exception] = DataError) -> str:
-    """Give the line with which a source is refused."""
+    """Return the line with which a source is refused."""
     return message_of(lambda: read_source(source, tracked.project, copy_object), kind)
 
 
@@ -215,7 +215,7 @@ def test_a_source_that_cannot_be_meant_is_refused(changes: dict[str, str], says:
 
 @pytest.fixture(scope="module")
 def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Give the port of an S3 server with one empty bucket."""
+    """Return the port of an S3 server with one empty bucket."""
     with s3_server(tmp_path_factory.mktemp("seaweedfs")) as port:
         yield port
 

@@ -39,7 +39,7 @@ class Files(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    """Give the address of a web server on this machine."""
+    """Return the address of a web server on this machine."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Files)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"
@@ -49,7 +49,7 @@ def site() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the address of an S3 server that holds the irises as Parquet."""
+    """Return the address of an S3 server that holds the irises as Parquet."""
     folder = tmp_path_factory.mktemp("seaweedfs")
     with s3_server(folder) as port:
         iris().to_parquet(folder / "iris.parquet")

@@ -123,7 +123,7 @@ def test_no_error_shows_the_password(
 
 
 def chain_of(call: Callable[[], object]) -> str:
-    """Give what Python prints of the error that a call raises, with all its causes."""
+    """Return what Python prints of the error that a call raises, with all its causes."""
     try:
         call()
     except Exception as error:

@@ -19,7 +19,7 @@ PARQUET = ParquetSource(kind="parquet", path="data/rows.parquet")
 
 
 def refusal(source: Source, project: Project, kind: type[Exception] = DataError) -> str:
-    """Give the line with which a source is refused."""
+    """Return the line with which a source is refused."""
     return message_of(lambda: read_source(source, project, copy_object), kind)
 
 
