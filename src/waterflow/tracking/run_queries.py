@@ -7,11 +7,13 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from waterflow.config.profile import Profile
+from waterflow.database_setup import exclusive_setup
 from waterflow.tracking.errors import check_reachable, translated
 from waterflow.tracking.tags import DAG_ID, EXPERIMENT_PREFIX, MLFLOW_PARENT_RUN_ID, RUN_IDENTITY, RUNNER, SUPERSEDED
 
@@ -64,7 +66,7 @@ class RunQueries:
         """Connect; raises UnreachableError when an HTTP server does not answer."""
         check_reachable(profile.tracking_uri)
         self.uri = profile.tracking_uri
-        with translated(self.uri):
+        with translated(self.uri), exclusive_setup(self.uri, f"mlflow {mlflow.__version__}"):
             self.client = MlflowClient(profile.tracking_uri)
 
     def list_pipelines(self) -> dict[str, str]:
