@@ -126,7 +126,8 @@ def test_a_dag_prepares_what_dvc_has_prepared(stages: Stages, run_dag: Callable[
 
 def test_the_run_says_which_revision_it_read(stages: Stages) -> None:
     """The commit, and the md5 by which DVC knows the file."""
-    tags = stages.resources.runs.tags_of(Prepared.from_json(stages.record("prepared")).parent_run_id)
+    run_id = Prepared.from_json(stages.record("prepared")).parent_run_id
+    tags = stages.resources.runs.client.get_run(run_id).data.tags
     tracked = yaml.safe_load((stages.project.root / f"{PATH}.dvc").read_text("utf-8"))
     assert tags["waterflow.source_revision"] == stages.commit
     assert tags["waterflow.source_md5"] == tracked["outs"][0]["md5"]

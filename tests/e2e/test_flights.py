@@ -25,13 +25,12 @@ TINY = "# @package _global_\nsample: 0.03\ntuning: {trials: 0}\n"
 RUN_MONTHS = """
 import json, os, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import run_dag
-run_dag.configure_airflow(Path(os.environ["WATERFLOW_HOME"]))
-run_dag.migrate_metadata(sys.stdout)
-run_dag.serve_newest_api()
-dag = run_dag.load_dag("flights")
-for conf in json.loads(sys.argv[2]):
+from waterflow.orchestration import in_process
+in_process.configure_airflow(Path(os.environ["WATERFLOW_HOME"]))
+in_process.migrate_metadata(sys.stdout)
+in_process.serve_newest_api()
+dag = in_process.load_dag("flights")
+for conf in json.loads(sys.argv[1]):
     run = dag.test(run_conf=conf)
     print("ENDED", conf["window_end"], run.state, flush=True)
 """
@@ -47,7 +46,7 @@ def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path,
     give_metadata(project.home, shared_folder)
     confs = [CONF | {"window_end": end.isoformat()} for end in (*ENDS[6:], *ENDS[:6])]
     done = subprocess.run(
-        [sys.executable, "-c", RUN_MONTHS, str(CHECKOUT / "scripts"), json.dumps(confs)],
+        [sys.executable, "-c", RUN_MONTHS, json.dumps(confs)],
         env=airflow_environment(project.home, project.conf),
         capture_output=True,
         text=True,
