@@ -50,6 +50,7 @@ def refit(
             "action_key": executed.key,
             "run_id": run_id,
             "model_id": model.model_id,
+            "model_digest": model.files_digest,
             "metrics": {},
             "spread": {},
             "trials": 0,

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from support.promotion import enter, fitted, judged
+from waterflow.lineage.graph import log_lineage
 from waterflow.records.data import Blob
 from waterflow.resources import Resources
 from waterflow.tracking.registry import Version
@@ -45,6 +46,7 @@ def version_of(name: str, resources: Resources, run_id: str = "run_1", *, full: 
     prepared, evaluated = (judged if full else fitted)(name, resources, run_id)
     registered = enter(prepared, evaluated, resources)
     resources.runs.log(prepared.parent_run_id, tags={"waterflow.registered": f"{name}/{registered.version}"})
+    log_lineage(name, registered.version, prepared.parent_run_id, resources)
     resources.runs.close(prepared.parent_run_id, "FINISHED", "")
     found = resources.registry.get_version(name, registered.version)
     assert found is not None

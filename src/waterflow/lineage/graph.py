@@ -10,6 +10,7 @@ from waterflow.lineage.verification import Verification, Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.records.base import Record
 from waterflow.records.data import Blob
+from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.tracking import tags as tag
 from waterflow.tracking.run_queries import TrackedRun
@@ -53,13 +54,13 @@ def broken_nodes(node: LineageNode) -> list[LineageNode]:
 
 
 def log_lineage(model: str, version: int, run_id: str, resources: Resources) -> None:
-    """Log a version's lineage as an artifact of the run that registered it."""
+    """Log a version's lineage, and note its tags, with the run that registered it."""
     found = resources.registry.get_version(model, version)
     if found is None:  # deleted by a person, this very moment
         return
     with scratch_folder() as folder:
         write_json(folder / tag.LINEAGE_FILE, trace_lineage(VersionHistory(found, resources), None).to_json())
-        resources.runs.log_folder(run_id, folder)
+        log_step("lineage", run_id, folder, resources, version_tags=found.tags)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class _LineageBuilder:
 
     def _model(self) -> LineageNode:
         model = self.history.model
-        found = self.verifier.verify_model(model.model_id) if self.verifier else NOT_ASKED
+        found = self.verifier.verify_served(self.history) if self.verifier else NOT_ASKED
         fit = self._or_broken("MLflow run", model.run_id, self._fit)
         return _node("model", model.model_id, found, {"sha256": model.digest or ""}, fit)
 

@@ -37,6 +37,15 @@ class Verifier:
         """Fetch a model's files and compare them with their digest."""
         return self._once(("model", model_id), lambda: _check(lambda: self.resources.models.verify(model_id)))
 
+    def verify_served(self, history: VersionHistory) -> Verification:
+        """Compare what the registry serves with the recorded fit, then its files with their digest."""
+
+        def verify() -> Verification:
+            found = _check(history.check_served)
+            return self.verify_model(history.model.model_id) if found.resolves else found
+
+        return self._once(("served", history.name), verify)
+
     def verify_blob(self, blob: Blob) -> Verification:
         """Fetch an object and compare it with its digest."""
 

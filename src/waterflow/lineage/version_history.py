@@ -97,22 +97,22 @@ class VersionHistory:
     @cached_property
     def prepared(self) -> Prepared:
         """The rows, split and configuration of the fit."""
-        return self._read_record(Prepared, self.fit_parent_run.run_id, RECORD_FILE)
+        return self._read_record(Prepared, self.fit_parent_run, RECORD_FILE)
 
     @cached_property
     def trained(self) -> Trained:
         """The record of the fit."""
-        return self._read_record(Trained, self.fit_run.run_id, RECORD_FILE)
+        return self._read_record(Trained, self.fit_run, RECORD_FILE)
 
     @cached_property
     def registration_prepared(self) -> Prepared:
         """The rows, split and configuration of the evaluation."""
-        return self._read_record(Prepared, self.registration_run.run_id, RECORD_FILE)
+        return self._read_record(Prepared, self.registration_run, RECORD_FILE)
 
     @cached_property
     def evaluated(self) -> Evaluated:
         """The record of the evaluation."""
-        return self._read_record(Evaluated, self.registration_run.run_id, EVALUATED_FILE)
+        return self._read_record(Evaluated, self.registration_run, EVALUATED_FILE)
 
     @cached_property
     def config(self) -> PipelineConfig:
@@ -123,6 +123,22 @@ class VersionHistory:
     def registration_config(self) -> PipelineConfig:
         """The configuration of the evaluation."""
         return self._load_config(self.registration_prepared)
+
+    def check_served(self) -> None:
+        """Raise StoreError unless the registry serves the files that the recorded fit logged.
+
+        The files themselves are not read.
+        """
+        version, model, trained = self.version, self.model, self.trained
+        location = self.resources.registry.storage_location(version.model, version.version)
+        for what, served, recorded in (
+            ("model", version.model_id, model.model_id),
+            ("files at", location, model.location),
+            ("model", model.model_id, trained.model_id),
+            ("files with digest", model.files_digest, trained.model_digest),
+        ):
+            if served != recorded:
+                raise StoreError(f"{self.name}: the registry serves {what} {served}, not those of its fit: {recorded}")
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -141,11 +157,10 @@ class VersionHistory:
             raise StoreError(f"run {run_id} {what}: MLflow has no such run any more; it was deleted")
         return run
 
-    def _read_record(self, kind: type[Kind], run_id: str, path: str) -> Kind:
-        content = self.resources.runs.read_json(run_id, path)
-        if content is None:
-            raise StoreError(f"run {run_id}: its {path} is gone; restore MLflow's artifacts from a backup")
+    def _read_record(self, kind: type[Kind], run: TrackedRun, path: str) -> Kind:
         try:
-            return kind.from_json(content)
+            return kind.from_json(self.resources.runs.read_verified(run, path))
+        except StoreError as error:
+            raise StoreError(f"run {run.run_id}: {error}; restore MLflow's artifacts from a backup") from error
         except ValueError as error:  # pydantic's
-            raise StoreError(f"run {run_id}: its {path} is no record {kind.__name__}; was it edited?") from error
+            raise StoreError(f"run {run.run_id}: its {path} is no record {kind.__name__}; was it edited?") from error

@@ -20,7 +20,6 @@ from waterflow.resources import Resources
 from waterflow.tracking.errors import shown
 from waterflow.tracking.registry import Version
 from waterflow.tracking.run_queries import TrackedRun
-from waterflow.tracking.tags import MODEL_ID
 
 TRACED = "versions whose whole lineage resolves"
 REPRODUCED = "versions that reproduce confirms"
@@ -96,7 +95,7 @@ def audit(
             usage.add_run(run)
         results += PipelineInspection(entry.runs, entry.versions, resources, verifier).inspect()
         results += (_trace(version, resources, verifier) for version in entry.versions)
-    access = measure_access(chosen, resources)
+    access = measure_access(chosen, resources, verifier)
     for entry in chosen:
         for version in entry.versions[:reproduced]:
             report(f"training {version.model}@{version.version} again")
@@ -130,10 +129,16 @@ def list_contents(pipeline: str | None, resources: Resources) -> Iterator[Pipeli
         yield PipelineContents(name, known[name], resources.runs.list_runs(known[name]), versions)
 
 
-def measure_access(chosen: Sequence[PipelineContents], resources: Resources) -> Iterator[AccessTime]:
-    """Yield how long it takes to list runs, open one, and load a model."""
+def measure_access(
+    chosen: Sequence[PipelineContents], resources: Resources, verifier: Verifier
+) -> Iterator[AccessTime]:
+    """Yield how long it takes to list runs, open one, and load a model.
+
+    Loading runs code of the model's files, so models that no record of a fit vouches for are not loaded.
+    """
     runs = [run.run_id for entry in chosen for run in entry.runs]
-    models = [version.tags.get(MODEL_ID, "") for entry in chosen for version in entry.versions]
+    histories = [VersionHistory(version, resources) for entry in chosen for version in entry.versions]
+    models = [entry.version.model_id for entry in histories if verifier.verify_served(entry).resolves]
 
     def open_run(run_id: str) -> None:
         resources.runs.find_run(run_id)

@@ -7,27 +7,30 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from waterflow.config.schema import PipelineConfig
-from waterflow.errors import StoreError, TrackingError, WaterflowError, first_line
+from waterflow.errors import StoreError, TrackingError, first_line
 from waterflow.lineage.verification import Verification, Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.disk_usage import objects_of
-from waterflow.records.data import Prepared
-from waterflow.records.evaluation import Evaluated
+from waterflow.promotion.champion_alias import verify as verify_ledger
 from waterflow.records.run import Origin
-from waterflow.records.training import Trained
-from waterflow.resources import Resources, load_config
+from waterflow.reporting.step_manifest import read_manifest
+from waterflow.resources import Resources
 from waterflow.tracking import tags as tag
+from waterflow.tracking.artifacts import DIGEST_TAGS
 from waterflow.tracking.registry import Version
 from waterflow.tracking.run_queries import TrackedRun
-from waterflow.tracking.runs import param_text
 
+MANIFESTS = "runs with their records"
 METRICS = "metrics read back as computed"
 PARAMETERS = "parameters read back as computed"
+TAGS = "tags read back as set"
 ARTIFACTS = "artifacts equal to their digests"
 ENDED = "runs that are not stuck"
 WITH_RUN = "versions with their runs"
 WITH_FILES = "versions with their model's files"
+SERVED = "versions that serve their recorded model"
+
+LEDGER = "aliases that follow the ledger"
 
 STUCK_AFTER = timedelta(days=1)
 UNFINISHED = ("queued", "running")
@@ -55,60 +58,85 @@ class PipelineInspection:
         for run in self.runs:
             yield IntegrityResult(ENDED, _name(run), self._why_stuck(run))
             if run.status == "FINISHED" and tag.RUN_KIND not in run.tags:
-                yield from self._compare_values(run)
-                yield from self._verify_artifacts(run)
+                yield from self._compare_with_manifest(run)
+                yield from self._verify_objects(run)
         for version in self.versions:
             yield from self._inspect_version(VersionHistory(version, self.resources))
+        for model in sorted({version.model for version in self.versions}):
+            if self.resources.ledger.head(model) is not None:
+                problem = "; ".join(verify_ledger(model, self.resources)) or None
+                yield IntegrityResult(LEDGER, model, problem)
 
     def _inspect_version(self, history: VersionHistory) -> Iterator[IntegrityResult]:
         subject = f"{history.version.model}@{history.version.version}"
-        yield IntegrityResult(WITH_RUN, subject, _problem_of(lambda: (history.fit_run, history.registration_run)))
+        without_run = _problem_of(lambda: (history.fit_run, history.registration_run))
+        yield IntegrityResult(WITH_RUN, subject, without_run)
         yield IntegrityResult(WITH_FILES, subject, self._why_without_files(history))
-
-    def _compare_values(self, run: TrackedRun) -> Iterator[IntegrityResult]:
-        read = self._values_of_candidate if tag.CANDIDATE in run.tags else self._values_of_parent
-        try:
-            metrics, params = read(run)
-        except (WaterflowError, ValueError) as error:  # the latter is pydantic's
-            yield IntegrityResult(METRICS, _name(run), first_line(error))
+        if without_run:  # nothing is left to compare with
             return
-        yield IntegrityResult(METRICS, _name(run), _first_difference(metrics, run.metrics))
-        yield IntegrityResult(PARAMETERS, _name(run), _first_difference(params, run.params))
+        yield IntegrityResult(SERVED, subject, _problem_of(history.check_served))
+        yield IntegrityResult(TAGS, subject, self._why_tags_differ(history))
 
-    def _values_of_candidate(self, run: TrackedRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
-        trained = Trained.from_json(self.resources.runs.read_verified(run, tag.RECORD_FILE))
-        if trained.cached_from is not None:
-            return {}, {}  # the values of the fit are those of the run that it came from
-        part = trained.scored_on
-        metrics = {f"{part}_{name}": value for name, value in trained.metrics.items()}
-        metrics |= {f"{part}_{name}_std": value for name, value in trained.spread.items()}
-        chosen = self._config(run.tags.get(tag.MLFLOW_PARENT_RUN_ID, "")).candidates[trained.candidate]
-        params: dict[str, Any] = {"estimator": chosen.estimator, **chosen.params, **trained.fit_params}
-        return metrics | {"fit_seconds": trained.fit_seconds}, {name: param_text(params[name]) for name in params}
-
-    def _values_of_parent(self, run: TrackedRun) -> tuple[Mapping[str, float], Mapping[str, str]]:
-        prepared = Prepared.from_json(self.resources.runs.read_verified(run, tag.RECORD_FILE))
-        params = {"rows": str(prepared.rows), "candidates": ", ".join(prepared.candidates)}
-        params |= {f"rows_{share.part}": str(share.rows) for share in prepared.shares}
+    def _compare_with_manifest(self, run: TrackedRun) -> Iterator[IntegrityResult]:
+        """Compare what MLflow has of a run with what its steps logged."""
+        required = ["train"] if tag.CANDIDATE in run.tags else ["prepare", "evaluate"]
         if tag.REGISTERED not in run.tags:  # it led to no version, and maybe not to an evaluation
-            return {}, params
-        evaluated = Evaluated.from_json(self.resources.runs.read_verified(run, tag.EVALUATED_FILE))
-        if evaluated.cached_from is not None:
-            return {}, params
-        return {tag.TEST_METRIC + name: value for name, value in evaluated.holdout_metrics.items()}, params
+            required = required[:1]
+        missing = [step for step in required if tag.MANIFEST_PREFIX + step not in run.tags]
+        try:
+            if missing:
+                raise StoreError(f"the tag {tag.MANIFEST_PREFIX}{missing[0]} is gone")
+            manifest = read_manifest(run, self.resources)
+            self._read_records(run)
+        except (StoreError, ValueError) as error:  # the latter is pydantic's
+            yield IntegrityResult(MANIFESTS, _name(run), first_line(error))
+            return
+        yield IntegrityResult(MANIFESTS, _name(run), None)
+        yield IntegrityResult(METRICS, _name(run), _first_difference(manifest.metrics, run.metrics))
+        yield IntegrityResult(PARAMETERS, _name(run), _first_difference(manifest.params, run.params))
+        yield IntegrityResult(TAGS, _name(run), _first_difference(manifest.tags | self._decision_tags(run), run.tags))
+        for path, digest in manifest.artifacts.items():
+            found = self.resources.runs.hash_file(run, path)
+            problem = None if found == digest else f"{path} {'is gone' if found is None else 'was altered'}"
+            yield IntegrityResult(ARTIFACTS, _name(run), problem)
 
-    def _config(self, parent_run_id: str) -> PipelineConfig:
-        content = self.resources.runs.read_json(parent_run_id, tag.RECORD_FILE)
-        if content is None:
-            raise StoreError(f"the record of its parent run {parent_run_id} is gone")
-        return load_config(Prepared.from_json(content), self.resources)
+    def _read_records(self, run: TrackedRun) -> None:
+        for path, name in DIGEST_TAGS.items():
+            if name in run.tags:
+                self.resources.runs.read_verified(run, path)
 
-    def _verify_artifacts(self, run: TrackedRun) -> Iterator[IntegrityResult]:
+    def _decision_tags(self, run: TrackedRun) -> dict[str, str]:
+        model = run.tags.get(tag.REGISTERED, "").partition("/")[0]
+        row = self.resources.ledger.find_decision(model, run.run_id) if model else None
+        return {tag.DECISION: f"{row.kind}: {row.reason}"} if row else {}
+
+    def _verify_objects(self, run: TrackedRun) -> Iterator[IntegrityResult]:
         for model_id in run.model_ids:
             yield IntegrityResult(ARTIFACTS, f"model {model_id}", _problem(self.verifier.verify_model(model_id)))
         for kind, blob in objects_of(run, self.resources):
             subject = f"{kind} {blob.digest[:12]}"
             yield IntegrityResult(ARTIFACTS, subject, _problem(self.verifier.verify_blob(blob)))
+
+    def _why_tags_differ(self, history: VersionHistory) -> str | None:
+        """Compare a version's tags with those that it was registered with, and that the ledger's newest row tells."""
+        version = history.version
+        try:
+            expected = read_manifest(history.registration_run, self.resources).version_tags
+        except (StoreError, TrackingError, ValueError) as error:
+            return first_line(error)
+        rows = [
+            row
+            for row in self.resources.ledger.entries(version.model)
+            if row.version == version.version and row.model_id in (None, version.model_id)
+        ]
+        if any(row.run_id not in (None, history.registration_run.run_id) for row in rows):  # staged by other runs too
+            expected = {name: value for name, value in expected.items() if not name.startswith(tag.STAGING_PREFIX)}
+            expected.pop(tag.STAGING_CONDITIONS, None)
+        for row in rows:
+            expected |= {tag.DECISION: f"{row.kind}: {row.reason}"} if row.kind != "manual" else {}
+            verdict = row.verdict
+            expected |= {tag.VERDICT: verdict.outcome, tag.VERDICT_REASON: verdict.reason} if verdict else {}
+        return _first_difference(expected, version.tags)
 
     def _why_stuck(self, run: TrackedRun) -> str | None:
         if run.status != "RUNNING":
@@ -144,12 +172,12 @@ def _problem_of(ask: Callable[[], object]) -> str | None:
     return None
 
 
-def _first_difference(computed: Mapping[str, Any], logged: Mapping[str, Any]) -> str | None:
-    for name, value in computed.items():
-        if name not in logged:
-            return f"{name} is {value!r} in its record, and MLflow has none"
-        if logged[name] != value:
-            return f"{name} is {value!r} in its record, and {logged[name]!r} in MLflow"
+def _first_difference(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> str | None:
+    for name, value in recorded.items():
+        if name not in present:
+            return f"{name} was logged as {value!r}, and MLflow has none"
+        if present[name] != value:
+            return f"{name} was logged as {value!r}, and is {present[name]!r} in MLflow"
     return None
 
 

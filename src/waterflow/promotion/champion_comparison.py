@@ -23,6 +23,7 @@ from waterflow.promotion.predictions import UnusableError, predict_usably, take_
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated, GateResult, Verdict
 from waterflow.records.training import Trained
+from waterflow.reporting.step_manifest import log_step
 from waterflow.reporting.verdict_report import VerdictReport
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.scoring.metrics import Predicted
@@ -72,10 +73,10 @@ def compare_again(
     key = key_of(evaluation(prepared, config, evaluated.ranked, champion))
     fits = evaluated.compared or evaluated.ranked[:1]
     compared = compare_on_holdout(prepared, config, evaluated.ranked, champion, key, resources, fits)
-    resources.runs.log(prepared.parent_run_id, metrics=compared.metrics(), tags=compared.tags(resources))
     with scratch_folder() as folder:
         compared.write(folder / place)
-        resources.runs.log_folder(prepared.parent_run_id, folder)
+        tags = compared.tags(resources)
+        log_step(place, prepared.parent_run_id, folder, resources, metrics=compared.metrics(), tags=tags)
     return compared.verdict
 
 

@@ -13,6 +13,7 @@ from waterflow.records.evaluation import Evaluated
 from waterflow.records.promotion import Registered
 from waterflow.reporting.run_note import run_note
 from waterflow.reporting.step_log import write_action
+from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources, scratch_folder
 from waterflow.tracking.registry import CHAMPION, Version
 from waterflow.tracking.tags import CACHED_FROM, MLFLOW_NOTE, NOTHING_NEW, PARENT_RUN_ID, REGISTERED
@@ -84,7 +85,7 @@ def log_registration(prepared: Prepared, registered: Registered, config: Pipelin
     )
     with scratch_folder() as folder:
         write_action(folder, executed)
-        resources.runs.log_folder(prepared.parent_run_id, folder)
+        log_step("registration", prepared.parent_run_id, folder, resources)
 
 
 def _run_of(registered: Registered, resources: Resources) -> str | None:

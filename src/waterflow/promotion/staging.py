@@ -20,6 +20,7 @@ from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.promotion import Check
+from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources, scratch_folder, write_json
 from waterflow.snapshots import load_rows
 from waterflow.stores.base import get_file
@@ -159,12 +160,11 @@ def _log_checks(
     version: int, prepared: Prepared, config: PipelineConfig, checks: Sequence[Check], resources: Resources
 ) -> None:
     tags = {STAGING_PREFIX + check.name: f"{_state(check)}: {check.found}; {check.asked}" for check in checks}
-    resources.runs.log(prepared.parent_run_id, tags=tags)
-    tags[STAGING_CONDITIONS] = staging_conditions(config)
-    resources.registry.tag_version(config.name, version, tags)
+    version_tags = tags | {STAGING_CONDITIONS: staging_conditions(config)}
+    resources.registry.tag_version(config.name, version, version_tags)
     with scratch_folder() as folder:
         write_json(folder / STAGING_FILE, {"version": version, "checks": [check.to_json() for check in checks]})
-        resources.runs.log_folder(prepared.parent_run_id, folder)
+        log_step("staging", prepared.parent_run_id, folder, resources, tags=tags, version_tags=version_tags)
 
 
 def _distance(now: Sequence[Any], then: pd.DataFrame | pd.Series) -> float:

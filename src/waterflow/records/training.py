@@ -71,13 +71,15 @@ class Trained(Record):
     holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took.
     `choices` are what a fit takes on top of the YAML. `threads` is how many it had. `fitted_on` are its rows: a fit of
     the same recipe on other rows than the training part has no metrics of its own.
-    `cached_from` is the MLflow run whose fit this is, where nothing was fitted.
+    `model_digest` is the sha256 of all files of the model. `cached_from` is the MLflow run whose fit this is, where
+    nothing was fitted.
     """
 
     candidate: str
     action_key: str
     run_id: str
     model_id: str
+    model_digest: str = ""
     scored_on: ScoredOn
     metrics: dict[str, float]
     spread: dict[str, float] = Field(default_factory=dict)

@@ -11,6 +11,7 @@ from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import DividedBlob, Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.training import Trained
+from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources, lineage_tags, scratch_folder, write_json
 from waterflow.tracking import tags as tag
 from waterflow.tracking.artifacts import write_record
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 FIT_TAGS = (
     tag.MODEL_ID,
     tag.MODEL_DIGEST,
-    tag.DECISION,
+    tag.DECISION_RULE,
     tag.FIT_WARNINGS,
     tag.UNUSED_COLUMNS,
     tag.TRIALS_PREFIX,
@@ -58,8 +59,8 @@ def log_prepared(
         **{tag.SOURCE_PREFIX + name: value for name, value in source.model_dump(exclude_none=True).items()},
     }
     params = describe_run(config, prepared)
-    resources.runs.log(prepared.parent_run_id, params=params, tags=tags | lineage_tags(prepared))
-    resources.runs.log_folder(prepared.parent_run_id, folder)
+    own = tags | lineage_tags(prepared)
+    log_step("prepare", prepared.parent_run_id, folder, resources, params=params, tags=own)
 
 
 def describe_run(config: PipelineConfig, prepared: Prepared) -> dict[str, Any]:
@@ -104,15 +105,18 @@ def log_trained(
         write_decision(folder / tag.PLOT_FOLDER, config, fit)
         if fit.tuned is not None:
             write_trials(folder / tag.TUNING_FOLDER, fit.tuned, config.metrics.main)
-        resources.runs.log(
+        tags |= lineage_tags(prepared)
+        log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources)
+        log_step(
+            "train",
             trained.run_id,
+            folder,
+            resources,
             params={"estimator": config.candidates[candidate].estimator, **estimator.get_params(deep=False)},
             metrics=metrics | {"fit_seconds": trained.fit_seconds},
             tags=tags,
             model_id=trained.model_id,
         )
-        log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources)
-        resources.runs.log_folder(trained.run_id, folder)
 
 
 def log_refitted(
@@ -133,15 +137,17 @@ def log_refitted(
         tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest}
         tags[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
         write_action(folder, executed)
-        resources.runs.log(
+        log_step(
+            "train",
             trained.run_id,
+            folder,
+            resources,
             params={"estimator": config.candidates[trained.candidate].estimator, **estimator.get_params(deep=False)},
             metrics={"fit_seconds": trained.fit_seconds},
             tags=tags,
             model_id=trained.model_id,
         )
         log_rows(prepared, trained.run_id, rows, "train", resources)
-        resources.runs.log_folder(trained.run_id, folder)
 
 
 def log_reused_fit(
@@ -153,9 +159,9 @@ def log_reused_fit(
         own = {tag.CACHED: "true", tag.CACHED_FROM: source.run_id, tag.MLFLOW_NOTE: note}
         own[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
         write_action(folder, executed)
-        resources.runs.log(trained.run_id, params=source.params, metrics=source.metrics, tags=copied | own)
         log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources, trained.model_id)
-        resources.runs.log_folder(trained.run_id, folder)
+        tags = copied | own | lineage_tags(prepared)
+        log_step("train", trained.run_id, folder, resources, params=source.params, metrics=source.metrics, tags=tags)
 
 
 def log_evaluated(
@@ -211,13 +217,15 @@ def _log_evaluation(
     write_action(folder, executed)
     own = {tag.EVALUATED_DIGEST: write_record(folder, evaluated.to_json(), tag.EVALUATED_FILE)}
     numbers = {tag.VERDICT_METRIC + name: value for name, value in verdict.numbers().items()} if verdict else {}
-    resources.runs.log(
+    log_step(
+        "evaluate",
         prepared.parent_run_id,
+        folder,
+        resources,
         metrics={**metrics, **numbers},
         tags={**tags, **own, **_evaluation_tags(evaluated, resources)},
         model_id=None if tag.EVALUATED_FROM in tags else model_id,
     )
-    resources.runs.log_folder(prepared.parent_run_id, folder)
 
 
 def _evaluation_tags(evaluated: Evaluated, resources: Resources) -> dict[str, str]:
@@ -267,9 +275,9 @@ def _fit_notes(fit: "ScoredCandidate", config: PipelineConfig, candidate: str) -
         tags[tag.FIT_WARNINGS] = " | ".join(fit.fitted.warnings)[:MAX_TAG_LENGTH]
         logger.warning("%s: %s", candidate, "; ".join(fit.fitted.warnings))
     if rule := fit.choices.decision:
-        tags[tag.DECISION] = f"{rule.positive} from {rule.threshold:.4g} on, by {config.decision_in_words}"
+        tags[tag.DECISION_RULE] = f"{rule.positive} from {rule.threshold:.4g} on, by {config.decision_in_words}"
     elif fit.decision_note:
-        tags[tag.DECISION] = fit.decision_note
+        tags[tag.DECISION_RULE] = fit.decision_note
         logger.warning("%s: %s", candidate, fit.decision_note)
     if fit.fitted.unused_columns:
         tags[tag.UNUSED_COLUMNS] = ", ".join(fit.fitted.unused_columns)[:MAX_TAG_LENGTH]

@@ -14,6 +14,7 @@ import pandas as pd
 
 from waterflow.data.canonical import read_parquet, write_parquet
 from waterflow.errors import ReproduceError, StoreError
+from waterflow.lineage.verification import Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.promotion.opponents import load_holdout
 from waterflow.promotion.predictions import predict_holdout
@@ -72,10 +73,13 @@ def reproduce(version: Version, resources: Resources, report: Callable[[str], No
     """Fit a version again from its recorded inputs, parameters and code, and compare.
 
     Nothing is tuned and no cache is used. The outcome is logged as a run of its own; `report` is called with lines of
-    progress. Raises StoreError when an input is gone or altered, ReproduceError when environment or code are not those
-    of the fit, or the fit fails.
+    progress. Raises StoreError when an input is gone or altered, or the registry serves other files than those of the
+    fit; ReproduceError when environment or code are not those of the fit, or the fit fails.
     """
     history, started = VersionHistory(version, resources), datetime.now(UTC)
+    served = Verifier(resources).verify_served(history)
+    if served.resolves is False:
+        raise StoreError(served.reason)
     with scratch_folder() as folder:
         check_environment(history, resources, folder)
         threads = fetch_inputs(history, resources, folder)

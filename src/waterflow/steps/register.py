@@ -14,6 +14,7 @@ from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.promotion import Check, Registered
 from waterflow.reporting.run_note import run_note
+from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources, lineage_tags, load_config, scratch_folder
 from waterflow.tracking import tags as tag
 from waterflow.tracking.registry import CHALLENGER, CHAMPION, fit_description
@@ -134,7 +135,7 @@ def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfi
     card = model_card(config, prepared, evaluated, links)
     with scratch_folder() as folder:
         (folder / tag.CARD_FILE).write_text(card, "utf-8")
-        resources.runs.log_folder(prepared.parent_run_id, folder)
+        log_step("card", prepared.parent_run_id, folder, resources)
     place = run_link(prepared.experiment_id, prepared.parent_run_id, resources.profile)
     description = fit_description(card, f"The whole card is the artifact `{tag.CARD_FILE}` of run {place}.")
     return resources.registry.register(config.name, served.model_id, served.run_id, description, tags)

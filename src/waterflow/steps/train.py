@@ -81,6 +81,7 @@ def _log_fit(
         action_key=executed.key,
         run_id=run_id,
         model_id=model.model_id,
+        model_digest=model.files_digest,
         scored_on=config.strategy.select_on,
         metrics=headline(fit.scores),
         spread=headline(fit.spread),

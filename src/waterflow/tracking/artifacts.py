@@ -46,14 +46,17 @@ class ArtifactReader(RunQueries):
             return None
         return parsed if isinstance(parsed, dict) else None
 
-    def read_verified(self, run: TrackedRun, path: str) -> dict[str, Any]:
-        """Read a record by the digest among its run's tags; raises StoreError, in a clause, where it differs."""
+    def read_verified(self, run: TrackedRun, path: str, digest: str | None = None) -> dict[str, Any]:
+        """Read a record by its digest; raises StoreError, in a clause, where it differs.
+
+        Unless it is given, the digest is that among the run's tags.
+        """
         with translated(self.uri):
             try:
                 content = self._read_bytes(run, path)
                 if content is None:
                     raise StoreError(f"its {path} is gone")
-                if hashlib.sha256(content).hexdigest() != run.tags.get(DIGEST_TAGS[path]):
+                if hashlib.sha256(content).hexdigest() != (digest or run.tags.get(DIGEST_TAGS[path])):
                     raise StoreError(f"its {path} was altered or cut short")
                 return dict(json.loads(content))
             except (MlflowException, OSError, ValueError) as error:
@@ -75,6 +78,12 @@ class ArtifactReader(RunQueries):
         if run.is_ours and run.status == "FINISHED" and RECORD_FILE not in texts:
             raise StoreError(f"it is FINISHED and has no {RECORD_FILE}")
         return texts
+
+    def hash_file(self, run: TrackedRun, path: str) -> str | None:
+        """Return the sha256 of an artifact; None when it is gone."""
+        with translated(self.uri):
+            content = self._read_bytes(run, path)
+        return None if content is None else hashlib.sha256(content).hexdigest()
 
     def list_files(self, run_id: str) -> dict[str, int]:
         """Return the bytes of each artifact of a run, by its path."""

@@ -26,11 +26,16 @@ from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_FORMAT, MODEL_PAYL
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model in MLflow, the run that logged it, and the sha256 of the files that hold the fitted pipeline."""
+    """A model in MLflow, the run that logged it, and where its files are.
+
+    `digest` is the sha256 of what holds the fitted pipeline, `files_digest` that of all files.
+    """
 
     model_id: str
     run_id: str
     digest: str
+    files_digest: str
+    location: str
 
 
 class ModelStore:
@@ -80,11 +85,12 @@ class ModelStore:
             description.model_id = description.model_uuid = model.model_id
             description.artifact_path = model.artifact_location
             description.save(str(folder / "MLmodel"))
-            self._client.set_logged_model_tags(model.model_id, {MODEL_FILES_DIGEST: _digest_of_all(folder)})
+            files_digest = _digest_of_all(folder)
+            self._client.set_logged_model_tags(model.model_id, {MODEL_FILES_DIGEST: files_digest})
             with self._finalizing(model.model_id):
                 self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
                 self._client.log_model_artifacts(model.model_id, str(folder))
-        return LoggedModel(model.model_id, run_id, digest)
+        return LoggedModel(model.model_id, run_id, digest, files_digest, model.artifact_location)
 
     def load_model(self, model_id: str) -> Any:
         """Load the fitted pipeline; raises StoreError when its files are gone or were altered."""
@@ -123,7 +129,10 @@ class ModelStore:
         """Return a logged model; None when there is none, or it was deleted."""
         with translated(self._uri):
             model = unless_gone(lambda: self._client.get_logged_model(model_id))
-        return model and LoggedModel(model_id, model.source_run_id, model.tags.get(MODEL_PAYLOAD_DIGEST, ""))
+        if model is None:
+            return None
+        payload, files = (model.tags.get(name, "") for name in (MODEL_PAYLOAD_DIGEST, MODEL_FILES_DIGEST))
+        return LoggedModel(model_id, model.source_run_id, payload, files, model.artifact_location)
 
     def list_files(self, model_id: str) -> dict[str, int]:
         """Return the bytes of each file of a logged model, by its path."""

@@ -91,6 +91,11 @@ class ModelRegistry:
         with translated(self._uri):
             return _version(self._client.get_model_version(model, str(version)), {}).model_id
 
+    def storage_location(self, model: str, version: int) -> str:
+        """Return the address of the files that the registry serves; raises TrackingError without such a version."""
+        with translated(self._uri):
+            return str(self._client.get_model_version_download_uri(model, str(version)))
+
     def find_alias(self, model: str, alias: str) -> Version | None:
         """Return the version that an alias points to; None without such a model or alias."""
         with translated(self._uri):

@@ -13,6 +13,7 @@ MLFLOW_SOURCE_TYPE = "mlflow.source.type"
 
 # Identity of a run and of its action.
 ACTION_KEY = "waterflow.action_key"
+MANIFEST_PREFIX = "waterflow.manifest."  # the sha256 of what each step logged
 RECORD_DIGEST = "waterflow.record_digest"
 RUN_IDENTITY = "waterflow.run_identity"
 RUN_KIND = "waterflow.kind"
@@ -53,7 +54,7 @@ WINDOW_END = "waterflow.window_end"
 WINDOW_START = "waterflow.window_start"
 
 # Training.
-DECISION = "waterflow.decision"
+DECISION_RULE = "waterflow.decision_rule"
 FIT_WARNINGS = "waterflow.fit_warnings"
 FITTED_ON = "waterflow.fitted_on"
 MODEL_DIGEST = "waterflow.model_digest"
@@ -109,6 +110,7 @@ DIVISION_FILE = "waterflow/division.json"
 DIFF_FILE = "waterflow/uncommitted.diff"
 EVALUATED_FILE = "waterflow/evaluated.json"
 LINEAGE_FILE = "waterflow/lineage.json"
+MANIFEST_FILE = "waterflow/manifest_{step}.json"
 PROVENANCE_FILE = "waterflow/provenance.json"
 RECORD_FILE = "waterflow/record.json"
 STAGING_FILE = "waterflow/staging.json"

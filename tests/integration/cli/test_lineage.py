@@ -79,7 +79,7 @@ def test_an_audit_is_a_table_and_a_report(resources: Resources, waterflow: Comma
     report = (tmp_path / "audit.md").read_text()
     assert "| versions that reproduce confirms | 1 | 1 | 100.0 % |" in report
     assert "| versions whose whole lineage resolves | 1 | 1 | 100.0 % |" in report
-    assert report.count(" | 100.0 % |") == 8
+    assert report.count(" | 100.0 % |") == 11
     assert report.endswith("## Findings\n\nNone.\n")
 
 

@@ -1,7 +1,9 @@
 """An audit of real runs: nothing is found until a fault is planted, and then that one alone."""
 
 import os
+import pickle
 import platform
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from mlflow.entities import LoggedModelStatus
 from support.projects import FLOWERS, message_of, write_pipeline
 from support.tracing import path_of, version_of
 
@@ -19,6 +22,7 @@ from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations import audit as checks
 from waterflow.operations import integrity
 from waterflow.operations.audit import Audit, audit
+from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.resources import Resources
 from waterflow.tracking.registry import Version
 from waterflow.tracking.run_queries import TrackedRun
@@ -29,7 +33,7 @@ ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 
 @pytest.fixture(scope="module")
 def version(resources: Resources) -> Version:
-    """Give the one version of the pipeline `audited`; every fault is mended after its test."""
+    """Give the one version of the pipeline `audited`; every fault is undone after its test."""
     write_pipeline(resources.project, "audited", {**FLOWERS, "defaults": ONE}, promotion={"resamples": 200})
     return version_of("audited", resources, full=True)
 
@@ -76,17 +80,86 @@ def another_score_of_the_holdout(history: VersionHistory, resources: Resources) 
     return logged(history.registration_run, "test_accuracy", 1.5, resources)
 
 
+def another_score_of_a_class(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    (name, *_) = [name for name in history.registration_run.metrics if name.startswith("test_recall.")]
+    return logged(history.registration_run, name, 1.5, resources)
+
+
 @contextmanager
-def another_parameter(history: VersionHistory, resources: Resources) -> Iterator[None]:
+def stored(resources: Resources, table: str, column: str, value: str, where: str) -> Iterator[None]:
+    """Change a cell of MLflow's own database, behind its API."""
     with closing(sqlite3.connect(resources.runs.uri.removeprefix("sqlite:///"))) as database:
-        statement = "UPDATE params SET value = ? WHERE key = 'rows' AND run_uuid = ?"
-        database.execute(statement, ("151", history.registration_run.run_id))
-        database.commit()
+        (before,) = database.execute(f"SELECT {column} FROM {table} WHERE {where}").fetchone()
+
+        def write(content: str) -> None:
+            database.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", (content,))
+            database.commit()
+
+        write(value)
         try:
             yield
         finally:
-            database.execute(statement, ("150", history.registration_run.run_id))
-            database.commit()
+            write(before)
+
+
+def another_parameter(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    where = f"key = 'rows' AND run_uuid = '{history.registration_run.run_id}'"
+    return stored(resources, "params", "value", "151", where)
+
+
+def another_verdict(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    where = f"key = 'waterflow.verdict' AND run_uuid = '{history.registration_run.run_id}'"
+    return stored(resources, "tags", "value", "promote, of course", where)
+
+
+def another_verdict_of_the_version(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    return stored(resources, "model_version_tags", "value", "promote, of course", "key = 'waterflow.verdict'")
+
+
+@contextmanager
+def removed_tag(history: VersionHistory, resources: Resources) -> Iterator[None]:
+    run = history.fit_run
+    resources.runs.client.delete_tag(run.run_id, "waterflow.data_digest")
+    try:
+        yield
+    finally:
+        resources.runs.log(run.run_id, tags={"waterflow.data_digest": run.tags["waterflow.data_digest"]})
+
+
+@contextmanager
+def edited_artifact(run: TrackedRun, path: str) -> Iterator[None]:
+    with edited(Path(run.artifact_uri.removeprefix("file://")) / path, lambda content: content + b" "):
+        yield
+
+
+def edited_record(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    return edited_artifact(history.registration_run, "waterflow/evaluated.json")
+
+
+def edited_report(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    return edited_artifact(history.registration_run, "verdict/verdict.json")
+
+
+def edited_picture(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    return edited_artifact(history.registration_run, "plots/confusion_matrix.png")
+
+
+def another_source(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    return stored(resources, "model_versions", "source", "models:/m-another", "name = 'audited'")
+
+
+def another_location(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    return stored(resources, "model_versions", "storage_location", "/somewhere/else", "name = 'audited'")
+
+
+def another_location_of_the_model(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    where = f"model_id = '{history.model.model_id}'"
+    return stored(resources, "logged_models", "artifact_location", "/somewhere/else", where)
+
+
+def another_digest_of_the_model(history: VersionHistory, resources: Resources) -> AbstractContextManager[None]:
+    where = f"model_id = '{history.model.model_id}' AND tag_key = 'waterflow.files_sha256'"
+    return stored(resources, "logged_model_tags", "tag_value", "0" * 64, where)
 
 
 @contextmanager
@@ -162,12 +235,15 @@ def test_nothing_is_found_where_nothing_is_wrong(resources: Resources, version: 
     found = audit("audited", resources, reproduced=0)
     assert found.findings == ()
     assert {entry.check for entry in found.rates} == {
+        integrity.MANIFESTS,
         integrity.METRICS,
         integrity.PARAMETERS,
+        integrity.TAGS,
         integrity.ARTIFACTS,
         integrity.ENDED,
         integrity.WITH_RUN,
         integrity.WITH_FILES,
+        integrity.SERVED,
         checks.TRACED,
     }
     assert all(entry.good == entry.total > 0 for entry in found.rates)
@@ -179,8 +255,19 @@ def test_nothing_is_found_where_nothing_is_wrong(resources: Resources, version: 
     [
         (another_metric, {integrity.METRICS}),
         (another_score_of_the_holdout, {integrity.METRICS}),
+        (another_score_of_a_class, {integrity.METRICS}),
         (another_parameter, {integrity.PARAMETERS}),
-        (record_that_is_gone, {integrity.METRICS}),
+        (another_verdict, {integrity.TAGS}),
+        (another_verdict_of_the_version, {integrity.TAGS}),
+        (removed_tag, {integrity.TAGS}),
+        (edited_record, {integrity.MANIFESTS}),
+        (edited_report, {integrity.ARTIFACTS}),
+        (edited_picture, {integrity.ARTIFACTS}),
+        (record_that_is_gone, {integrity.MANIFESTS, integrity.SERVED, checks.TRACED}),
+        (another_source, {integrity.SERVED, checks.TRACED}),
+        (another_location, {integrity.SERVED, checks.TRACED}),
+        (another_location_of_the_model, {integrity.ARTIFACTS, integrity.SERVED, checks.TRACED}),
+        (another_digest_of_the_model, {integrity.ARTIFACTS, integrity.SERVED, checks.TRACED}),
         (altered_data, {integrity.ARTIFACTS, checks.TRACED}),
         (cut_predictions, {integrity.ARTIFACTS}),
         (altered_model, {integrity.ARTIFACTS, checks.TRACED}),
@@ -193,6 +280,74 @@ def test_a_planted_fault_is_found(resources: Resources, version: Version, fault:
     """By the checks that it concerns and no other."""
     with fault(VersionHistory(version, resources), resources):
         assert found_by(resources) == finds
+
+
+class Stranger:
+    """A pickle that leaves a mark when it is loaded."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[Path]]:
+        """Touch the mark in place of being restored."""
+        return Path.touch, (self.mark,)
+
+
+@pytest.fixture
+def stranger(resources: Resources, version: Version, tmp_path: Path) -> Iterator[Path]:
+    """Register a model that no fit logged, with digests of its own; gives the file that appears if it is loaded."""
+    history, client = VersionHistory(version, resources), resources.runs.client
+    shutil.copytree(folder_of(history, resources), tmp_path / "model")
+    (tmp_path / "model" / "model.pkl").write_bytes(pickle.dumps(Stranger(tmp_path / "loaded")))
+    files = sorted(path for path in (tmp_path / "model").rglob("*") if path.is_file())
+    digests = {path.relative_to(tmp_path / "model").as_posix(): sha256_of(path) for path in files}
+    tags = {"waterflow.sha256": digests["model.pkl"], "waterflow.files_sha256": digest_of(digests)}
+    model = client.create_logged_model(
+        history.fit_run.experiment_id,
+        name="stranger",
+        source_run_id=history.fit_run.run_id,
+        tags=tags | {"waterflow.format": "cloudpickle"},
+    )
+    client.log_model_artifacts(model.model_id, str(tmp_path / "model"))
+    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    resources.models.verify(model.model_id)
+    given = version.tags | {"waterflow.model_id": model.model_id}
+    number = resources.registry.register("audited", model.model_id, "0" * 32, "", given)
+    yield tmp_path / "loaded"
+    client.delete_model_version("audited", str(number))
+
+
+def test_a_model_that_no_record_vouches_for_is_never_loaded(resources: Resources, stranger: Path) -> None:
+    """A pickle runs code, and whoever may write to the registry could have put it there."""
+    found = audit("audited", resources, reproduced=1)
+    assert not stranger.exists()
+    (problem,) = {finding.problem for finding in found.findings if finding.check == integrity.SERVED}
+    assert "not those of its fit" in problem
+    assert integrity.SERVED in {finding.check for finding in found.findings if finding.subject == "audited@2"}
+
+
+def test_a_removed_alias_is_found(resources: Resources, version: Version) -> None:
+    """The ledger knows the champion."""
+    row = resources.ledger.append(
+        None,
+        model="audited",
+        kind="promote",
+        version=1,
+        to_version=1,
+        reason="it is better",
+        actor="test",
+        run_id="1" * 32,
+    )
+    resources.registry.set_alias("audited", "champion", 1)
+    resources.ledger.mark_projected(row)
+    resources.registry.tag_version("audited", 1, {"waterflow.decision": "promote: it is better"})
+    assert found_by(resources) == set()
+    resources.registry.remove_alias("audited", "champion")
+    assert found_by(resources) == {integrity.LEDGER}
+    resources.registry.set_alias("audited", "champion", 1)
+    resources.registry.tag_version("audited", 1, {"waterflow.decision": "promote: it is worse"})
+    assert found_by(resources) == {integrity.TAGS}
+    resources.registry.tag_version("audited", 1, {"waterflow.decision": "promote: it is better"})
 
 
 def test_a_run_whose_process_is_gone_is_stuck(resources: Resources, version: Version) -> None:

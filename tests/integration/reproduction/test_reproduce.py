@@ -1,7 +1,9 @@
 """Real versions, trained again in real processes."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +162,35 @@ def test_an_input_that_was_altered_or_is_gone_is_refused(
     path_of(blob, resources).unlink()
     assert "no such object" in message_of(lambda: fetch_inputs(history, resources, tmp_path), StoreError)
     path_of(blob, resources).write_bytes(kept)
+
+
+def test_a_version_that_serves_other_files_is_refused(resources: Resources, plain: Version) -> None:
+    """Whoever loads it from the registry gets those, whatever the model of the fit says."""
+    path, place = resources.runs.uri.removeprefix("sqlite:///"), "name = 'plain'"
+    with closing(sqlite3.connect(path)) as database:
+        (before,) = database.execute(f"SELECT storage_location FROM model_versions WHERE {place}").fetchone()
+        database.execute(f"UPDATE model_versions SET storage_location = '/elsewhere' WHERE {place}")
+        database.commit()
+        message = message_of(lambda: reproduce(plain, resources), StoreError)
+        database.execute(f"UPDATE model_versions SET storage_location = ? WHERE {place}", (before,))
+        database.commit()
+    assert message == f"plain version 1: the registry serves files at /elsewhere, not those of its fit: {before}"
+
+
+def test_what_is_no_longer_recorded_is_not_compared(resources: Resources, pipeline: Writer) -> None:
+    """It neither agrees nor differs, and the outcome names it."""
+    version = version_of(pipeline(**listed("balanced", nb="sklearn.naive_bayes.GaussianNB")), resources, full=True)
+    history = VersionHistory(version, resources)
+    assert history.evaluated.verdict is not None
+    assert history.evaluated.verdict.predictions is not None
+    path_of(history.evaluated.verdict.predictions, resources).unlink()
+    with closing(sqlite3.connect(resources.runs.uri.removeprefix("sqlite:///"))) as database:
+        key = ("test_accuracy", history.registration_run.run_id)
+        database.execute("DELETE FROM latest_metrics WHERE key = ? AND run_uuid = ?", key)
+        database.commit()
+    outcome = reproduce(version, resources, report=quiet)
+    assert outcome.reproduced
+    assert outcome.not_compared == ("metric test_accuracy", "predictions when it was judged")
 
 
 def test_another_lock_is_refused_with_the_packages_that_differ(
