@@ -33,7 +33,7 @@ def predict_baseline(rule: str, train_target: pd.Series, target: pd.Series, conf
 
 def _classifier(rule: str, values: NDArray[Any], config: PipelineConfig) -> BaseEstimator:
     if rule == "cheapest":
-        return DummyClassifier(strategy="constant", constant=_cheapest(values, config))
+        return DummyClassifier(strategy="constant", constant=[_cheapest(values, config)])
     return DummyClassifier(strategy=rule, random_state=config.seed)
 
 
@@ -42,7 +42,9 @@ def _cheapest(values: NDArray[Any], config: PipelineConfig) -> Any:
     assert config.costs is not None  # the configuration has been validated
     classes = pd.unique(values)
     is_positive = values == find_positive_class(classes, config.declared_positive)
-    always, never = (cost_of_calls(is_positive, np.full(len(values), called), config.costs).mean() for called in (1, 0))
+    always, never = (
+        cost_of_calls(is_positive, np.full(len(values), called), config.costs).mean() for called in (True, False)
+    )
     return values[is_positive if always <= never else ~is_positive][0]
 
 

@@ -134,7 +134,7 @@ def log_refitted(
 
     estimator = unwrap_estimator(pipeline.named_steps["model"])
     with scratch_folder() as folder:
-        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest}
+        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest, **lineage_tags(prepared)}
         tags[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
         write_action(folder, executed)
         log_step(
