@@ -42,8 +42,9 @@ def measure(arguments: argparse.Namespace) -> None:
     """Run and print one line for each candidate."""
     from waterflow import workflow
     from waterflow.records.run import Origin, RunRequest
-    from waterflow.resources import count_threads, load_config
+    from waterflow.resources import load_config
     from waterflow.snapshots import load_rows
+    from waterflow.training.parallelism import count_threads
 
     resources = workflow.open_resources()
     request = RunRequest(

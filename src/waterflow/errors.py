@@ -1,13 +1,13 @@
-"""What Waterflow raises, and what a caller may do about it.
+"""Exceptions that Waterflow raises, and what a caller may do about them.
 
     WaterflowError
     ├── ConfigError         a setting is wrong: edit the YAML or the override
     ├── DataError           the rows are wrong: edit the data or its declaration
     │   └── ContractError   they break the pipeline's contract; it carries the worst offenders
     ├── FitError            a candidate, or every candidate, could not be trained
-    ├── ReproduceError      a version cannot be trained again here: other packages, other code, or a link that is gone
+    ├── ReproduceError      a version cannot be trained again here: other packages or code, or a missing link
     ├── StoreError          an object is gone, altered, or the store cannot be written
-    ├── LedgerError         the ledger's database refused, or cannot answer what it is asked
+    ├── LedgerError         the ledger's database refused, or has no answer
     │   └── LedgerConflict  another decision on the model came first: read the ledger again
     ├── TrackingError       MLflow refused: wrong password, deleted experiment, unknown model
     └── UnreachableError    a server does not answer: the one kind that is worth a retry
@@ -20,12 +20,12 @@ from typing import NamedTuple
 
 
 def first_line(error: object) -> str:
-    """Give the first line of what an error says, for messages of one line; empty where it says nothing."""
+    """Return the first line of an error's message, empty if it has none."""
     return (str(error).strip().splitlines() or [""])[0]
 
 
 class WaterflowError(Exception):
-    """The base of every error that Waterflow raises on purpose."""
+    """Base class of all errors that Waterflow raises on purpose."""
 
 
 class ConfigError(WaterflowError):
@@ -37,7 +37,7 @@ class DataError(WaterflowError):
 
 
 class Break(NamedTuple):
-    """A value that breaks a rule of the contract; `row` is its key, empty where a column or all rows are meant."""
+    """A value that breaks a rule of the contract; `row` is its key, empty for a column or all rows."""
 
     row: str
     column: str
@@ -46,7 +46,7 @@ class Break(NamedTuple):
 
 
 class ContractError(DataError):
-    """Rows that break the contract in `count` places; `breaks` are the worst of each rule."""
+    """Rows that break the contract in `count` places; `breaks` holds the worst of each rule."""
 
     def __init__(self, message: str, breaks: Sequence[Break] = (), count: int = 0) -> None:
         super().__init__(message)
@@ -63,15 +63,15 @@ class ReproduceError(WaterflowError):
 
 
 class StoreError(WaterflowError):
-    """An object store that cannot be read or written, or an object that is not what it was."""
+    """An object store that cannot be read or written, or an object that was altered."""
 
 
 class LedgerError(WaterflowError):
-    """A request that the ledger's database refused, or a question that the ledger has no answer to."""
+    """A request that the ledger's database refused or cannot answer."""
 
 
-class LedgerConflict(LedgerError):  # noqa: N818  # it is told apart to be caught, not to be shown
-    """A row that cannot be written because another one has taken its place in the sequence."""
+class LedgerConflict(LedgerError):  # noqa: N818  # raised to be caught, not to be shown
+    """A row whose place in the sequence another row has taken."""
 
 
 class TrackingError(WaterflowError):

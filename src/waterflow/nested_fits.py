@@ -14,12 +14,14 @@ from waterflow.records.caching import Action, ExecutedAction
 from waterflow.records.data import Prepared
 from waterflow.records.run import Origin
 from waterflow.records.training import FitRows, Trained
+from waterflow.reporting.run_tags import lineage_tags, origin_tags
 from waterflow.reporting.step_log import log_refitted, log_reused_fit
-from waterflow.resources import Resources, count_threads, lineage_tags, origin_tags
+from waterflow.resources import Resources
 from waterflow.snapshots import load_fit_rows
 from waterflow.tracking import tags as tag
 from waterflow.tracking.model_store import LoggedModel
 from waterflow.tracking.runs import RunIdentity
+from waterflow.training.parallelism import count_threads
 
 if TYPE_CHECKING:
     from waterflow.training.fitting import LabelledRows

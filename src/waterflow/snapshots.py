@@ -10,8 +10,8 @@ from waterflow.data.preparation import DividedRows
 from waterflow.provenance.hashing import sha256_of
 from waterflow.records.data import Blob, DividedBlob, Part, Prepared
 from waterflow.records.training import FitRows
-from waterflow.resources import Resources, scratch_folder
-from waterflow.stores.base import blob_key, get_file, put_file, put_json
+from waterflow.resources import Resources
+from waterflow.stores.base import blob_key, get_file, put_file, put_json, scratch_folder
 
 if TYPE_CHECKING:
     from waterflow.training.fitting import LabelledRows

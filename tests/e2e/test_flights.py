@@ -14,8 +14,8 @@ from support.projects import CHECKOUT, give_database, make_project
 from waterflow import workflow
 from waterflow.data.canonical import read_parquet
 from waterflow.records.data import Prepared
-from waterflow.resources import Resources, scratch_folder
-from waterflow.stores.base import get_file
+from waterflow.resources import Resources
+from waterflow.stores.base import get_file, scratch_folder
 from waterflow.tracking.registry import Version
 
 ENDS = pd.date_range("2013-02-01", periods=12, freq="MS", tz="UTC")

@@ -14,10 +14,10 @@ from waterflow.records.caching import Action
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.run import Window
 from waterflow.records.training import FitRows, Trained
-from waterflow.resources import Resources, count_threads
+from waterflow.resources import Resources
 from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import MODEL_ID
-from waterflow.training.parallelism import useful_threads
+from waterflow.training.parallelism import count_threads, useful_threads
 
 # A step's code is what these import. Rooms that only store, log or draw are left out: an edit there changes no result.
 DATA_ENTRY = "waterflow.data.preparation"

@@ -11,8 +11,10 @@ from waterflow.lineage.version_history import VersionHistory
 from waterflow.records.base import Record
 from waterflow.records.data import Blob
 from waterflow.reporting.step_manifest import log_step
-from waterflow.resources import Resources, scratch_folder, write_json
+from waterflow.resources import Resources
+from waterflow.stores.base import scratch_folder
 from waterflow.tracking import tags as tag
+from waterflow.tracking.artifacts import write_json
 from waterflow.tracking.run_queries import TrackedRun
 
 NOT_ASKED = Verification(None, "not asked during the run; `waterflow lineage` asks")

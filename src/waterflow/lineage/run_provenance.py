@@ -16,8 +16,9 @@ from waterflow.provenance.environment import EXTRAS, environment_digest, lock_di
 from waterflow.provenance.git import git_diff
 from waterflow.records.base import Record
 from waterflow.records.data import Blob
-from waterflow.resources import Resources, write_json
+from waterflow.resources import Resources
 from waterflow.stores.base import put_file
+from waterflow.tracking.artifacts import write_json
 from waterflow.tracking.tags import DIFF_FILE, PROVENANCE_FILE
 
 

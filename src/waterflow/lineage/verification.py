@@ -11,8 +11,8 @@ from waterflow.lineage.version_history import VersionHistory
 from waterflow.provenance.worktree import has_commit
 from waterflow.records.data import Blob
 from waterflow.records.run import Origin
-from waterflow.resources import Resources, scratch_folder
-from waterflow.stores.base import get_file
+from waterflow.resources import Resources
+from waterflow.stores.base import get_file, scratch_folder
 
 
 class Verification(NamedTuple):

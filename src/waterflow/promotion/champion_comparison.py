@@ -25,9 +25,10 @@ from waterflow.records.evaluation import Evaluated, GateResult, Verdict
 from waterflow.records.training import Trained
 from waterflow.reporting.step_manifest import log_step
 from waterflow.reporting.verdict_report import VerdictReport
-from waterflow.resources import Resources, scratch_folder, write_json
+from waterflow.resources import Resources
 from waterflow.scoring.metrics import Predicted
-from waterflow.stores.base import put_file
+from waterflow.stores.base import put_file, scratch_folder
+from waterflow.tracking.artifacts import write_json
 from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import PREDICTIONS, VERDICT, VERDICT_AGAINST_FOLDER, VERDICT_METRIC, VERDICT_REASON
 

@@ -14,7 +14,8 @@ from waterflow.records.promotion import Registered
 from waterflow.reporting.run_note import run_note
 from waterflow.reporting.step_log import write_action
 from waterflow.reporting.step_manifest import log_step
-from waterflow.resources import Resources, scratch_folder
+from waterflow.resources import Resources
+from waterflow.stores.base import scratch_folder
 from waterflow.tracking.registry import CHAMPION, Version
 from waterflow.tracking.tags import CACHED_FROM, MLFLOW_NOTE, NOTHING_NEW, PARENT_RUN_ID, REGISTERED
 

@@ -23,8 +23,8 @@ from waterflow.config.schema import EvidenceConfig, PipelineConfig
 from waterflow.errors import LedgerConflict, LedgerError, StoreError
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.promotion import Look
-from waterflow.resources import Resources, scratch_folder
-from waterflow.stores.base import get_file, put_file
+from waterflow.resources import Resources
+from waterflow.stores.base import get_file, put_file, scratch_folder
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from waterflow.lineage.version_history import VersionHistory
 from waterflow.promotion.predictions import UnusableError, align_labels, predict_holdout, predict_usably, take_rows
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.training import Trained
-from waterflow.resources import Resources, scratch_folder
+from waterflow.resources import Resources
 from waterflow.scoring.metrics import Predicted
-from waterflow.stores.base import get_file
+from waterflow.stores.base import get_file, scratch_folder
 from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import MODEL_ID
 

@@ -21,9 +21,10 @@ from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.promotion import Check
 from waterflow.reporting.step_manifest import log_step
-from waterflow.resources import Resources, scratch_folder, write_json
+from waterflow.resources import Resources
 from waterflow.snapshots import load_rows
-from waterflow.stores.base import get_file
+from waterflow.stores.base import get_file, scratch_folder
+from waterflow.tracking.artifacts import write_json
 from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import STAGING_CONDITIONS, STAGING_FILE, STAGING_PREFIX
 

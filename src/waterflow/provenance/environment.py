@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 from waterflow.provenance.hashing import digest_of, sha256_of
 
-# Estimators that an optional extra brings: its lock, which lies beside the main one, and what their models need of it.
+# Estimators of an optional extra: its lock, beside the main one, and what their models need of it.
 EXTRAS = {"waterflow.estimators.bert": ("requirements-bert.lock", ("torch", "transformers"))}
 # A line of RECORD begins with the path of an installed file.
 TOP_LEVEL = re.compile(r"^(\w+)(?=/|\.py,|\.\S+\.(?:so|pyd),)", re.MULTILINE)
@@ -43,12 +43,12 @@ def environment_digest(lock_file: Path) -> str:
 
 
 def lock_digest(lock_file: Path) -> str:
-    """Hash the lock file's bytes; `no lock file` stands for a project without one."""
+    """Hash the lock file; `no lock file` stands for a project without one."""
     return sha256_of(lock_file) if lock_file.is_file() else "no lock file"
 
 
 def locked_versions(lock_file: Path, names: Collection[str] | None = None) -> dict[str, str]:
-    """Read `name==version` of the lock file, as it holds for this Python and platform; of `names` alone, if given."""
+    """Read the versions that a lock file pins for this Python and platform, of `names` only if given."""
     versions: dict[str, str] = {}
     if not lock_file.is_file():
         return versions
@@ -61,7 +61,7 @@ def locked_versions(lock_file: Path, names: Collection[str] | None = None) -> di
 
 
 def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
-    """List, from the lock, what a fitted pipeline needs to be loaded and to predict elsewhere."""
+    """List the pinned requirements of loading a fitted pipeline elsewhere and predicting by it."""
     package = estimator_path.partition(".")[0]
     needed = ["mlflow", "scikit-learn", "pandas", "numpy", "scipy", "cloudpickle"]
     if package != "sklearn":

@@ -16,7 +16,7 @@ class GitState:
 
 
 def git_state(root: Path, environment: Mapping[str, str] = os.environ) -> GitState:
-    """Ask git for the commit and whether tracked files differ from it.
+    """Return the commit of a checkout, and whether tracked files differ from it.
 
     Without a checkout, as in an image, the commit comes from `WATERFLOW_GIT_COMMIT`.
     """
@@ -28,12 +28,15 @@ def git_state(root: Path, environment: Mapping[str, str] = os.environ) -> GitSta
 
 
 def git_diff(root: Path) -> bytes:
-    """Give what tracked files have that the commit has not, as `git apply` takes it; raises what git raises."""
+    """Return the uncommitted changes of tracked files, for `git apply`; raises what `run_git` raises."""
     return run_git(root, "diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
 
 
 def run_git(root: Path, *arguments: str) -> bytes:
-    """Run git in a checkout and give its output; raises OSError without git, CalledProcessError when it refuses."""
+    """Run git in a checkout and return its output.
+
+    Raises OSError without git, CalledProcessError when it refuses.
+    """
     # The checkout may belong to another user, as it does when it is mounted into a container.
     command = ["git", "-c", f"safe.directory={root}", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, check=True, timeout=30).stdout

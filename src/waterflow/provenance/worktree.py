@@ -12,10 +12,10 @@ HASH = re.compile("[0-9a-f]{7,64}")
 
 
 def has_commit(root: Path, commit: str) -> bool | None:
-    """Say whether a commit is in a checkout; None where there is no checkout, or no git to ask."""
+    """Return whether a checkout has a commit; None without a checkout or git."""
     if find_top(root) is None:
         return None
-    if not HASH.fullmatch(commit):  # a record may say anything, and git would take some of it for options
+    if not HASH.fullmatch(commit):  # git would take some strings for options
         return False
     try:
         run_git(root, "cat-file", "-e", f"{commit}^{{commit}}")
@@ -25,7 +25,7 @@ def has_commit(root: Path, commit: str) -> bool | None:
 
 
 def find_top(root: Path) -> Path | None:
-    """Give the folder that a checkout begins with; None without one."""
+    """Return the top folder of a checkout; None without one."""
     try:
         return Path(run_git(root, "rev-parse", "--show-toplevel").decode().strip())
     except (OSError, subprocess.SubprocessError):
@@ -33,11 +33,11 @@ def find_top(root: Path) -> Path | None:
 
 
 def check_out(root: Path, commit: str, diff: Path | None, folder: Path) -> None:
-    """Fill `folder` with the files of a commit, and with what was not committed then.
+    """Check out a commit into `folder`, and apply its uncommitted changes.
 
-    It becomes a repository that borrows the objects of the checkout at `root`: unlike `git worktree add` it writes
-    nothing there, for a container sees the checkout read-only, and leaves nothing behind when the process is killed.
-    Raises ReproduceError when the commit is not there, or the diff does not apply.
+    The folder becomes a repository that borrows the objects of the checkout at `root`. Unlike `git worktree add` that
+    writes nothing to the checkout, which a container may see read-only, and leaves nothing behind if the process is
+    killed. Raises ReproduceError when the commit is missing or the diff does not apply.
     """
     try:
         objects = root / run_git(root, "rev-parse", "--git-path", "objects").decode().strip()
@@ -56,10 +56,10 @@ def check_out(root: Path, commit: str, diff: Path | None, folder: Path) -> None:
 
 
 def moved_paths(paths: Sequence[str], top: Path, folder: Path, kept: Path) -> list[str]:
-    """Point the entries of `sys.path` that lie in the checkout to the same places of another tree.
+    """Return `sys.path` with the entries in the checkout moved to another tree.
 
-    Entries below `kept`, the virtual environment, stay. Those that the other tree does not have are left out, lest the
-    present code be taken for that of then.
+    Entries below `kept`, the virtual environment, stay. Those that the other tree lacks are left out, so that present
+    code is not imported in their place.
     """
     moved = []
     for entry in filter(None, paths):

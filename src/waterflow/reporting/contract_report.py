@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from waterflow.errors import Break, ContractError
-from waterflow.resources import Resources, scratch_folder, write_json
+from waterflow.resources import Resources
+from waterflow.stores.base import scratch_folder
+from waterflow.tracking.artifacts import write_json
 from waterflow.tracking.tags import CONTRACT_BREAKS, CONTRACT_FOLDER
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,9 @@ import pandas as pd
 from waterflow.data.canonical import read_parquet
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
-from waterflow.resources import Resources, load_config, scratch_folder, write_json
-from waterflow.stores.base import get_file
+from waterflow.resources import Resources, load_config
+from waterflow.stores.base import get_file, scratch_folder
+from waterflow.tracking.artifacts import write_json
 
 
 def write_metrics(path: Path, prepared: Prepared, evaluated: Evaluated, resources: Resources) -> None:

@@ -11,10 +11,12 @@ from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import DividedBlob, Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.training import Trained
+from waterflow.reporting.run_tags import lineage_tags
 from waterflow.reporting.step_manifest import log_step
-from waterflow.resources import Resources, lineage_tags, scratch_folder, write_json
+from waterflow.resources import Resources
+from waterflow.stores.base import scratch_folder
 from waterflow.tracking import tags as tag
-from waterflow.tracking.artifacts import write_record
+from waterflow.tracking.artifacts import write_json, write_record
 from waterflow.tracking.run_queries import TrackedRun
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it

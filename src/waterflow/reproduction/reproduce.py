@@ -32,11 +32,13 @@ from waterflow.reproduction.comparison import (
 )
 from waterflow.reproduction.environment_check import check_environment
 from waterflow.reproduction.worker import tabulate_predictions
-from waterflow.resources import Resources, count_threads, scratch_folder, write_json
-from waterflow.stores.base import get_file
+from waterflow.resources import Resources
+from waterflow.stores.base import get_file, scratch_folder
 from waterflow.tracking import tags as tag
+from waterflow.tracking.artifacts import write_json
 from waterflow.tracking.registry import Version
 from waterflow.tracking.runs import param_text
+from waterflow.training.parallelism import count_threads
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.training import Trained
 from waterflow.reporting.step_log import log_evaluated, log_reused_evaluation
-from waterflow.resources import Resources, load_config, scratch_folder
+from waterflow.resources import Resources, load_config
+from waterflow.stores.base import scratch_folder
 from waterflow.tracking import tags as tag
 from waterflow.tracking.registry import Version
 

@@ -17,9 +17,11 @@ from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import Blob, DividedBlob, Prepared
 from waterflow.records.run import RunRequest
 from waterflow.reporting.contract_report import breaks_logged
+from waterflow.reporting.run_tags import origin_tags, window_tags
 from waterflow.reporting.step_log import log_prepared
-from waterflow.resources import Resources, origin_tags, scratch_folder, window_tags
+from waterflow.resources import Resources
 from waterflow.snapshots import store_config, store_division, store_frame
+from waterflow.stores.base import scratch_folder
 from waterflow.stores.open import copy_object
 from waterflow.tracking import tags as tag
 from waterflow.tracking.runs import OpenRun, RunIdentity

@@ -14,8 +14,10 @@ from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.promotion import Check, Registered
 from waterflow.reporting.run_note import run_note
+from waterflow.reporting.run_tags import lineage_tags
 from waterflow.reporting.step_manifest import log_step
-from waterflow.resources import Resources, lineage_tags, load_config, scratch_folder
+from waterflow.resources import Resources, load_config
+from waterflow.stores.base import scratch_folder
 from waterflow.tracking import tags as tag
 from waterflow.tracking.registry import CHALLENGER, CHAMPION, fit_description
 

@@ -13,8 +13,9 @@ from waterflow.records.data import Prepared
 from waterflow.records.run import Origin
 from waterflow.records.training import ScoredOn, Trained
 from waterflow.reporting.step_log import log_trained
-from waterflow.resources import Resources, count_threads, load_config
+from waterflow.resources import Resources, load_config
 from waterflow.snapshots import load_rows
+from waterflow.training.parallelism import count_threads
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
     from waterflow.training.candidate import ScoredCandidate

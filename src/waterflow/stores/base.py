@@ -1,13 +1,14 @@
-"""What an object store is, and the content addresses that lie on top of it.
+"""The protocol of object stores, and content addresses on top of it.
 
-A blob lives under `blobs/<first two hex digits>/<sha256>`. It is written once, and overwritten only where its bytes
-are no longer those of its name; they are held against it each time they are read, and when they are put again.
+The key of a blob is `blobs/<first two hex digits>/<sha256>`. It is written once, verified whenever it is read or put
+again, and overwritten only if its bytes no longer match its name.
 """
 
 import json
 import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ class Entry:
 
 
 class ObjectStore(Protocol):
-    """Bytes by key. Keys are `/`-separated; `tests/unit/stores/test_contract.py` holds each backend to this."""
+    """Bytes by key; keys are `/`-separated. `tests/integration/stores/test_contract.py` tests each backend."""
 
     @property
     def uri(self) -> str:
@@ -40,11 +41,11 @@ class ObjectStore(Protocol):
         ...
 
     def exists(self, key: str) -> bool:
-        """Say whether an object is there; raises UnreachableError when that cannot be known."""
+        """Return whether an object exists; raises UnreachableError when that cannot be known."""
         ...
 
     def upload(self, key: str, path: Path, *, replace: bool = False) -> None:
-        """Store the file's bytes under `key`; an object that is already there stays, unless it is to be replaced."""
+        """Store the file's bytes under `key`; an existing object stays unless `replace` is set."""
         ...
 
     def download(self, key: str, path: Path) -> None:
@@ -52,32 +53,32 @@ class ObjectStore(Protocol):
         ...
 
     def list_keys(self, prefix: str = "") -> Iterator[Entry]:
-        """List the objects whose keys begin with `prefix`, and what cut-off uploads left there, in no order."""
+        """Yield the objects whose keys begin with `prefix`, and leftovers of interrupted uploads, in no order."""
         ...
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
+        """Remove an object, if it exists."""
         ...
 
 
 def put_file(store: ObjectStore, path: Path) -> Blob:
-    """Store a file under the sha256 of its bytes; an object there that was damaged is made good."""
+    """Store a file under the sha256 of its bytes; a damaged object there is written again."""
     digest = sha256_of(path)
     blob = Blob(key=blob_key(digest), digest=digest, size_bytes=path.stat().st_size)
     problem = find_problem(store, blob)
     if problem is not None and problem != GONE:
-        logger.warning("%s/%s: %s; written anew", store.uri, blob.key, problem)
+        logger.warning("%s/%s: %s; written again", store.uri, blob.key, problem)
     store.upload(blob.key, path, replace=problem not in (None, GONE))
     return blob
 
 
 def blob_key(digest: str) -> str:
-    """Give the key of a blob."""
+    """Return the key of a blob."""
     return f"blobs/{digest[:2]}/{digest}"
 
 
 def find_problem(store: ObjectStore, blob: Blob) -> str | None:
-    """Say what is wrong with a stored blob, read to its last byte: it is gone, or its bytes are others; None if not.
+    """Return what is wrong with a stored blob, None if it is there and all its bytes match.
 
     Raises UnreachableError when that cannot be known.
     """
@@ -92,19 +93,19 @@ def find_problem(store: ObjectStore, blob: Blob) -> str | None:
 
 
 def get_file(store: ObjectStore, blob: Blob, path: Path) -> Path:
-    """Fetch a blob into `path`; raises StoreError when it is gone or its bytes are not what they were."""
+    """Fetch a blob into `path`; raises StoreError when it is gone or was altered."""
     store.download(blob.key, path)
-    found = sha256_of(path)
-    if found != blob.digest:
+    actual = sha256_of(path)
+    if actual != blob.digest:
         raise StoreError(
-            f"{store.uri}/{blob.key}: its bytes have the sha256 {found[:12]}…, not {blob.digest[:12]}…; "
+            f"{store.uri}/{blob.key}: its bytes have the sha256 {actual[:12]}…, not {blob.digest[:12]}…; "
             "the object was altered or cut short: restore it from a backup, or start a new run"
         )
     return path
 
 
 def put_json(store: ObjectStore, content: Any, scratch: Path) -> Blob:
-    """Store JSON in a canonical form: sorted keys, no spaces."""
+    """Store JSON in canonical form: sorted keys, no spaces."""
     path = scratch / "content.json"
     path.write_text(json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False), "utf-8")
     return put_file(store, path)
@@ -113,3 +114,10 @@ def put_json(store: ObjectStore, content: Any, scratch: Path) -> Blob:
 def get_json(store: ObjectStore, blob: Blob, scratch: Path) -> Any:
     """Read what `put_json` stored."""
     return json.loads(get_file(store, blob, scratch / blob.digest).read_text("utf-8"))
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a temporary folder for files on their way to or from a store."""
+    with tempfile.TemporaryDirectory(prefix="waterflow-") as name:
+        yield Path(name)

@@ -13,10 +13,10 @@ from waterflow.stores.base import Entry
 
 
 class FolderStore:
-    """Objects as files below `root`, each written beside its place and then moved there in one step."""
+    """Objects as files below `root`, each written beside its place and then moved there."""
 
     def __init__(self, root: Path) -> None:
-        """Make the folder; raises StoreError when it cannot be written."""
+        """Create the folder; raises StoreError when it cannot be written."""
         self._root = root
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -34,17 +34,17 @@ class FolderStore:
         return self._root.as_uri()
 
     def exists(self, key: str) -> bool:
-        """Say whether there is such a file."""
+        """Return whether there is such a file."""
         return (self._root / key).is_file()
 
     def upload(self, key: str, path: Path, *, replace: bool = False) -> None:
-        """Copy the file to its place, unless an object is there already that is not to be replaced.
+        """Copy the file to its place, unless an object exists there and `replace` is not set.
 
-        That one then counts as stored just now.
+        The existing object then counts as stored just now.
         """
         target = self._root / key
         if target.exists() and not replace:
-            with suppress(OSError):  # another user's file can be read and not touched
+            with suppress(OSError):  # another user's file cannot be touched
                 os.utime(target)
             return
         try:
@@ -68,7 +68,7 @@ class FolderStore:
             ) from error
 
     def list_keys(self, prefix: str = "") -> Iterator[Entry]:
-        """Walk the deepest folder that `prefix` names."""
+        """Yield the objects below the deepest folder that `prefix` names."""
         for folder, _, names in os.walk(self._root / prefix.rpartition("/")[0]):
             for name in names:
                 path = Path(folder) / name

@@ -1,4 +1,4 @@
-"""Choosing the store behind an address."""
+"""Stores by their addresses."""
 
 from pathlib import Path
 
@@ -18,9 +18,7 @@ def copy_object(uri: str, path: Path) -> None:
 def open_store(uri: str) -> ObjectStore:
     """Open `s3://bucket/prefix` or a folder (a path or `file://…`); raises ConfigError for other schemes."""
     if uri.startswith("s3://"):
-        from waterflow.stores.s3 import (
-            S3Store,
-        )  # boto3 takes a while to import, and a folder needs none of it
+        from waterflow.stores.s3 import S3Store  # boto3
 
         return S3Store(uri)
     if "://" in uri and not uri.startswith("file://"):

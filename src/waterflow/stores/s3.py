@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectionError as NoConnection
 from waterflow.errors import StoreError, UnreachableError
 from waterflow.stores.base import Entry
 
-# Older servers refuse the checksums that newer clients send unasked.
+# Older servers refuse the checksums that newer clients send by default.
 _CLIENT = Config(
     retries={"mode": "standard", "max_attempts": 5},
     connect_timeout=5,
@@ -27,7 +27,7 @@ class S3Store:
     """Objects below `s3://bucket/prefix`; endpoint and keys come from AWS's own files and variables."""
 
     def __init__(self, uri: str, client: Any = None) -> None:
-        """Take an address such as `s3://waterflow`; nothing is sent before the first call."""
+        """Keep an address such as `s3://waterflow`; nothing is sent before the first call."""
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -39,7 +39,7 @@ class S3Store:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
     def exists(self, key: str) -> bool:
-        """Ask the server for the object's head."""
+        """Return whether the server has the object's head."""
         try:
             with self._translated(key):
                 self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
@@ -50,7 +50,7 @@ class S3Store:
         return True
 
     def upload(self, key: str, path: Path, *, replace: bool = False) -> None:
-        """Send the file, in parts where it is large, unless an object is there that is not to be replaced."""
+        """Upload the file, in parts if it is large, unless the object exists and `replace` is not set."""
         if not replace and self.exists(key):
             return
         with self._translated(key):
@@ -62,17 +62,17 @@ class S3Store:
             self._client.download_file(self._bucket, self._prefix + key, str(path))
 
     def list_keys(self, prefix: str = "") -> Iterator[Entry]:
-        """Ask for the listing page by page."""
+        """Yield the listing page by page."""
         with self._translated(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix
             )
             for page in pages:
-                for found in page.get("Contents", ()):
-                    yield Entry(found["Key"].removeprefix(self._prefix), found["Size"], found["LastModified"])
+                for entry in page.get("Contents", ()):
+                    yield Entry(entry["Key"].removeprefix(self._prefix), entry["Size"], entry["LastModified"])
 
     def delete(self, key: str) -> None:
-        """Delete the object; a bucket with versions hides it and keeps its bytes for as long as its rules say."""
+        """Delete the object; a bucket with versions keeps its bytes for as long as its rules say."""
         with self._translated(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 

@@ -120,6 +120,12 @@ def write_record(folder: Path, record: Mapping[str, Any], path: str = RECORD_FIL
     return hashlib.sha256(content).hexdigest()
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON among the artifacts to log, for people to read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False), "utf-8")
+
+
 def local_folder(uri: str) -> Path | None:
     """Return the folder behind an address of artifacts; None where they come through a server."""
     if uri.startswith("file:"):

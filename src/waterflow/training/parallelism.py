@@ -1,12 +1,33 @@
 """Use of cores, either by an estimator's threads or by parallel fits."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+from waterflow.errors import ConfigError
 
 # Scikit-learn's estimators that use OpenMP without a parameter for it.
 OPENMP = ("HistGradientBoosting",)
 ROWS_PER_THREAD = 2_000
+
+
+def count_threads(environment: Mapping[str, str] | None = None) -> int:
+    """Return how many cores one fit may use.
+
+    `WATERFLOW_THREADS` decides, else `OMP_NUM_THREADS`, else all cores of this process. Raises ConfigError on a value
+    that is no whole number above 0.
+    """
+    environment = os.environ if environment is None else environment
+    for name in ("WATERFLOW_THREADS", "OMP_NUM_THREADS"):
+        value = environment.get(name)
+        if value:
+            if not value.isdecimal() or int(value) == 0:
+                raise ConfigError(f"{name}: {value!r} is no number of threads; write it like 2, or leave it out")
+            return int(value)
+    import joblib
+
+    return int(joblib.cpu_count())  # of this process: a container or a mask may leave it fewer than the machine has
 
 
 def useful_threads(threads: int, rows: int) -> int:

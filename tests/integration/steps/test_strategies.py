@@ -12,10 +12,11 @@ from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError
 from waterflow.records.data import Prepared
 from waterflow.records.training import Trained
-from waterflow.resources import Resources, count_threads
+from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
 from waterflow.steps.train import train
 from waterflow.training.candidate import train_candidate
+from waterflow.training.parallelism import count_threads
 
 Writer = Callable[..., str]
 TREE: dict[str, Any] = {

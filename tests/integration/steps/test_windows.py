@@ -13,9 +13,9 @@ from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError
 from waterflow.records.data import Prepared
 from waterflow.records.run import Window
-from waterflow.resources import Resources, scratch_folder
+from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
-from waterflow.stores.base import get_file
+from waterflow.stores.base import get_file, scratch_folder
 
 Writer = Callable[..., str]
 
