@@ -301,6 +301,13 @@ def champion_decision(pipeline: str, moment: datetime | None, resources: Resourc
     return last_change(resources.ledger.entries(pipeline), moment)
 
 
+def find_change_since(row: Decision, resources: Resources) -> str:
+    """Return how the registry's version differs from the champion that a row made; empty if it does not."""
+    from waterflow.promotion.champion_alias import find_change_since as find
+
+    return find(row, resources)
+
+
 def rollback(model: str, to: int | None, reason: str, actor: str, resources: Resources) -> tuple[Decision, bool]:
     """Make an earlier champion champion again; returns the ledger's row and whether it is new."""
     from waterflow.promotion.rollback import rollback as roll_back

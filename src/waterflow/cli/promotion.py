@@ -77,12 +77,20 @@ def champion(
     from waterflow.errors import LedgerError
 
     moment = _moment(at)
-    row = workflow.champion_decision(pipeline, moment, workflow.open_for(pipeline))
+    resources = workflow.open_for(pipeline)
+    row = workflow.champion_decision(pipeline, moment, resources)
     if row is None or row.to_version is None:
         when = "" if moment is None else f" at {moment.isoformat()}"
         raise LedgerError(f"ledger of {pipeline}: it names no champion{when}; see `waterflow ledger {pipeline}`")
     out.print(f"{pipeline} version {row.to_version}", highlight=False)
-    out.print(f"since       {row.decided_at:%Y-%m-%d %H:%M:%S} UTC, row {row.sequence} of the ledger", highlight=False)
+    if row.model_id:
+        out.print(f"model       {row.model_id}, files {(row.model_digest or '–')[:12]}", highlight=False)
+    altered = workflow.find_change_since(row, resources)
+    if altered:
+        err.print(f"[yellow]warning:[/yellow] {escape(altered)}", soft_wrap=True, highlight=False)
+    out.print(
+        f"since       {row.champion_since:%Y-%m-%d %H:%M:%S} UTC, row {row.sequence} of the ledger", highlight=False
+    )
     out.print(f"because     {row.kind} by {escape(row.actor)}: {escape(row.reason)}", highlight=False, soft_wrap=True)
 
 

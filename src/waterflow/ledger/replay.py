@@ -1,65 +1,74 @@
 """What the rows of a ledger say in order: champions and inconsistencies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from waterflow.records.promotion import Decision
 
+CHAMPION_KINDS = ("promote", "refresh", "rollback", "manual")
+
+
+def champion_rows(entries: Sequence[Decision], moment: datetime | None = None) -> list[Decision]:
+    """Return the rows, up to a moment, that made a champion or left nobody."""
+    return [row for row in entries if row.kind in CHAMPION_KINDS and (moment is None or row.champion_since <= moment)]
+
 
 def last_change(entries: Sequence[Decision], moment: datetime | None = None) -> Decision | None:
-    """Return the last row, up to a moment, that changed the champion."""
-    changes = [
-        row
-        for row in entries
-        if row.from_version != row.to_version and (moment is None or row.champion_since <= moment)
-    ]
-    return changes[-1] if changes else None
+    """Return the row that made the champion of a moment, by default of now."""
+    rows = champion_rows(entries, moment)
+    return rows[-1] if rows else None
 
 
-def champion_before(entries: Sequence[Decision]) -> int | None:
-    """Return the version that the present champion replaced."""
-    change = last_change(entries)
-    return change.from_version if change else None
+def previous_champion(entries: Sequence[Decision]) -> Decision | None:
+    """Return the row of the last champion that is not the present one."""
+    rows = champion_rows(entries)
+    others = [row for row in rows if row.to_version is not None and row.champion != rows[-1].champion]
+    return others[-1] if others else None
 
 
-def rolled_back(entries: Sequence[Decision]) -> dict[int, Decision]:
-    """Return the versions that were rolled back and not restored, with their rows."""
-    found: dict[int, Decision] = {}
-    for row in entries:
-        if row.kind == "rollback" and row.from_version is not None:
-            found[row.from_version] = row
-        if row.to_version is not None:
-            found.pop(row.to_version, None)
-    return found
+def is_champion(row: Decision | None, version: int | None, model_id: str | None) -> bool:
+    """Return whether a row made this version with this model champion.
+
+    Rows from before models had ids are compared by number.
+    """
+    if row is None or version is None:
+        return (row is None or row.to_version is None) and version is None
+    return row.to_version == version and row.model_id in (None, model_id)
+
+
+def rolled_back(entries: Sequence[Decision]) -> dict[tuple[int | None, str | None], Decision]:
+    """Return the versions and models that were rolled back and not restored, with their rows."""
+    undone: dict[tuple[int | None, str | None], Decision] = {}
+    before: Decision | None = None
+    for row in champion_rows(entries):
+        if row.kind == "rollback" and before is not None:
+            undone[before.champion] = row
+        undone.pop(row.champion, None)
+        before = row
+    return undone
 
 
 def find_inconsistencies(
-    entries: Sequence[Decision], alias: int | None, versions: set[int], *, is_projected: bool
+    entries: Sequence[Decision], alias: int | None, models: Mapping[int, str], *, is_projected: bool
 ) -> list[str]:
     """Return what does not follow in rows and registry, a line each.
 
-    `alias` is the registry's champion, `versions` are those that it has; `is_projected` says that the alias was once
-    seen to follow the last change.
+    `alias` is the registry's champion, `models` are the logged models that it serves, by version; `is_projected` says
+    that the alias was once seen to follow the last change.
     """
-    found: list[str] = []
-    champion: int | None = None
-    for number, row in enumerate(entries, start=1):
-        if row.sequence != number:
-            found.append(f"row {number} is missing: the next one has number {row.sequence}")
-            return found
-        if row.from_version != champion:
-            found.append(
-                f"row {number} starts from {_version(row.from_version)}, but champion was {_version(champion)}"
-            )
-        if row.kind in ("hold", "reject", "canary") and row.to_version != row.from_version:
-            found.append(f"row {number} is a {row.kind} and yet moves the champion to {_version(row.to_version)}")
-        if number > 1 and row.decided_at < entries[number - 2].decided_at:
-            found.append(f"row {number} is older than the one before it")
-        champion = row.to_version
-    if champion is not None and champion not in versions:
+    found, champion = _broken_links(entries)
+    if any("is missing" in line for line in found):
+        return found
+    change = last_change(entries)
+    served = None if champion is None else models.get(champion)
+    if champion is not None and served is None:
         found.append(f"champion version {champion} is no longer in the registry")
+    elif change is not None and change.to_version == champion and not is_champion(change, champion, served):
+        found.append(
+            f"version {champion} is another model now: the registry serves {served}, and row {change.sequence} made "
+            f"{change.model_id} champion"
+        )
     if alias != champion:
-        change = last_change(entries)
         if change is not None and not is_projected and alias == change.from_version:
             found.append(
                 f"row {change.sequence} made {_version(champion)} champion, but the alias is still on "
@@ -71,6 +80,25 @@ def find_inconsistencies(
                 "it was moved by hand; the next run records that and compares with the model that is there"
             )
     return found
+
+
+def _broken_links(entries: Sequence[Decision]) -> tuple[list[str], int | None]:
+    """Return where a row does not follow from the one before it, and the last champion."""
+    found: list[str] = []
+    champion: int | None = None
+    for number, row in enumerate(entries, start=1):
+        if row.sequence != number:
+            return [*found, f"row {number} is missing: the next one has number {row.sequence}"], champion
+        if row.from_version != champion:
+            found.append(
+                f"row {number} starts from {_version(row.from_version)}, but champion was {_version(champion)}"
+            )
+        if row.kind not in CHAMPION_KINDS and row.to_version != row.from_version:
+            found.append(f"row {number} is a {row.kind} and yet moves the champion to {_version(row.to_version)}")
+        if number > 1 and row.decided_at < entries[number - 2].decided_at:
+            found.append(f"row {number} is older than the one before it")
+        champion = row.to_version
+    return found, champion
 
 
 def _version(version: int | None) -> str:

@@ -4,15 +4,17 @@ import getpass
 import logging
 import os
 
-from waterflow.errors import TrackingError
-from waterflow.ledger.replay import find_inconsistencies, last_change
+from waterflow.errors import LedgerError, TrackingError
+from waterflow.ledger.replay import champion_rows, find_inconsistencies, is_champion, last_change
 from waterflow.promotion.rules import name_version
 from waterflow.records.promotion import Decision
 from waterflow.records.run import Origin
 from waterflow.resources import Resources
-from waterflow.tracking.registry import CHALLENGER, CHAMPION
+from waterflow.tracking.registry import CHALLENGER, CHAMPION, Version
 
 logger = logging.getLogger(__name__)
+
+ATTEMPTS = 20
 
 
 def reconcile_alias(model: str, resources: Resources) -> Decision | None:
@@ -26,25 +28,27 @@ def reconcile_alias(model: str, resources: Resources) -> Decision | None:
     # In this order: an alias read first could be older than the row, and look as if somebody had moved it.
     entries = resources.ledger.entries(model)
     alias = resources.registry.find_alias(model, CHAMPION)
-    actual = alias.version if alias else None
-    head, change = (entries[-1], last_change(entries)) if entries else (None, None)
-    expected = head.to_version if head else None
-    if change is not None and not resources.ledger.is_projected(change):
-        if actual == change.from_version:
-            move_alias(model, resources)
-            return head
-        if actual == expected:
+    head, changes = (entries[-1] if entries else None), champion_rows(entries)
+    change, before = (changes[-1] if changes else None), (changes[-2] if len(changes) > 1 else None)
+    if is_champion(change, *_identify(alias)):
+        if change is not None:
             resources.ledger.mark_projected(change)
-    if actual == expected:
         return head
+    if change is not None and not resources.ledger.is_projected(change) and is_champion(before, *_identify(alias)):
+        move_alias(model, resources)
+        return head
+    version, model_id = _identify(alias)
+    served = f" with model {model_id}" if change and version is not None and version == change.to_version else ""
     row = resources.ledger.append(
         head,
         model=model,
         kind="manual",
-        version=actual,
-        to_version=actual,
-        reason=f"the alias champion is on {name_version(actual)}, where no row of the ledger put it",
+        version=version,
+        to_version=version,
+        reason=f"the alias champion is on {name_version(version)}{served}, where no row of the ledger put it",
         actor="unknown",
+        model_id=model_id,
+        model_digest=digest_of_model(model_id, resources) if model_id else None,
     )
     logger.warning("%s: %s; recorded as row %d", model, row.reason, row.sequence)
     resources.ledger.mark_projected(row)
@@ -52,19 +56,62 @@ def reconcile_alias(model: str, resources: Resources) -> Decision | None:
 
 
 def move_alias(model: str, resources: Resources) -> None:
-    """Move the alias to the ledger's champion, once per change.
+    """Move the alias to the ledger's champion, until the newest row and the alias agree.
 
-    MLflow's alias call has no compare-and-set, so the ledger is read again after each call: of two processes here at
-    once, the one that moves the alias last moves it to the newest champion.
+    MLflow's alias call has no compare-and-set, and may arrive late. So whoever has called reads both again, and calls
+    again where they differ: of two processes, the one whose call arrives last leaves the newest champion. An alias that
+    followed once and is elsewhere now, without a call from here, was moved by hand, and stays.
+
+    Raises LedgerError when the registry has another model under the champion's number.
     """
-    change = last_change(resources.ledger.entries(model))
-    while change is not None and not resources.ledger.is_projected(change):
-        if change.to_version is not None:
-            resources.registry.set_alias(model, CHAMPION, change.to_version)
-        newest = last_change(resources.ledger.entries(model))
-        if newest == change:
+    has_called = False
+    for _ in range(ATTEMPTS):
+        change = last_change(resources.ledger.entries(model))
+        if change is None or change.to_version is None:
+            return
+        if is_champion(change, *_identify(resources.registry.find_alias(model, CHAMPION))):
             resources.ledger.mark_projected(change)
-        change = newest
+            return
+        if resources.ledger.is_projected(change) and not has_called:
+            return
+        altered = find_change_since(change, resources)
+        if altered:
+            raise LedgerError(f"ledger of {model}: row {change.sequence} cannot be followed: {altered}")
+        resources.registry.set_alias(model, CHAMPION, change.to_version)
+        has_called = True
+    raise LedgerError(f"ledger of {model}: the alias champion was moved {ATTEMPTS} times meanwhile; run promote again")
+
+
+def find_alteration(
+    version: Version | None, number: int | None, model_id: str | None, digest: str | None, resources: Resources
+) -> str:
+    """Return a clause that says how a served version differs from the model decided on; empty if it does not.
+
+    A model id or digest of None is not compared.
+    """
+    if version is None:
+        return f"version {number} is no longer in the registry"
+    if model_id is not None and version.model_id != model_id:
+        return (
+            f"version {number} is another model now: the registry serves {version.model_id}, decided on was {model_id}"
+        )
+    if digest and digest_of_model(version.model_id, resources) != digest:
+        return f"the files of version {number} are not those that were decided on"
+    return ""
+
+
+def find_change_since(row: Decision, resources: Resources) -> str:
+    """Return a clause that says how the registry's version differs from the champion that a row made."""
+    if row.to_version is None:
+        return ""
+    version = resources.registry.get_version(row.model, row.to_version)
+    return find_alteration(version, row.to_version, row.model_id, row.model_digest, resources)
+
+
+def digest_of_model(model_id: str, resources: Resources) -> str | None:
+    """Return the sha256 of the files of a logged model; None when it is gone."""
+    logged = resources.models.find_model(model_id)
+    return logged.digest if logged else None
 
 
 def verify(model: str, resources: Resources) -> list[str]:
@@ -72,12 +119,18 @@ def verify(model: str, resources: Resources) -> list[str]:
     entries = resources.ledger.entries(model)
     alias = resources.registry.find_alias(model, CHAMPION)
     try:
-        versions = {entry.version for entry in resources.registry.list_versions(model)}
+        models = {entry.version: entry.model_id for entry in resources.registry.list_versions(model)}
     except TrackingError:  # no version was ever registered
-        versions = set()
+        models = {}
     change = last_change(entries)
     is_projected = change is not None and resources.ledger.is_projected(change)
-    return find_inconsistencies(entries, alias.version if alias else None, versions, is_projected=is_projected)
+    found = find_inconsistencies(entries, alias.version if alias else None, models, is_projected=is_projected)
+    altered = find_change_since(change, resources) if change and not found else ""
+    return [*found, altered] if altered else found
+
+
+def _identify(version: Version | None) -> tuple[int | None, str | None]:
+    return (version.version, version.model_id) if version else (None, None)
 
 
 def remove_challenger(model: str, version: int, resources: Resources) -> None:

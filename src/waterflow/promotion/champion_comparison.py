@@ -111,7 +111,7 @@ def compare_on_holdout(
         opponent.take(~set_aside),
         holdout.rows[~set_aside].reset_index(drop=True),
     )
-    verdict = _complete(verdict, plan, opponent, int(set_aside.sum()))
+    verdict = _complete(verdict, plan, opponent, champion, int(set_aside.sum()))
     stored = _put_predictions(config, challenger, opponent, compared, holdout, resources)
     verdict = verdict.model_copy(update={"predictions": stored})
     logger.info("verdict against %s: %s, %s", opponent.name, verdict.outcome, verdict.reason)
@@ -154,9 +154,12 @@ def _spend(config: PipelineConfig, plan: LookPlan) -> PipelineConfig:
     return config.model_copy(update={"promotion": config.promotion.model_copy(update=spent)})
 
 
-def _complete(verdict: Verdict, plan: LookPlan, opponent: Opponent, looked_at_rows: int) -> Verdict:
+def _complete(
+    verdict: Verdict, plan: LookPlan, opponent: Opponent, champion: Version | None, looked_at_rows: int
+) -> Verdict:
     """Add what the comparison does not know: the look, and a champion that cannot be used."""
     changes: dict[str, Any] = {"look": plan.number, "looked_at_rows": looked_at_rows}
+    changes["champion_model_id"] = champion.model_id if champion else None
     if not plan.alpha and verdict.outcome != "hold":
         changes["outcome"] = "insufficient evidence"
         changes["reason"] = (

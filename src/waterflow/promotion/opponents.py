@@ -120,7 +120,11 @@ def find_champion(
     opponent = Opponent(
         f"champion version {champion.version}", champion.version, None, np.ones(len(holdout.rows), dtype=bool)
     )
-    model_id = champion.tags.get(MODEL_ID, "")
+    model_id = champion.model_id
+    registered = champion.tags.get(MODEL_ID, model_id)
+    if registered != model_id:
+        problem = f"{opponent.name} is another model now: the registry serves {model_id}, registered was {registered}"
+        return replace(opponent, problem=problem)
     if not model_id or not resources.models.has_files(model_id):
         problem = f"{opponent.name} has no files any more; point the alias to a version that can be loaded"
         return replace(opponent, problem=problem)

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 
 from waterflow.errors import LedgerError
-from waterflow.ledger.replay import champion_before, last_change
-from waterflow.promotion.champion_alias import move_alias, reconcile_alias
+from waterflow.ledger.replay import champion_rows, last_change, previous_champion
+from waterflow.promotion.champion_alias import digest_of_model, find_change_since, move_alias, reconcile_alias
 from waterflow.promotion.rules import PromotionState, decide
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.records.data import Prepared
@@ -30,11 +30,13 @@ def rollback(model: str, to: int | None, reason: str, actor: str, resources: Res
     change = last_change(entries)
     if head is None or change is None:
         raise LedgerError(f"ledger of {model}: it names no champion yet, so there is nothing to go back to")
-    if change.to_version == to or (to is None and change.kind == "rollback"):
+    if (change.kind == "rollback") if to is None else (change.to_version == to):
         move_alias(model, resources)
         return change, False
-    target = find_target(model, to, entries, resources)
-    outcome = decide(PromotionState(model, is_rollback=True, checks=stage_again(target, resources)))
+    target, row = find_target(model, to, entries, resources)
+    altered = find_change_since(row, resources)
+    checks = None if altered else stage_again(target, resources)
+    outcome = decide(PromotionState(model, is_rollback=True, altered=altered, checks=checks))
     if outcome.kind != "rollback":
         raise LedgerError(f"version: {target.version} of {model} is not restored: {outcome.reason}")
     decision = resources.ledger.append(
@@ -45,6 +47,8 @@ def rollback(model: str, to: int | None, reason: str, actor: str, resources: Res
         to_version=target.version,
         reason=reason,
         actor=actor,
+        model_id=target.model_id,
+        model_digest=digest_of_model(target.model_id, resources),
     )
     move_alias(model, resources)
     resources.registry.tag_version(model, target.version, {DECISION: f"rollback: {reason}"})
@@ -52,22 +56,25 @@ def rollback(model: str, to: int | None, reason: str, actor: str, resources: Res
     return decision, True
 
 
-def find_target(model: str, to: int | None, entries: Sequence[Decision], resources: Resources) -> Version:
-    """Return the earlier champion to restore; raises LedgerError without one."""
-    past = [row.to_version for row in entries if row.to_version is not None]
-    present = entries[-1].to_version
-    listed = ", ".join(map(str, sorted({number for number in past if number != present}))) or "none"
-    number = champion_before(entries) if to is None else to
-    if number is None:
+def find_target(
+    model: str, to: int | None, entries: Sequence[Decision], resources: Resources
+) -> tuple[Version, Decision]:
+    """Return the earlier champion to restore, and the row that made it champion; raises LedgerError without one."""
+    rows = champion_rows(entries)
+    past = {row.to_version: row for row in rows if row.to_version is not None and row.champion != rows[-1].champion}
+    listed = ", ".join(map(str, sorted(past))) or "none"
+    row = previous_champion(entries) if to is None else past.get(to)
+    if row is None and to is None:
         raise LedgerError(f"ledger of {model}: nobody was champion before the present one; earlier champions: {listed}")
-    if number not in past:
-        raise LedgerError(f"version: {number} never was champion of {model}; earlier champions: {listed}")
-    version = resources.registry.get_version(model, number)
+    if row is None or row.to_version is None:
+        raise LedgerError(f"version: {to} never was champion of {model}; earlier champions: {listed}")
+    version = resources.registry.get_version(model, row.to_version)
     if version is None:
         raise LedgerError(
-            f"version: {number} of {model} is no longer in the registry; earlier champions: {listed}; name one by --to"
+            f"version: {row.to_version} of {model} is no longer in the registry; earlier champions: {listed}; "
+            "name one by --to"
         )
-    return version
+    return version, row
 
 
 def stage_again(version: Version, resources: Resources) -> tuple[Check, ...]:

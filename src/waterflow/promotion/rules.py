@@ -27,7 +27,8 @@ class PromotionState:
 
     `rows_end` and `champion_rows_end` are the ends of the two windows; of undated rows, the times of reading.
     `rolled_back` maps the action keys of fits that were rolled back to the rows of the ledger that say so. `checks` is
-    None before staging. `shown_champion` is the champion that the person who answered was shown.
+    None before staging. `shown_champion` is the champion that the person who answered was shown. `altered` is a
+    clause that says how the registered version differs from what was compared.
     """
 
     model: str
@@ -39,21 +40,23 @@ class PromotionState:
     is_dated: bool = False
     rows_end: datetime | None = None
     champion_version: int | None = None
+    champion_model_id: str | None = None
     champion_rows_end: datetime | None = None
     rolled_back: Mapping[str, Decision] = field(default_factory=dict)
     checks: tuple[Check, ...] | None = None
     needs_approval: bool = False
     approval: Approval | None = None
     shown_champion: int | None = None
+    altered: str = ""
     is_rollback: bool = False
 
 
 def decide(state: PromotionState) -> Outcome:
     """Return the first objection of the rules, else the promotion.
 
-    A rollback needs no new evidence: its target was champion before, so only staging is asked.
+    A rollback needs no new evidence: its target was champion before.
     """
-    for rule in (check_staging,) if state.is_rollback else RULES:
+    for rule in (check_identity, check_staging) if state.is_rollback else RULES:
         outcome = rule(state)
         if outcome is not None:
             return outcome
@@ -61,6 +64,11 @@ def decide(state: PromotionState) -> Outcome:
         return Outcome("rollback", "")
     reason = state.verdict.reason if state.verdict else ""
     return Outcome("promote", f"{reason}; approved by {state.approval.actor}" if state.approval else reason)
+
+
+def check_identity(state: PromotionState) -> Outcome | None:
+    """Reject a version that is not the model that was compared."""
+    return Outcome("reject", state.altered) if state.altered else None
 
 
 def check_strategy(state: PromotionState) -> Outcome | None:
@@ -104,7 +112,10 @@ def check_rollbacks(state: PromotionState) -> Outcome | None:
 def check_verdict(state: PromotionState) -> Outcome | None:
     """Hold a model without evidence that it is better than the present champion."""
     verdict = state.verdict
-    if verdict is None or verdict.champion_version != state.champion_version:
+    if verdict is None or (verdict.champion_version, verdict.champion_model_id or state.champion_model_id) != (
+        state.champion_version,
+        state.champion_model_id,
+    ):
         return Outcome("compare", f"no verdict yet against {name_version(state.champion_version)}")
     return None if verdict.outcome == "promote" else Outcome("hold", f"{verdict.outcome}: {verdict.reason}")
 
@@ -140,6 +151,7 @@ def check_approval(state: PromotionState) -> Outcome | None:
 
 Rule = Callable[[PromotionState], Outcome | None]
 RULES: tuple[Rule, ...] = (
+    check_identity,
     check_strategy,
     check_gate,
     check_recency,

@@ -41,6 +41,7 @@ def read_state(
         is_dated=is_dated,
         rows_end=rows_end,
         champion_version=champion.version if champion else None,
+        champion_model_id=champion.model_id if champion else None,
         champion_rows_end=datetime.fromisoformat(theirs).astimezone(UTC) if theirs else None,
         rolled_back=_rolled_back_fits(config.name, resources.ledger.entries(config.name), resources),
         needs_approval=config.promotion.approval == "human",
@@ -50,9 +51,9 @@ def read_state(
 
 def _rolled_back_fits(model: str, entries: Sequence[Decision], resources: Resources) -> dict[str, Decision]:
     fits = {}
-    for number, row in rolled_back(entries).items():
-        version = resources.registry.get_version(model, number)
-        if version is not None and ACTION_KEY in version.tags:
+    for (number, model_id), row in rolled_back(entries).items():
+        version = resources.registry.get_version(model, number) if number is not None else None
+        if version is not None and model_id in (None, version.model_id) and ACTION_KEY in version.tags:
             fits[version.tags[ACTION_KEY]] = row
     return fits
 

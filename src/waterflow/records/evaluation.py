@@ -75,6 +75,7 @@ class Verdict(Record):
     metric: str
     against: str
     champion_version: int | None = None
+    champion_model_id: str | None = None
     rows: int
     effective_rows: float | None = None
     clusters: tuple[str, ...] = ()

@@ -55,6 +55,11 @@ class Decision(Record):
     effective_at: datetime | None = None
 
     @property
+    def champion(self) -> tuple[int | None, str | None]:
+        """The version and the logged model that are champion, for a row that made one."""
+        return self.to_version, self.model_id
+
+    @property
     def champion_since(self) -> datetime:
         """The time from which the decision counts."""
         return self.effective_at or self.decided_at

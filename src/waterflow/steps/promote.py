@@ -7,7 +7,14 @@ from typing import cast
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import LedgerConflict, LedgerError
 from waterflow.links import dag_run_url
-from waterflow.promotion.champion_alias import move_alias, name_actor, reconcile_alias, remove_challenger
+from waterflow.promotion.champion_alias import (
+    digest_of_model,
+    find_alteration,
+    move_alias,
+    name_actor,
+    reconcile_alias,
+    remove_challenger,
+)
 from waterflow.promotion.rules import PromotionState, decide, name_version
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.promotion.state import read_state
@@ -77,7 +84,11 @@ def _decide(
     head = reconcile_alias(config.name, resources)
     champion = resources.registry.get_version(config.name, head.to_version) if head and head.to_version else None
     state = read_state(prepared, registered.evaluated, config, champion, resources)
-    state = replace(state, checks=registered.checks or None, approval=approval)
+    version = resources.registry.get_version(config.name, registered.version)
+    model_id = version.model_id if version else None
+    registered_id = version.tags.get(tag.MODEL_ID) if version else None
+    altered = find_alteration(version, registered.version, registered_id, None, resources)
+    state = replace(state, checks=registered.checks or None, approval=approval, altered=altered)
     outcome = decide(state)
     if outcome.kind == "compare":
         from waterflow.promotion.champion_comparison import compare_again  # scikit-learn
@@ -104,6 +115,8 @@ def _decide(
         dag_run_id=prepared.origin.run_id,
         window=prepared.window,
         verdict=state.verdict,
+        model_id=model_id,
+        model_digest=digest_of_model(model_id, resources) if model_id else None,
     )
 
 

@@ -51,7 +51,11 @@ def _state_as_evaluated(
     """Return the state with the verdict as it is: a champion that changed since is left to `promote`."""
     champion = resources.registry.find_alias(config.name, CHAMPION)
     state = read_state(prepared, evaluated, config, champion, resources)
-    return replace(state, champion_version=state.shown_champion)
+    return replace(
+        state,
+        champion_version=state.shown_champion,
+        champion_model_id=evaluated.verdict.champion_model_id if evaluated.verdict else None,
+    )
 
 
 def _register(

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from waterflow.ledger.replay import champion_before, find_inconsistencies, last_change, rolled_back
+from waterflow.ledger.replay import find_inconsistencies, last_change, previous_champion, rolled_back
 from waterflow.records.promotion import Decision
 
 
@@ -23,6 +23,7 @@ def row(number: int, kind: str, before: int | None, after: int | None, day: int 
     )
 
 
+SERVED = {number: f"m-{number}" for number in (1, 2, 3)}
 HISTORY = [
     row(1, "promote", None, 1),
     row(2, "hold", 1, 1),
@@ -42,22 +43,37 @@ def test_the_champion_of_a_moment_is_known(day: int, version: int | None) -> Non
 
 
 def test_the_champion_before_is_known() -> None:
-    """A hold or a rejection in between does not count."""
-    assert champion_before(HISTORY[:4]) == 1
-    assert champion_before(HISTORY[:2]) is None
-    assert champion_before([]) is None
+    """A hold or a rejection in between does not count, nor a time without a champion."""
+    assert previous_champion(HISTORY[:4]) == HISTORY[0]
+    assert previous_champion(HISTORY[:2]) is None
+    assert previous_champion([]) is None
+    assert previous_champion([HISTORY[0], row(2, "manual", 1, None), row(3, "promote", None, 2)]) == HISTORY[0]
+
+
+def test_one_number_can_name_two_models() -> None:
+    """After a deleted registered model version 1 is another one; its id tells them apart."""
+    first = HISTORY[0].model_copy(update={"model_id": "m-old"})
+    second = row(3, "promote", None, 1).model_copy(update={"model_id": "m-new"})
+    entries = [first, row(2, "manual", 1, None), second]
+    assert previous_champion(entries) == first
+    assert find_inconsistencies(entries, alias=1, models={1: "m-new"}, is_projected=True) == []
+    assert find_inconsistencies(entries, alias=1, models={1: "m-old"}, is_projected=True) == [
+        "version 1 is another model now: the registry serves m-old, and row 3 made m-new champion"
+    ]
+    undone = row(4, "rollback", 1, 2).model_copy(update={"model_id": "m-2"})
+    assert set(rolled_back([*entries, undone])) == {(1, "m-new")}
 
 
 def test_what_was_rolled_back_is_known_until_it_comes_back() -> None:
     """A version that was put in place again is no longer suspect."""
-    assert set(rolled_back(HISTORY)) == {3}
+    assert set(rolled_back(HISTORY)) == {(3, None)}
     assert rolled_back([*HISTORY, row(6, "promote", 1, 3)]) == {}
 
 
 def test_a_ledger_that_the_registry_follows_has_no_problem() -> None:
     """Rows in a chain, the alias at its end, the version there."""
-    assert find_inconsistencies(HISTORY, alias=1, versions={1, 2, 3}, is_projected=True) == []
-    assert find_inconsistencies([], alias=None, versions=set(), is_projected=False) == []
+    assert find_inconsistencies(HISTORY, alias=1, models=SERVED, is_projected=True) == []
+    assert find_inconsistencies([], alias=None, models={}, is_projected=False) == []
 
 
 @pytest.mark.parametrize(
@@ -79,6 +95,6 @@ def test_what_does_not_follow_is_told(
     rows: list[Decision], alias: int | None, versions: set[int], is_projected: bool, reason: str
 ) -> None:
     """One line for each thing, with what was found and what should be."""
-    found = find_inconsistencies(rows, alias, versions, is_projected=is_projected)
+    found = find_inconsistencies(rows, alias, {number: f"m-{number}" for number in versions}, is_projected=is_projected)
     assert len(found) == 1, found
     assert reason in found[0]

@@ -14,6 +14,7 @@ from waterflow.records.promotion import Approval, Decision
 YES, NO = Approval(approved=True, actor="ada"), Approval(approved=False, actor="ada")
 UNSURE = VERDICT.model_copy(update={"outcome": "insufficient evidence", "reason": "12 rows are fewer than 30"})
 AGAINST_4 = VERDICT.model_copy(update={"champion_version": 4})
+OF_ANOTHER = AGAINST_4.model_copy(update={"champion_model_id": "m-1"})
 MISSED = GateResult(metric="f1", value=0.1, threshold=0.5, rule="at_least", passed=False, reason="misses the gate")
 JANUARY, MARCH = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 UNDONE = Decision(
@@ -34,6 +35,7 @@ GOOD = PromotionState("flowers", VERDICT, strategy="quick", action_key="abc", ch
     ("changes", "kind", "reason"),
     [
         ({}, "promote", "better by 0.1"),
+        ({"altered": "version 1 is another model now"}, "reject", "version 1 is another model now"),
         ({"is_promotable": False}, "hold", "exploratory: strategy 'quick'"),
         ({"gate": MISSED}, "reject", "misses the gate"),
         ({"gate": MISSED.model_copy(update={"passed": True})}, "promote", "better by 0.1"),
@@ -45,6 +47,8 @@ GOOD = PromotionState("flowers", VERDICT, strategy="quick", action_key="abc", ch
         ({"rolled_back": {"other": UNDONE}}, "promote", "better by 0.1"),
         ({"verdict": None}, "compare", "no verdict yet against no version"),
         ({"champion_version": 4}, "compare", "no verdict yet against version 4"),
+        ({"verdict": OF_ANOTHER, "champion_version": 4, "champion_model_id": "m-2"}, "compare", "against version 4"),
+        ({"verdict": OF_ANOTHER, "champion_version": 4, "champion_model_id": "m-1"}, "promote", "better by 0.1"),
         ({"verdict": UNSURE}, "hold", "insufficient evidence: 12 rows"),
         ({"checks": None}, "stage", "no staging checks yet"),
         ({"checks": (PASSED, FAILED)}, "reject", "staging check latency"),
@@ -90,6 +94,7 @@ def test_a_rollback_asks_for_staging_alone() -> None:
     state = PromotionState("flowers", is_rollback=True)
     assert decide(state).kind == "stage"
     assert decide(replace(state, checks=(FAILED,))).kind == "reject"
+    assert decide(replace(state, checks=(PASSED,), altered="another model")).kind == "reject"
     assert decide(replace(state, checks=(PASSED,))) == Outcome("rollback", "")
 
 
