@@ -1,4 +1,4 @@
-"""The base of the records that travel between steps.
+"""Base class of the records that travel between steps.
 
 Records are small and frozen, and travel as JSON: through Airflow's XCom, or as files. Frames, splits, configurations
 and models are references: a `Blob` names an object in the store by the sha256 of its bytes, a model id a model in
@@ -16,10 +16,10 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain JSON types: what XCom and record files hold."""
+        """Return plain JSON types, for XCom and record files."""
         return self.model_dump(mode="json")
 
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> Self:
-        """Read what `to_json` gave; raises pydantic's ValidationError on anything else."""
+        """Validate what `to_json` returned; raises pydantic's ValidationError."""
         return cls.model_validate(payload)

@@ -6,10 +6,11 @@ from waterflow.records.base import Record
 
 
 class Action(Record):
-    """What decided one step, so that two of them can be compared: equal keys mean equal work.
+    """All that decides a step, for comparison: equal keys mean equal work.
 
     `inputs` are digests and ids, `config` the step's own section with dotted keys and values as JSON, `code` the sha256
-    of each module's source, `environment` lock, Python and platform. `subject` is the candidate of `train`.
+    of each module's source, `environment` Python, platform and versions of packages. `subject` is the candidate of
+    `train`.
     """
 
     step: str

@@ -20,7 +20,7 @@ class Blob(Record):
 
 
 class Share(Record):
-    """How many rows one part of the split holds, for classification by class too."""
+    """The number of rows in one part of the split, for classification by class too."""
 
     part: Part
     rows: int
@@ -28,7 +28,10 @@ class Share(Record):
 
 
 class DividedBlob(Record):
-    """The stored split of some rows: `leak` names features that alone reveal the target, empty where none does."""
+    """The stored split of some rows.
+
+    `leak` names features that alone reveal the target, empty where none does.
+    """
 
     split: Blob
     shares: tuple[Share, ...]
@@ -36,7 +39,7 @@ class DividedBlob(Record):
 
 
 class Prepared(Record):
-    """What `prepare` made: the rows, their split and the composed configuration, each by digest.
+    """The result of `prepare`: rows, split and composed configuration, each by digest.
 
     `read_at` is the moment in UTC at which the source was read.
     """

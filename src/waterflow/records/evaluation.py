@@ -12,7 +12,7 @@ Rule = Literal["at_least", "at_most"]
 
 
 class GateResult(Record):
-    """Whether the winner passed the gate of the pipeline's YAML, and on what numbers."""
+    """The result of the gate in the pipeline's YAML, with its numbers."""
 
     metric: str
     value: float | None
@@ -23,9 +23,10 @@ class GateResult(Record):
 
 
 class SliceResult(Record):
-    """The same comparison on the rows with one value of a column; `worse` says that the model is shown to be worse.
+    """The same comparison on the rows with one value of a column.
 
-    Where nothing was compared, `note` says why: too few rows, or a metric without a value there.
+    `worse` says that the model is shown to be worse. If nothing was compared, `note` says why: too few rows, or a
+    metric without a value there.
     """
 
     column: str
@@ -107,7 +108,7 @@ class Verdict(Record):
 
 
 class Evaluated(Record):
-    """The survivors, best first, and what the winner's recipe scored on the holdout.
+    """The fitted candidates, best first, and the scores of the winner's recipe on the holdout.
 
     `compared` are the fits of that recipe whose predictions of the holdout were compared, the latest last; empty where
     that is the winner's own fit.

@@ -12,7 +12,7 @@ DecisionKind = Literal["promote", "refresh", "canary", "hold", "reject", "rollba
 
 
 class Check(Record):
-    """One line of the staging checks: what was asked, what was found, whether it holds."""
+    """One staging check: what was required, what was found, and whether it passed."""
 
     name: str
     passed: bool
@@ -21,7 +21,7 @@ class Check(Record):
 
 
 class Approval(Record):
-    """What became of the question whether a version may become champion: the answer, and whose it was."""
+    """The answer to whether a version may become champion, and whose it was."""
 
     approved: bool
     actor: str
@@ -84,11 +84,11 @@ class Look(Record):
 
 
 class Registered(Record):
-    """The one version that a run registered, with the aliases that it was given and what became of it.
+    """The version that a run registered, with its aliases and what became of it.
 
-    `checks` are those of staging; `awaits_approval` says that nothing but a person's answer stands between it and the
-    champion's place. `decision` comes with the step `promote`. `new` is False when there was nothing to register or to
-    decide: `version` is then the one that has this model.
+    `checks` are those of staging; `awaits_approval` says that only a person's answer is missing to make it champion.
+    `decision` is set by the step `promote`. `new` is False if there was nothing to register or decide: `version` is
+    then the one that has this model.
     """
 
     model: str

@@ -22,7 +22,7 @@ class Window(Record):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
     def __str__(self) -> str:
-        """Show the range the way documentation writes it: `[2013-01-01, 2013-02-01)`."""
+        """Return the range as documentation writes it: `[2013-01-01, 2013-02-01)`."""
         return f"[{_moment(self.start)}, {_moment(self.end)})"
 
 
@@ -41,12 +41,11 @@ class Origin(Record):
 
 
 class RunRequest(Record):
-    """What a person or a schedule asks for.
+    """The request for a run, by a person or a schedule.
 
-    `strategy` and `candidates` replace those of the pipeline's YAML, `scenario` lays a file of `conf/scenario/`
-    over it; all are names only.
-    `overrides` are Hydra's, from the command line; Airflow never sends any. `force` asks to fit and judge anew what
-    an earlier run has done.
+    `strategy` and `candidates` replace those of the pipeline's YAML, `scenario` composes a file of `conf/scenario/`
+    over it; all are names only. `overrides` are Hydra's, from the command line; Airflow never sends any. `force` fits
+    and evaluates again what an earlier run has done.
     """
 
     pipeline: str

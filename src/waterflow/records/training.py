@@ -12,7 +12,7 @@ ScoredOn = Literal["validation", "folds", "test"]
 
 
 class DecisionRule(Record):
-    """How a two-class model decides: constants chosen from out-of-sample predictions.
+    """The decision rule of a two-class model, chosen from out-of-sample predictions.
 
     A row is called `positive` if its probability of it reaches `threshold`. `slope`, `intercept` and `knots` calibrate
     that probability; by default they leave it unchanged. `positive_rate` is the share of those predictions that are
@@ -50,9 +50,10 @@ class FitChoices(Record):
 
 
 class FitRows(Record):
-    """The prepared rows that a fit learns from: those of `parts`, all if empty, known before a moment if one is given.
+    """The prepared rows that a fit learns from.
 
-    A row is known when its outcome is, `label_delay` after its time.
+    They are those of `parts`, all if empty, known `before` a moment if one is given. A row is known when its outcome
+    is, `label_delay` after its time.
     """
 
     parts: tuple[Part, ...] = ("train",)
@@ -71,8 +72,8 @@ class Trained(Record):
     holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took.
     `choices` are what a fit takes on top of the YAML. `threads` is how many it had. `fitted_on` are its rows: a fit of
     the same recipe on other rows than the training part has no metrics of its own.
-    `model_digest` is the sha256 of all files of the model. `cached_from` is the MLflow run whose fit this is, where
-    nothing was fitted.
+    `model_digest` is the sha256 of all files of the model. `cached_from` is the MLflow run of the fit, if it is an
+    earlier one.
     """
 
     candidate: str
