@@ -60,9 +60,10 @@ def test_a_recall_is_reached_with_as_few_alarms_as_possible(share: float) -> Non
 
 
 def test_of_equal_thresholds_the_one_nearest_to_one_half_is_taken() -> None:
-    """Where the scores separate the classes, nothing moves the usual threshold far."""
-    actual, scores = np.array([False, False, True, True]), np.array([0.1, 0.2, 0.9, 0.95])
-    assert choose_threshold(actual, scores, "f1") == pytest.approx(0.55)
+    """One miss costs as much as one false alarm here."""
+    actual, scores = np.array([False, True, False, True]), np.array([0.1, 0.45, 0.6, 0.9])
+    costs = CostsConfig(false_alarm=1, miss=1)
+    assert choose_threshold(actual, scores, "costs", costs) == pytest.approx(0.275)
     assert choose_threshold(actual, scores, 0.3) == 0.3
 
 

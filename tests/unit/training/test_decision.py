@@ -87,11 +87,13 @@ def test_a_declared_decision_takes_the_place_of_the_costs(decision: Any) -> None
 
 
 def test_the_declared_class_is_the_positive_one() -> None:
-    """Its probability is compared with the threshold, whichever column it has."""
-    scored = trained(deciding(costs={**COSTS, "positive": "no"}))
-    negative = scored.fitted.pipeline.predict_proba(VALIDATION.features)[:, 0]
+    """Its probability is calibrated and compared with the threshold, whichever column it has."""
+    scored = trained(deciding(costs={**COSTS, "positive": "no"}, calibration="sigmoid"))
+    probabilities = scored.fitted.pipeline.predict_proba(VALIDATION.features)
     called = scored.fitted.pipeline.predict(VALIDATION.features) == "no"
-    assert (called == (negative >= rule_of(scored).threshold)).all()
+    assert (called == (probabilities[:, 0] >= rule_of(scored).threshold)).all()
+    assert scored.predicted is not None
+    assert scored.predicted.probabilities == pytest.approx(probabilities)
 
 
 def test_folds_choose_one_decision_for_the_final_fit() -> None:
