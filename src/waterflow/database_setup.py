@@ -1,4 +1,4 @@
-"""First use of a database file by several processes: one creates or migrates the tables, the others wait."""
+"""First use of a database file. One process creates or migrates the tables, the others wait."""
 
 import fcntl
 from collections.abc import Iterator

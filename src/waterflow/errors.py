@@ -37,7 +37,7 @@ class DataError(WaterflowError):
 
 
 class Break(NamedTuple):
-    """A value that breaks a rule of the contract; `row` is its key, empty for a column or all rows."""
+    """A value that breaks a rule of the contract. `row` is its key, empty for a column or all rows."""
 
     row: str
     column: str
@@ -46,7 +46,7 @@ class Break(NamedTuple):
 
 
 class ContractError(DataError):
-    """Rows that break the contract in `count` places; `breaks` holds the worst of each rule."""
+    """Rows that break the contract in `count` places. `breaks` holds the worst of each rule."""
 
     def __init__(self, message: str, breaks: Sequence[Break] = (), count: int = 0) -> None:
         super().__init__(message)
@@ -63,7 +63,7 @@ class ReproduceError(WaterflowError):
 
 
 class StoreError(WaterflowError):
-    """An object store that cannot be read or written, or an object that was altered."""
+    """A store that cannot be used, or an altered object."""
 
 
 class LedgerError(WaterflowError):
@@ -79,4 +79,4 @@ class TrackingError(WaterflowError):
 
 
 class UnreachableError(WaterflowError):
-    """A server that does not answer; the same call may work later."""
+    """A server that does not answer. The same call may work later."""

@@ -7,7 +7,7 @@ from waterflow.records.run import Origin
 
 
 def run_link(experiment_id: str, run_id: str, profile: Profile) -> str:
-    """Return a link to a run in Markdown, or its id where MLflow has no address."""
+    """Return a Markdown link to a run, or its id."""
     if profile.mlflow_url is None:
         return f"`{run_id}`"
     page = f"{profile.mlflow_url}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"

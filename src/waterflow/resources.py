@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resources:
-    """The project and the stores behind a run; `workflow.open_resources` opens them."""
+    """The project and the stores behind a run. `workflow.open_resources` opens them."""
 
     project: Project
     profile: Profile

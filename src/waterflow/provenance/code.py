@@ -16,7 +16,7 @@ SOURCE_ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class ImportClosure:
-    """All that some modules reach by imports: source files by module, and installed packages by name."""
+    """Source files and installed packages that some modules import."""
 
     files: Mapping[str, Path]
     packages: frozenset[str]
@@ -73,7 +73,7 @@ def trace_estimator(estimator_path: str) -> ImportClosure:
 
 
 def code_digest(module: str) -> str:
-    """Hash the source of a module and of all that it imports of Waterflow."""
+    """Hash the sources that a module reaches by imports."""
     return digest_of(trace_imports([module]).digests())
 
 
@@ -109,7 +109,7 @@ def _is_within(module: str, packages: Collection[str]) -> bool:
 
 @cache  # the steps of one process look at the same sources, and parsing them is slow
 def _imports_in(source: str, package: str) -> list[str]:
-    """List what a module's text imports; `from a import b` may mean the module `a.b`."""
+    """List what a module's text imports. `from a import b` may mean the module `a.b`."""
     names: list[str] = []
     for node in _statements(ast.parse(source).body):
         if isinstance(node, ast.ImportFrom):
@@ -122,7 +122,7 @@ def _imports_in(source: str, package: str) -> list[str]:
 
 
 def _statements(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
-    """Yield every statement, inner ones too; an import is one, and expressions are most of a tree."""
+    """Yield every statement, inner ones too. An import is one, and expressions are most of a tree."""
     for node in nodes:
         yield node
         for field in ("body", "orelse", "finalbody", "handlers", "cases"):

@@ -18,7 +18,7 @@ TOP_LEVEL = re.compile(r"^(\w+)(?=/|\.py,|\.\S+\.(?:so|pyd),)", re.MULTILINE)
 
 
 def environment_facts(packages: Iterable[str]) -> dict[str, str]:
-    """Return Python's minor version, the platform, and the installed version behind each imported package.
+    """Return Python, platform, and the versions behind imported packages.
 
     Requirements of the distributions count, for they run as well. Versions are by the name of the distribution:
     `sklearn` is of scikit-learn, and `xgboost` may be of xgboost-cpu.
@@ -43,12 +43,12 @@ def environment_digest(lock_file: Path) -> str:
 
 
 def lock_digest(lock_file: Path) -> str:
-    """Hash the lock file; `no lock file` stands for a project without one."""
+    """Hash the lock file. `no lock file` stands for a project without one."""
     return sha256_of(lock_file) if lock_file.is_file() else "no lock file"
 
 
 def locked_versions(lock_file: Path, names: Collection[str] | None = None) -> dict[str, str]:
-    """Read the versions that a lock file pins for this Python and platform, of `names` only if given."""
+    """Read the versions that a lock file pins. Lines for other platforms are left out, and all but `names` if given."""
     versions: dict[str, str] = {}
     if not lock_file.is_file():
         return versions
@@ -61,7 +61,7 @@ def locked_versions(lock_file: Path, names: Collection[str] | None = None) -> di
 
 
 def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
-    """List the pinned requirements of loading a fitted pipeline elsewhere and predicting by it."""
+    """List the pinned requirements of a fitted pipeline elsewhere."""
     package = estimator_path.partition(".")[0]
     needed = ["mlflow", "scikit-learn", "pandas", "numpy", "scipy", "cloudpickle"]
     if package != "sklearn":
@@ -91,7 +91,7 @@ def _owners(path: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
 
 @cache
 def _installed(path: tuple[str, ...]) -> Mapping[str, tuple[str, Path]]:
-    """Return version and metadata folder of each distribution on a path, by its normalized name."""
+    """Return version and metadata folder of each distribution, by name."""
     found: dict[str, tuple[str, Path]] = {}
     for entry in path:
         for folder in Path(entry or ".").glob("*.dist-info"):

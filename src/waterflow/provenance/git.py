@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class GitState:
-    """The commit of the project's checkout; `dirty` is None where git cannot tell."""
+    """The commit of the project's checkout. `dirty` is None where git cannot tell."""
 
     commit: str | None
     dirty: bool | None
@@ -28,7 +28,7 @@ def git_state(root: Path, environment: Mapping[str, str] = os.environ) -> GitSta
 
 
 def git_diff(root: Path) -> bytes:
-    """Return the uncommitted changes of tracked files, for `git apply`; raises what `run_git` raises."""
+    """Return the uncommitted changes of tracked files, for `git apply`. Raises what `run_git` raises."""
     return run_git(root, "diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
 
 

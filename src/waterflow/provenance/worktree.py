@@ -12,7 +12,7 @@ HASH = re.compile("[0-9a-f]{7,64}")
 
 
 def has_commit(root: Path, commit: str) -> bool | None:
-    """Return whether a checkout has a commit; None without a checkout or git."""
+    """Return whether a checkout has a commit. None without a checkout or git."""
     if find_top(root) is None:
         return None
     if not HASH.fullmatch(commit):  # git would take some strings for options
@@ -56,7 +56,7 @@ def check_out(root: Path, commit: str, diff: Path | None, folder: Path) -> None:
 
 
 def moved_paths(paths: Sequence[str], top: Path, folder: Path, kept: Path) -> list[str]:
-    """Return `sys.path` with the entries in the checkout moved to another tree.
+    """Return `sys.path`, with entries moved to another tree.
 
     Entries below `kept`, the virtual environment, stay. Those that the other tree lacks are left out, so that present
     code is not imported in their place.

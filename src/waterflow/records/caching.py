@@ -22,7 +22,7 @@ class Action(Record):
 
 
 class ExecutedAction(Record):
-    """An action of one run; `cached_from` and `cached_at` name the earlier run whose result was used, if any.
+    """An action of one run. `cached_from` and `cached_at` name the earlier run whose result was used, if any.
 
     `misses` say why results of earlier runs were not used; `note` what else a reader should know.
     """

@@ -12,7 +12,7 @@ Part = Literal["train", "validation", "test"]
 
 
 class Blob(Record):
-    """An object in the store: `digest` is the sha256 of its bytes in hexadecimal."""
+    """An object in the store. `digest` is the sha256 of its bytes in hexadecimal."""
 
     key: str
     digest: str
@@ -20,7 +20,7 @@ class Blob(Record):
 
 
 class Share(Record):
-    """The number of rows in one part of the split, for classification by class too."""
+    """The rows in one part of the split, also by class."""
 
     part: Part
     rows: int

@@ -42,7 +42,7 @@ class SliceResult(Record):
 
 
 class MetricResult(Record):
-    """One metric of both models on the compared rows, and their difference, each with its interval.
+    """One metric of both models, and their difference, with intervals.
 
     `difference` is oriented and the intervals are of the verdict's confidence.
     """
@@ -60,7 +60,7 @@ class MetricResult(Record):
 
 
 class Verdict(Record):
-    """Whether one model is better than another on the same rows, with all numbers behind it.
+    """The comparison of two models on the same rows.
 
     `difference` is oriented: positive means that the challenger is better, whichever way the metric goes; `low` and
     `high` bound it at confidence `1 - 2·alpha`. `p_value` is one-sided. `smallest_detectable` is the difference that
@@ -108,7 +108,7 @@ class Verdict(Record):
 
 
 class Evaluated(Record):
-    """The fitted candidates, best first, and the scores of the winner's recipe on the holdout.
+    """The ranked candidates, and the winner's scores on the holdout.
 
     `compared` are the fits of that recipe whose predictions of the holdout were compared, the latest last; empty where
     that is the winner's own fit.

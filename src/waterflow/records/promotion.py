@@ -12,7 +12,7 @@ DecisionKind = Literal["promote", "refresh", "canary", "hold", "reject", "rollba
 
 
 class Check(Record):
-    """One staging check: what was required, what was found, and whether it passed."""
+    """One staging check: requirement, finding, and whether it passed."""
 
     name: str
     passed: bool
@@ -21,14 +21,14 @@ class Check(Record):
 
 
 class Approval(Record):
-    """The answer to whether a version may become champion, and whose it was."""
+    """A person's answer to whether a version may become champion."""
 
     approved: bool
     actor: str
 
 
 class Decision(Record):
-    """A row of the ledger: a decision on `version`, and the champion before and after.
+    """A row of the ledger: one decision on `version`. It names the champion before and after.
 
     `promote` was won by being better, `refresh` by being no worse than a champion of the same recipe. `hold`, `reject`
     and `canary` leave the champion as it was; `manual` records an alias that something else moved. A number can name
@@ -66,7 +66,7 @@ class Decision(Record):
 
 
 class Look(Record):
-    """A row of the ledger of looks: an evaluation that shows how models do on held-out rows.
+    """A row of looks: one evaluation on held-out rows.
 
     `rows` holds the identities of the `row_count` rows that it compares on; `number` counts the looks at the most
     looked-at of them, this one included; `alpha` is what it may spend.
@@ -84,7 +84,7 @@ class Look(Record):
 
 
 class Registered(Record):
-    """The version that a run registered, with its aliases and what became of it.
+    """The version that a run registered, and its fate.
 
     `checks` are those of staging; `awaits_approval` says that only a person's answer is missing to make it champion.
     `decision` is set by the step `promote`. `new` is False if there was nothing to register or decide: `version` is

@@ -27,7 +27,7 @@ class Window(Record):
 
 
 class Origin(Record):
-    """What started a run; `run_id` is Airflow's DAG run id, or one that the command line made.
+    """What started a run. `run_id` is Airflow's DAG run id, or one that the command line made.
 
     `clear_number` counts how often the DAG run was cleared: a retry keeps it, a deliberate repetition raises it.
     """

@@ -33,7 +33,7 @@ class DecisionRule(Record):
 
 
 class FitChoices(Record):
-    """What selection chose for a candidate; a later fit on other rows keeps it.
+    """What selection chose for a candidate. A later fit on other rows keeps it.
 
     `params` are the estimator's parameters on top of the YAML's, `rounds` those of boosting where it was stopped early,
     `decision` calibration and threshold.
@@ -66,7 +66,7 @@ class FitRows(Record):
 
 
 class Trained(Record):
-    """One fitted candidate: its MLflow run and model, and the scores that selection may look at.
+    """One fitted candidate: run, model, and scores for selection.
 
     `metrics` leaves out those per class, which MLflow has. Scored on folds they are means over them, and `spread`
     holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took.
@@ -94,7 +94,7 @@ class Trained(Record):
 
     @property
     def fit_params(self) -> dict[str, Any]:
-        """The parameters that this fit took on top of the YAML's; validation rows stop it by themselves."""
+        """The parameters that this fit took on top of the YAML's. Validation rows stop it by themselves."""
         watches = self.scored_on == "validation" and self.fitted_on == FitRows()
         return self.choices.params if watches else self.choices.params_with_rounds
 

@@ -25,7 +25,7 @@ GONE = "it is gone"
 
 @dataclass(frozen=True)
 class Entry:
-    """An object in a listing; `modified` is when it was stored, in UTC."""
+    """An object in a listing. `modified` is when it was stored, in UTC."""
 
     key: str
     size_bytes: int
@@ -41,19 +41,19 @@ class ObjectStore(Protocol):
         ...
 
     def exists(self, key: str) -> bool:
-        """Return whether an object exists; raises UnreachableError when that cannot be known."""
+        """Return whether an object exists. Raises UnreachableError when that cannot be known."""
         ...
 
     def upload(self, key: str, path: Path, *, replace: bool = False) -> None:
-        """Store the file's bytes under `key`; an existing object stays unless `replace` is set."""
+        """Store the file's bytes under `key`. An existing object stays unless `replace` is set."""
         ...
 
     def download(self, key: str, path: Path) -> None:
-        """Write the object's bytes to `path`; raises StoreError when there is no such object."""
+        """Write the object's bytes to `path`. Raises StoreError when there is no such object."""
         ...
 
     def list_keys(self, prefix: str = "") -> Iterator[Entry]:
-        """Yield the objects whose keys begin with `prefix`, and leftovers of interrupted uploads, in no order."""
+        """Yield the objects whose keys begin with `prefix`. Leftovers of interrupted uploads are among them."""
         ...
 
     def delete(self, key: str) -> None:
@@ -62,7 +62,7 @@ class ObjectStore(Protocol):
 
 
 def put_file(store: ObjectStore, path: Path) -> Blob:
-    """Store a file under the sha256 of its bytes; a damaged object there is written again."""
+    """Store a file under the sha256 of its bytes. A damaged object there is written again."""
     digest = sha256_of(path)
     blob = Blob(key=blob_key(digest), digest=digest, size_bytes=path.stat().st_size)
     problem = find_problem(store, blob)
@@ -78,7 +78,7 @@ def blob_key(digest: str) -> str:
 
 
 def find_problem(store: ObjectStore, blob: Blob) -> str | None:
-    """Return what is wrong with a stored blob, None if it is there and all its bytes match.
+    """Return what is wrong with a stored blob, if anything.
 
     Raises UnreachableError when that cannot be known.
     """
@@ -93,7 +93,7 @@ def find_problem(store: ObjectStore, blob: Blob) -> str | None:
 
 
 def get_file(store: ObjectStore, blob: Blob, path: Path) -> Path:
-    """Fetch a blob into `path`; raises StoreError when it is gone or was altered."""
+    """Fetch a blob into `path`. Raises StoreError when it is gone or was altered."""
     store.download(blob.key, path)
     actual = sha256_of(path)
     if actual != blob.digest:
@@ -118,6 +118,6 @@ def get_json(store: ObjectStore, blob: Blob, scratch: Path) -> Any:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Yield a temporary folder for files on their way to or from a store."""
+    """Yield a temporary folder for files of a store."""
     with tempfile.TemporaryDirectory(prefix="waterflow-") as name:
         yield Path(name)

@@ -13,7 +13,7 @@ from waterflow.stores.base import Entry
 
 
 class FolderStore:
-    """Objects as files below `root`, each written beside its place and then moved there."""
+    """Objects as files below `root`, each moved into place whole."""
 
     def __init__(self, root: Path) -> None:
         """Create the folder; raises StoreError when it cannot be written."""
@@ -38,7 +38,7 @@ class FolderStore:
         return (self._root / key).is_file()
 
     def upload(self, key: str, path: Path, *, replace: bool = False) -> None:
-        """Copy the file to its place, unless an object exists there and `replace` is not set.
+        """Copy the file, unless an object exists and stays.
 
         The existing object then counts as stored just now.
         """

@@ -8,7 +8,7 @@ from waterflow.stores.folder import FolderStore
 
 
 def copy_object(uri: str, path: Path) -> None:
-    """Write the object `s3://bucket/key` to `path`; raises ConfigError without a key, else what stores raise."""
+    """Write the object `s3://bucket/key` to `path`. Raises ConfigError without a key, else what stores raise."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not bucket or not key:
         raise ConfigError(f"dataset.path: {uri!r} names no object; write it like s3://bucket/folder/file.parquet")
@@ -16,7 +16,7 @@ def copy_object(uri: str, path: Path) -> None:
 
 
 def open_store(uri: str) -> ObjectStore:
-    """Open `s3://bucket/prefix` or a folder (a path or `file://…`); raises ConfigError for other schemes."""
+    """Open `s3://bucket/prefix` or a folder (a path or `file://…`). Raises ConfigError for other schemes."""
     if uri.startswith("s3://"):
         from waterflow.stores.s3 import S3Store  # boto3
 

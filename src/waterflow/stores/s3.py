@@ -1,4 +1,4 @@
-"""An object store in a bucket of MinIO, SeaweedFS or any other server that speaks S3."""
+"""An object store in an S3 bucket, such as of MinIO."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +24,10 @@ _CLIENT = Config(
 
 
 class S3Store:
-    """Objects below `s3://bucket/prefix`; endpoint and keys come from AWS's own files and variables."""
+    """Objects below `s3://bucket/prefix`. Endpoint and keys come from AWS's own files and variables."""
 
     def __init__(self, uri: str, client: Any = None) -> None:
-        """Keep an address such as `s3://waterflow`; nothing is sent before the first call."""
+        """Keep an address such as `s3://waterflow`. Nothing is sent before the first call."""
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -50,7 +50,7 @@ class S3Store:
         return True
 
     def upload(self, key: str, path: Path, *, replace: bool = False) -> None:
-        """Upload the file, in parts if it is large, unless the object exists and `replace` is not set."""
+        """Upload the file, unless the object exists and stays. A large file is sent in parts."""
         if not replace and self.exists(key):
             return
         with self._translated(key):
@@ -72,7 +72,7 @@ class S3Store:
                     yield Entry(entry["Key"].removeprefix(self._prefix), entry["Size"], entry["LastModified"])
 
     def delete(self, key: str) -> None:
-        """Delete the object; a bucket with versions keeps its bytes for as long as its rules say."""
+        """Delete the object. A bucket with versions keeps its bytes for as long as its rules say."""
         with self._translated(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 

@@ -1,4 +1,4 @@
-"""Artifacts of runs: listed, read, and verified against the digests that their run records."""
+"""Artifacts of runs: listed, read and verified by recorded digests."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ class ArtifactReader(RunQueries):
     """Read access to the artifacts of runs as well."""
 
     def read_json(self, run_id: str, path: str) -> dict[str, Any] | None:
-        """Read a JSON object among a run's artifacts; None when it, or the run, is gone or is no JSON."""
+        """Read a JSON object among a run's artifacts. None when it, or the run, is gone or is no JSON."""
         run = self.find_run(run_id, deleted_too=True)
         with translated(self.uri):
             content = self._read_bytes(run, path) if run else None
@@ -47,7 +47,7 @@ class ArtifactReader(RunQueries):
         return parsed if isinstance(parsed, dict) else None
 
     def read_verified(self, run: TrackedRun, path: str, digest: str | None = None) -> dict[str, Any]:
-        """Read a record by its digest; raises StoreError, in a clause, where it differs.
+        """Read a record by its digest. Raises StoreError, in a clause, where it differs.
 
         Unless it is given, the digest is that among the run's tags.
         """
@@ -63,7 +63,7 @@ class ArtifactReader(RunQueries):
                 raise StoreError(f"its {path} cannot be read ({first_line(error)})") from error
 
     def read_records(self, run: TrackedRun) -> dict[str, str]:
-        """Read every JSON file that Waterflow logged with a run, whatever its kind, as text by path.
+        """Read all JSON files that Waterflow logged, as text by path.
 
         Raises StoreError, in a clause, when one is no JSON, cannot be fetched, or when a FINISHED run has no record.
         """
@@ -80,13 +80,13 @@ class ArtifactReader(RunQueries):
         return texts
 
     def hash_file(self, run: TrackedRun, path: str) -> str | None:
-        """Return the sha256 of an artifact; None when it is gone."""
+        """Return the sha256 of an artifact. None when it is gone."""
         with translated(self.uri):
             content = self._read_bytes(run, path)
         return None if content is None else hashlib.sha256(content).hexdigest()
 
     def list_files(self, run_id: str) -> dict[str, int]:
-        """Return the bytes of each artifact of a run, by its path."""
+        """Return the size in bytes of each artifact, by path."""
         with translated(self.uri):
             return dict(walk(lambda path: self.client.list_artifacts(run_id, path)))
 
@@ -112,7 +112,7 @@ class ArtifactReader(RunQueries):
 
 
 def write_record(folder: Path, record: Mapping[str, Any], path: str = RECORD_FILE) -> str:
-    """Write a step's record among the artifacts to log; returns its sha256, the value of its tag in `DIGEST_TAGS`."""
+    """Write a step's record among the artifacts to log. Returns its sha256, the value of its tag in `DIGEST_TAGS`."""
     file = folder / path
     file.parent.mkdir(parents=True, exist_ok=True)
     content = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False).encode()
@@ -121,20 +121,20 @@ def write_record(folder: Path, record: Mapping[str, Any], path: str = RECORD_FIL
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON among the artifacts to log, for people to read."""
+    """Write indented JSON among the artifacts to log."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False), "utf-8")
 
 
 def local_folder(uri: str) -> Path | None:
-    """Return the folder behind an address of artifacts; None where they come through a server."""
+    """Return the folder behind an address of artifacts. None where they come through a server."""
     if uri.startswith("file:"):
         return Path(url2pathname(urlsplit(uri).path))
     return None if "://" in uri or ":/" in uri else Path(uri)
 
 
 def walk(ask: Callable[[str | None], Sequence[FileInfo]], path: str | None = None) -> Iterator[tuple[str, int]]:
-    """Yield the path and size of each file below a listing that `ask` returns."""
+    """Yield path and size of each file in a tree. `ask` lists a folder."""
     for entry in ask(path):
         if entry.is_dir:
             yield from walk(ask, entry.path)

@@ -57,7 +57,7 @@ def check_reachable(uri: str, timeout_seconds: float = 10.0) -> None:
 
 
 def shown(uri: str) -> str:
-    """Return an address without the user and password that it may carry."""
+    """Return an address without its user and password."""
     parts = urlsplit(uri)
     return uri.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
 

@@ -24,12 +24,12 @@ if TYPE_CHECKING:  # scikit-learn takes a second to import, and a run in which n
 
 
 class Format(Protocol):
-    """A way to save a fitted pipeline; its `name` is kept with the model, for loading."""
+    """A way to save a fitted pipeline. Its `name` is kept with the model, for loading."""
 
     name: str
 
     def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
-        """Write all files of the model to `folder`, MLflow's `MLmodel` among them, and complete `description`.
+        """Write all files of the model, and complete `description`. MLflow's `MLmodel` is one of them.
 
         `given` are the keyword arguments that MLflow's flavours share: signature, input_example, pip_requirements.
         """
@@ -45,7 +45,7 @@ class Format(Protocol):
 
 
 class Cloudpickled:
-    """Everything with the scikit-learn API, in one file, by MLflow's flavour `sklearn`.
+    """A pipeline in one pickle, by MLflow's flavour `sklearn`.
 
     skops takes ten times as long for a forest, and MLflow reads its list of trusted types from the very file that it
     should not trust.
@@ -78,7 +78,7 @@ class Cloudpickled:
 
 
 class FineTuned:
-    """A pipeline that ends in BERT: weights as safetensors by MLflow's flavour `transformers`, other steps pickled.
+    """A pipeline that ends in BERT. Weights are safetensors by MLflow's flavour `transformers`, other steps pickled.
 
     The flavour's own `python_function` accepts a column named `text` only, truncates no long text and returns a table.
     The code that evaluated the model is saved in its place, in the same folder; it accepts the raw columns.
@@ -165,7 +165,7 @@ def without_advice() -> Iterator[None]:
 
 @contextmanager
 def without_package_map() -> Iterator[None]:
-    """Keep MLflow from reading the metadata of every installed package, half a second in each new process.
+    """Keep MLflow from reading the metadata of all installed packages. It takes half a second in each process.
 
     It looks up the package of each module to infer requirements; ours are given, and it still compares their versions
     with those that are installed.

@@ -1,4 +1,4 @@
-"""Logged models: the files of fitted pipelines in MLflow, verified before they are used."""
+"""Logged models: fitted pipelines as verified files in MLflow."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_FORMAT, MODEL_PAYL
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model in MLflow, the run that logged it, and where its files are.
+    """A model in MLflow, its run, and where its files are.
 
     `digest` is the sha256 of what holds the fitted pipeline, `files_digest` that of all files.
     """
@@ -93,18 +93,18 @@ class ModelStore:
         return LoggedModel(model.model_id, run_id, digest, files_digest, model.artifact_location)
 
     def load_model(self, model_id: str) -> Any:
-        """Load the fitted pipeline; raises StoreError when its files are gone or were altered."""
+        """Load the fitted pipeline. Raises StoreError when its files are gone or were altered."""
         with translated(self._uri), tempfile.TemporaryDirectory() as folder:
             kind, path = self._fetch(model_id, Path(folder), f"model {model_id}")
             return kind.load(path)
 
     def fetch_model(self, model_id: str, folder: Path, name: str) -> Path:
-        """Download a model's files; raises StoreError, with `name`, when they are gone or were altered."""
+        """Download a model's files. Raises StoreError, with `name`, when they are gone or were altered."""
         with translated(self._uri):
             return self._fetch(model_id, folder, name)[1]
 
     def verify(self, model_id: str) -> None:
-        """Raise StoreError, in a clause, unless every file of a logged model is as it was logged.
+        """Raise StoreError, in a clause, unless all files match their digest.
 
         Raises UnreachableError when the server does not answer.
         """
@@ -126,7 +126,7 @@ class ModelStore:
             raise StoreError(f"the files of its model {model_id} are not those that were logged")
 
     def find_model(self, model_id: str) -> LoggedModel | None:
-        """Return a logged model; None when there is none, or it was deleted."""
+        """Return a logged model. None when there is none, or it was deleted."""
         with translated(self._uri):
             model = unless_gone(lambda: self._client.get_logged_model(model_id))
         if model is None:
@@ -135,12 +135,12 @@ class ModelStore:
         return LoggedModel(model_id, model.source_run_id, payload, files, model.artifact_location)
 
     def list_files(self, model_id: str) -> dict[str, int]:
-        """Return the bytes of each file of a logged model, by its path."""
+        """Return the size in bytes of each file, by path."""
         with translated(self._uri):
             return dict(walk(lambda path: self._client.list_logged_model_artifacts(model_id, path)))
 
     def has_files(self, model_id: str) -> bool:
-        """Return whether a logged model and its file are still there, without a request for the file itself."""
+        """Return whether a logged model and its file exist. The file itself is not requested."""
         with translated(self._uri):
             model = unless_gone(lambda: self._client.get_logged_model(model_id))
             return model is not None and self._has_file(model_id, _format_in(model.tags))
@@ -169,7 +169,7 @@ class ModelStore:
 
     @contextmanager
     def _finalizing(self, model_id: str) -> Iterator[None]:
-        """Mark the logged model as READY when its files have arrived, as FAILED otherwise."""
+        """Mark the logged model as READY, or FAILED after an error."""
         try:
             yield
         except Exception:
@@ -180,7 +180,7 @@ class ModelStore:
 
 @contextmanager
 def _own_code_inside() -> Iterator[None]:
-    """Let pickles carry Waterflow's own transformers and estimators, so that models load where it is not installed."""
+    """Pickle Waterflow's own classes by value. Models then load where it is not installed."""
     cloudpickle.register_pickle_by_value(waterflow)
     try:
         yield
@@ -189,13 +189,13 @@ def _own_code_inside() -> Iterator[None]:
 
 
 def _without_zones(example: pd.DataFrame) -> pd.DataFrame:
-    """Return times in UTC without their zone: MLflow's signature has no others, and refuses them at prediction."""
+    """Return times in UTC without their zone. MLflow's signature has no others, and refuses them at prediction."""
     zoned = example.select_dtypes("datetimetz")
     return example.assign(**{str(name): column.dt.tz_convert(None) for name, column in zoned.items()})
 
 
 def _digest_of_all(folder: Path) -> str:
-    """Hash all files of a model's folder, except for what MLflow adds when it fetches a registered version."""
+    """Hash all files of a model's folder. What MLflow adds to a registered version is left out."""
     files = {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in folder.rglob("*")

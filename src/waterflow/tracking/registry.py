@@ -20,7 +20,7 @@ MAX_DESCRIPTION_LENGTH = 5000  # in characters: what MLflow's column holds on Po
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version; `model_id` is the logged model that the registry serves for it."""
+    """A registered version. `model_id` is the logged model that the registry serves for it."""
 
     model: str
     version: int
@@ -38,7 +38,7 @@ class ModelRegistry:
         self._uri, self._client = runs.uri, runs.client
 
     def register(self, model: str, model_id: str, run_id: str, description: str, tags: dict[str, str]) -> int:
-        """Register a logged model and return its version; a second call returns the version of the first."""
+        """Register a logged model and return its version. A second call returns the version of the first."""
         existing = self._versions(f"name = '{model}' and run_id = '{run_id}'")
         if existing:
             return existing[0].version
@@ -81,23 +81,23 @@ class ModelRegistry:
             return tuple(sorted(self._client.get_model_version(model, str(version)).aliases))
 
     def get_version(self, model: str, version: int) -> Version | None:
-        """Return a version by its number; None when there is none, or it was deleted."""
+        """Return a version by its number. None when there is none, or it was deleted."""
         with translated(self._uri):
             entry = unless_gone(lambda: self._client.get_model_version(model, str(version)))
         return entry and _version(entry, dict.fromkeys(entry.aliases, entry.version))
 
     def served_model(self, model: str, version: int) -> str:
-        """Return the id of the logged model that the registry serves; raises TrackingError without such a version."""
+        """Return the id of the logged model that the registry serves. Raises TrackingError without such a version."""
         with translated(self._uri):
             return _version(self._client.get_model_version(model, str(version)), {}).model_id
 
     def storage_location(self, model: str, version: int) -> str:
-        """Return the address of the files that the registry serves; raises TrackingError without such a version."""
+        """Return the address of the files that the registry serves. Raises TrackingError without such a version."""
         with translated(self._uri):
             return str(self._client.get_model_version_download_uri(model, str(version)))
 
     def find_alias(self, model: str, alias: str) -> Version | None:
-        """Return the version that an alias points to; None without such a model or alias."""
+        """Return the version that an alias points to. None without such a model or alias."""
         with translated(self._uri):
             # A server with accounts calls a model that does not exist forbidden; a search leaves it out.
             if not self._client.search_registered_models(f"name = '{model}'"):
@@ -111,7 +111,7 @@ class ModelRegistry:
         return _version(entry, {alias: entry.version})
 
     def find_by_model(self, model: str, model_id: str) -> Version | None:
-        """Return the first version that a logged model was registered as; None if it was not."""
+        """Return the first version that a logged model was registered as. None if it was not."""
         found = self._versions(f"name = '{model}' and tags.`{MODEL_ID}` = '{model_id}'")
         return self.get_version(model, min(entry.version for entry in found)) if found else None
 
@@ -122,7 +122,7 @@ class ModelRegistry:
             return sorted(entry.name for entry in all_pages(ask))
 
     def list_versions(self, model: str) -> list[Version]:
-        """List a model's versions, newest first; raises TrackingError when there is no such model."""
+        """List a model's versions, newest first. Raises TrackingError when there is no such model."""
         with translated(self._uri):
             registered = unless_gone(lambda: self._client.get_registered_model(model))
         if registered is None:
@@ -141,7 +141,7 @@ class ModelRegistry:
 
 
 def fit_description(text: str, reference: str) -> str:
-    """Cut a description to what MLflow's database holds; `reference` then says where to read all of it."""
+    """Cut a description to what MLflow's database holds. `reference` then says where to read all of it."""
     if len(text) <= MAX_DESCRIPTION_LENGTH:
         return text
     ending = f"\n\n… {reference}"

@@ -1,4 +1,4 @@
-"""Queries of experiments and runs; every answer is complete, page by page."""
+"""Queries of experiments and runs. Every answer is complete, page by page."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ MAX_CACHE_RUNS = 20  # looked at for one action: who has damaged so many has no 
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """A run of MLflow as a search returns it; `model_ids` are the models that it logged, times are in UTC."""
+    """A run of MLflow as a search returns it. `model_ids` are the models that it logged, times are in UTC."""
 
     run_id: str
     experiment_id: str
@@ -51,7 +51,7 @@ class TrackedRun:
 
     @property
     def dag_id(self) -> str:
-        """The id of the DAG whose task opened it; empty outside Airflow."""
+        """The id of the DAG whose task opened it. Empty outside Airflow."""
         return self.tags.get(DAG_ID, "")
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class RunQueries:
             self.client = MlflowClient(profile.tracking_uri)
 
     def list_pipelines(self) -> dict[str, str]:
-        """Return the id of each pipeline's experiment, by the pipeline's name."""
+        """Return the id of each experiment, by its pipeline."""
         condition = f"name LIKE '{EXPERIMENT_PREFIX}%'"
         with translated(self.uri):
             found = list(
@@ -79,7 +79,7 @@ class RunQueries:
         return {entry.name.removeprefix(EXPERIMENT_PREFIX): entry.experiment_id for entry in found}
 
     def find_experiment(self, pipeline: str) -> str | None:
-        """Return the id of a pipeline's experiment; None if there is none, or it was deleted."""
+        """Return the id of a pipeline's experiment. None if there is none, or it was deleted."""
         with translated(self.uri):
             found = self.client.get_experiment_by_name(EXPERIMENT_PREFIX + pipeline)
         return str(found.experiment_id) if found is not None and found.lifecycle_stage == "active" else None
@@ -90,7 +90,7 @@ class RunQueries:
             return tracked_run(self.client.get_run(run_id))
 
     def find_run(self, run_id: str, *, deleted_too: bool = False) -> TrackedRun | None:
-        """Return a run; None when there is none, or when it was deleted."""
+        """Return a run. None when there is none, or when it was deleted."""
         with translated(self.uri):
             run = unless_gone(lambda: self.client.get_run(run_id))
         found = run and tracked_run(run)
@@ -99,7 +99,7 @@ class RunQueries:
     def find_runs(
         self, experiment_id: str, tags: Mapping[str, str | None], limit: int | None = MAX_CACHE_RUNS
     ) -> list[TrackedRun]:
-        """Return the newest runs with these tags that were not superseded; None stands for a tag that is missing."""
+        """Return the newest runs with these tags that were not superseded. None stands for a tag that is missing."""
         required = {name: value for name, value in tags.items() if value is not None}
         absent = {SUPERSEDED, *tags} - set(required)
         found = self._search([experiment_id], _condition(required), page=SMALL_PAGE if limit else None)
@@ -108,7 +108,7 @@ class RunQueries:
     def list_runs(
         self, experiment_id: str | None = None, *, status: str | None = None, deleted: bool = False
     ) -> list[TrackedRun]:
-        """List all runs of an experiment, or of every experiment, newest first; only the deleted ones if asked to."""
+        """List all runs of an experiment, or of every experiment, newest first. Only the deleted ones if asked to."""
         view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
         with translated(self.uri):
             if experiment_id is not None:
@@ -119,7 +119,7 @@ class RunQueries:
         return list(self._search(experiment_ids, _condition({}, status), view))
 
     def list_running(self) -> list[TrackedRun]:
-        """List the RUNNING runs that Airflow's tasks opened, over all pipelines."""
+        """List the RUNNING runs of Airflow's tasks, over all pipelines."""
         condition = _condition({RUNNER: "airflow"}, "RUNNING")
         return list(self._search(list(self.list_pipelines().values()), condition))
 
@@ -152,7 +152,7 @@ def tracked_run(run: Run) -> TrackedRun:
 
 
 def all_pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
-    """Yield the entries of every page; `ask` takes the token of a page, None for the first."""
+    """Yield the entries of every page. `ask` takes the token of a page, None for the first."""
     token = None
     while True:
         page = ask(token)
@@ -163,7 +163,7 @@ def all_pages(ask: Callable[[str | None], Any]) -> Iterator[Any]:
 
 
 def unless_gone(ask: Callable[[], Any]) -> Any:
-    """Return MLflow's answer, None when it knows no such thing; all its other errors are raised."""
+    """Return MLflow's answer, None when it knows no such thing. All its other errors are raised."""
     try:
         return ask()
     except MlflowException as error:

@@ -1,4 +1,4 @@
-"""Experiments and runs: opened once for each identity, reopened by a retry, always closed."""
+"""Experiments and runs. A run is opened once for each identity, reopened by a retry, and always closed."""
 
 import json
 import logging
@@ -32,7 +32,7 @@ EXPERIMENT_TAGS = {tag.MLFLOW_EXPERIMENT_KIND: "custom_model_development"}
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run, and the record of its step if an earlier attempt finished it."""
+    """A run, with the record of an earlier attempt that finished."""
 
     run_id: str
     experiment_id: str
@@ -41,7 +41,7 @@ class OpenRun:
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """What every attempt at a run shares: pipeline, DAG run and candidate name, None for the parent."""
+    """What all attempts at a run share. `candidate` is None for the parent."""
 
     pipeline: str
     run_id: str
@@ -55,7 +55,7 @@ class RunIdentity:
 
 
 class RunStore(ArtifactReader):
-    """MLflow's runs, through its client API with explicit ids; no fluent state is touched."""
+    """MLflow's runs, through its client API with explicit ids. No fluent state is touched."""
 
     def __init__(self, profile: Profile) -> None:
         """Connect; raises UnreachableError when an HTTP server does not answer."""
@@ -95,7 +95,7 @@ class RunStore(ArtifactReader):
         tags: Mapping[str, str],
         parent_run_id: str | None = None,
     ) -> OpenRun:
-        """Return the run of this identity, created if there is none.
+        """Return the run of this identity, created if needed.
 
         A run of the same action key is opened again, with the record of its step if that was done; unless it is
         FINISHED its status becomes RUNNING. A run of another action key, from before the configuration or the
@@ -125,7 +125,7 @@ class RunStore(ArtifactReader):
 
     @contextmanager
     def closing(self, run_id: str, *, success: str | None = "FINISHED") -> Iterator[None]:
-        """Close the run when the block ends: as `success`, FAILED on an error, KILLED on an interruption.
+        """Close the run when the block ends. It is `success`, FAILED after an error, KILLED after an interruption.
 
         `success=None` leaves the run open for the steps that follow. The reason of a failure becomes a tag. A run
         that an earlier attempt closed keeps its end time.
@@ -151,7 +151,7 @@ class RunStore(ArtifactReader):
         tags: Mapping[str, str] | None = None,
         model_id: str | None = None,
     ) -> None:
-        """Log in one batch; values are cut to the length that MLflow accepts."""
+        """Log in one batch. Values are cut to the length that MLflow accepts."""
         now = time.time_ns() // 1_000_000
         with translated(self.uri):
             self.client.log_batch(
@@ -166,7 +166,7 @@ class RunStore(ArtifactReader):
     def log_dataset(
         self, run_id: str, *, name: str, digest: str, source: str, rows: int, context: str, model_id: str | None = None
     ) -> None:
-        """Attach a data set as an input, and a model of another run if one is used.
+        """Attach a data set, and a reused model, as inputs.
 
         MLflow accepts 36 characters of a digest.
         """
@@ -191,7 +191,7 @@ class RunStore(ArtifactReader):
             self.client.log_artifacts(run_id, str(folder))
 
     def close_unfinished_children(self, experiment_id: str, parent_run_id: str) -> list[str]:
-        """Close each nested run that is still RUNNING as KILLED; all their tasks must be over."""
+        """Close each nested run that is still RUNNING as KILLED. All their tasks must be over."""
         nested = self.find_runs(experiment_id, {tag.MLFLOW_PARENT_RUN_ID: parent_run_id}, limit=None)
         dead = [run.run_id for run in nested if run.status == "RUNNING"]
         for run_id in dead:
@@ -214,7 +214,7 @@ class RunStore(ArtifactReader):
         folder: Path,
         started_at: datetime,
     ) -> str:
-        """Log a finished run that belongs to no pipeline's run, and return its id.
+        """Log a finished run that stands alone. Returns its id.
 
         It has no identity, action key, parent or runner, by which other queries select their runs.
         """

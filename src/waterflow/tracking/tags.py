@@ -1,4 +1,4 @@
-"""Names that Waterflow writes into MLflow: tags, artifact paths and prefixes of metrics.
+"""Names in MLflow: tags, artifact paths and prefixes of metrics.
 
 Each is defined here once. The module imports nothing, so that every layer above can use it at no cost.
 """
