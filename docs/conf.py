@@ -15,7 +15,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "code_reference"]
 exclude_patterns = ["_ext"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-
+highlight_language = "none"  # most blocks are transcripts
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"
