@@ -1,4 +1,4 @@
-"""Proposing a contract from the rows that are there, as a YAML to paste."""
+"""Inference of a contract from rows, as YAML to paste."""
 
 import math
 from itertools import combinations
@@ -17,7 +17,7 @@ from waterflow.data.window import cut_to_window
 from waterflow.records.run import Window
 
 MOST_CATEGORIES = 20
-PAIRS_TRIED = 30
+MOST_PAIRS = 30
 
 
 def infer_contract(config: PipelineConfig, window: Window | None, project: Project, copy_object: CopyObject) -> str:
@@ -29,10 +29,10 @@ def infer_contract(config: PipelineConfig, window: Window | None, project: Proje
 
 
 def propose_contract(frame: pd.DataFrame, config: PipelineConfig) -> dict[str, Any]:
-    """Describe the rows as a contract that they hold: types, nulls, ranges, categories, unique keys, rows.
+    """Return a contract that the rows obey: types, nulls, ranges, categories, unique keys, rows.
 
-    Ranges are rounded outward, the least number of rows is half of those that are there, and the time column has no
-    upper bound, so that next month's rows hold it too. `values` are proposed for text of few categories.
+    Ranges are rounded outward, `min_rows` is half the number of rows, and the time column has no upper bound, so that
+    next month's rows obey it too. `values` are proposed for text with few categories.
     """
     columns = {str(name): _propose_column(frame[name], config) for name in frame.columns}
     keys = _unique_keys(frame, config, columns)
@@ -43,7 +43,7 @@ def propose_contract(frame: pd.DataFrame, config: PipelineConfig) -> dict[str, A
 
 
 def contract_yaml(contract: dict[str, Any]) -> str:
-    """Write a proposed contract as YAML, a column to a line."""
+    """Return a proposed contract as YAML, one column per line."""
     lines = ["contract:"]
     lines += [f"  {name}: {_flow(value)}" for name, value in contract.items() if name != "columns"]
     lines.append("  columns:")
@@ -78,7 +78,7 @@ def _propose_column(column: pd.Series, config: PipelineConfig) -> dict[str, Any]
 
 
 def _kind_of(values: pd.Series) -> str | None:
-    """Name the narrowest type that all values have; text that happens to read as times stays text."""
+    """Return the narrowest type of all values; text that can be parsed as times stays text."""
     wanted = ["boolean", "integer", "number", "text"]
     if kinds.is_datetime64_any_dtype(values):
         wanted = ["datetime"]
@@ -86,7 +86,7 @@ def _kind_of(values: pd.Series) -> str | None:
 
 
 def _outward(value: float, span: float, rounded: Any) -> float | int:
-    """Round away from the middle, to a twentieth of the range's order of magnitude: −0.137 of a span of 5 is −0.5."""
+    """Round outward to half the span's order of magnitude: −0.137 with a span of 5 becomes −0.5."""
     step = 10.0 ** math.floor(math.log10(span)) / 2 if span > 0 else 10.0 ** math.floor(math.log10(abs(value) or 1.0))
     outward = rounded(value / step) * step
     if value >= 0 > outward:
@@ -102,7 +102,7 @@ def _below(count: int) -> int:
 
 
 def _unique_keys(frame: pd.DataFrame, config: PipelineConfig, columns: dict[str, dict[str, Any]]) -> list[list[str]]:
-    """Find what names a row: the declared key, else a column, else a pair of columns without numbers of measure."""
+    """Return what identifies a row: the key, else a column, else a pair, no measurements among them."""
     if config.key:
         return [] if frame.duplicated(list(config.key)).any() else [list(config.key)]
     eligible = [name for name, column in columns.items() if column.get("type") in ("integer", "text", "datetime")]
@@ -113,4 +113,4 @@ def _unique_keys(frame: pd.DataFrame, config: PipelineConfig, columns: dict[str,
             return [[name]]
     pairs = [pair for pair in combinations(eligible, 2) if sizes[pair[0]] * sizes[pair[1]] >= len(frame)]
     pairs.sort(key=lambda pair: sizes[pair[0]] * sizes[pair[1]])
-    return next(([list(pair)] for pair in pairs[:PAIRS_TRIED] if not frame.duplicated(list(pair)).any()), [])
+    return next(([list(pair)] for pair in pairs[:MOST_PAIRS] if not frame.duplicated(list(pair)).any()), [])

@@ -1,4 +1,4 @@
-"""Data sets that arrive with a package: one loader each, named by `dataset.loader`."""
+"""Data sets of packages: one loader each, named by `dataset.loader`."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -35,7 +35,7 @@ def flights() -> pd.DataFrame:
     when        scheduled_departure (UTC, to the minute); month, day_of_week (0 Monday), hour, minute of it in New York;
                 scheduled_arrival_minutes (after midnight, at the destination)
     flight      carrier, flight (number), tailnum, origin, dest, distance (miles); plane_year, plane_seats
-                (null for planes that the FAA's list lacks)
+                (null for planes missing from the FAA's list)
     weather     at origin, of the last full hour before scheduled_departure's: temp, dewp (°F), humid (%), wind_dir (°),
                 wind_speed, wind_gust (mph), precip (inches), pressure (millibars), visib (miles)
     afterwards  dep_time, arr_time (local, HHMM), dep_delay, arr_delay, air_time (minutes): never features
@@ -49,7 +49,7 @@ def flights() -> pd.DataFrame:
         scheduled_departure=departure,
         day_of_week=departure.dt.tz_convert("America/New_York").dt.day_of_week,
         scheduled_arrival_minutes=frame["sched_arr_time"] // 100 * 60 + frame["sched_arr_time"] % 100,
-        # An observation is dated by the hour it falls into, so that of the departure's own hour may be later than it.
+        # Observations are dated by their hour, so one of the departure's hour may be later than the departure.
         observed=hour - pd.Timedelta(hours=1),
         late=frame["arr_delay"] > LATE_MINUTES,
     )
@@ -70,7 +70,7 @@ def reviews(home: Path) -> pd.DataFrame:
     are left out. Needs `waterflow data fetch reviews`.
     """
     path = fetched_file(REVIEWS, home)
-    # Quotation marks belong to the texts.
+    # Quotation marks are part of the texts.
     frame = pd.read_csv(path, sep="\t", names=["id", "rating", "text"], quoting=3, encoding="utf-8")
     clear = frame[frame["rating"].abs() >= 0.5].reset_index(drop=True)
     return clear.assign(sentiment=clear["rating"].gt(0).map({True: "positive", False: "negative"}).astype("str"))
@@ -97,7 +97,7 @@ LOADERS: dict[str, Callable[[Path], pd.DataFrame]] = {
 
 
 def _folder_of(package: str) -> Path:
-    """Find a package's files without importing it, for some fail on a current setuptools."""
+    """Return a package's folder without importing it: some fail on a current setuptools."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise DataError(f"dataset.loader: package {package!r} is not installed; `make demo` installs it")

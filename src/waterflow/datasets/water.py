@@ -13,7 +13,7 @@ from waterflow.provenance.code import code_digest
 
 PACKAGE = "us-water-quality-data"
 
-# What stands in a record as it is.
+# Copied from a record unchanged.
 PLAIN = (
     "zip",
     "state",
@@ -46,12 +46,12 @@ def water(home: Path) -> pd.DataFrame:
                 to 3), annual_aqi_score, pfas_score (0 to 100, 100 best)
     label       has_health_violations (bool): any health-based violation from 2021 to 2026Q2, 8,345 of them
     leaks it    health_violations, total_violations, contaminant_count (counts of the same violations),
-                water_compliance_score, home_safety_score (made from them): never features
+                water_compliance_score, home_safety_score (derived from them): never features
     service_area  the smallest pwsid among all that are linked by a ZIP that they serve together
 
     A ZIP's violations are those of *all* its systems, so ZIPs of different `pwsid` share violations where they share
     a second system: rows are independent across `service_area` (2,150 of them), and only there. Group by that.
-    The package's JSON takes seconds to read; what was made from it is kept as Parquet below `home`.
+    The package's JSON takes seconds to read, so the table is cached as Parquet below `home`.
     """
     # Another version of the package, or of this code, is another snapshot.
     name = f"water-{version(PACKAGE)}-{code_digest(__name__)[:12]}.parquet"
@@ -83,7 +83,7 @@ def _flatten(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: record[name] for name in PLAIN} | {
         "systems": len(systems),
         "service_area_population": main["serviceAreaPopulation"],
-        # The source records an exceedance or nothing at all, so there is no second category.
+        # The source records an exceedance or nothing, so there is no second category.
         "copper_action_level": "exceeded" if record["copper_action_level_exceedance"] else None,
         "annual_aqi_score": scores["annual-aqi"],
         "pfas_score": scores["pfas-mcl-screen"],
@@ -92,7 +92,7 @@ def _flatten(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _service_areas(systems: list[list[str]]) -> list[str]:
-    """Give each row the smallest id among all that are linked to its own, through rows that have two or more."""
+    """Return for each row the smallest id that is linked to its own by rows with several ids."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -101,6 +101,6 @@ def _service_areas(systems: list[list[str]]) -> list[str]:
     size = len(systems) + len(names)
     links = coo_matrix((np.ones(len(rows)), (rows, codes + len(systems))), shape=(size, size))
     _, areas = connected_components(links, directed=False)
-    # Names are sorted, so the first of an area is its smallest.
+    # Names are sorted, so an area's first is its smallest.
     first = dict(zip(reversed(areas[len(systems) :]), reversed(names), strict=True))
     return [str(first[area]) for area in areas[: len(systems)]]

@@ -272,6 +272,14 @@ def test_a_stratified_split_follows_its_seed() -> None:
     assert (first != other).any()
 
 
+def test_new_classes_move_no_row_of_the_others() -> None:
+    """Each class is drawn for itself."""
+    config = config_of(split={"kind": "stratified"})
+    new = LABELLED.assign(a=-1 - LABELLED["a"], species=90 + np.arange(300) % 10)
+    grown = membership(pd.concat([new, LABELLED]), config)
+    assert {row: grown[row] for row in LABELLED["a"]} == membership(LABELLED, config)
+
+
 # What cannot be split
 
 

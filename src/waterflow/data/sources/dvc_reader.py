@@ -1,8 +1,8 @@
-"""The program that reads a file of a DVC repository; DVC's own Python runs it, and it imports nothing of Waterflow.
+"""The program that reads a file of a DVC repository, run by DVC's Python; it imports nothing from Waterflow.
 
-It takes one JSON object as its argument: `repo` (a path or URL; a path may lie below the repository's root), `path`
-(from there), `rev` or null for the workspace, `out` (the file to write) and `endpoint` or null. Its last line on
-the standard output is a JSON object: `revision`, `md5` and `dvc`, or `problem` with its `detail`.
+Its argument is a JSON object: `repo` (a URL, or a path that may be below the repository's root), `path` (relative to
+it), `rev` or null for the workspace, `out` (the file to write) and `endpoint` or null. Its last line of output is a
+JSON object: `revision`, `md5` and `dvc`, or `problem` with its `detail`.
 """
 
 import hashlib
@@ -13,26 +13,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-MADE_UP = "auto-generated-upstream"  # what DVC calls the cache where there is no remote
+NO_REMOTE = "auto-generated-upstream"  # DVC's name for the cache where there is no remote
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class ProblemError(Exception):
-    """What keeps a file from being read: a word that the caller knows, and details."""
+    """A file that cannot be read: a problem that the caller knows by name, and details."""
 
 
 def main() -> None:
-    """Read, and print what was read or what was wrong."""
-    asked = json.loads(sys.argv[1])
+    """Read the file, and print its version or the problem."""
+    request = json.loads(sys.argv[1])
     try:
-        answer = read(**asked)
+        answer = read(**request)
     except ProblemError as problem:
         answer = {"problem": problem.args[0], "detail": problem.args[1]}
     print(json.dumps(answer))
 
 
 def read(repo: str, path: str, rev: str | None, out: str, endpoint: str | None) -> dict[str, str]:
-    """Write the file to `out`, and say its revision and md5."""
+    """Write the file to `out`, and return its revision and md5."""
     import dvc
 
     root = find_root(repo)
@@ -46,12 +46,12 @@ def read(repo: str, path: str, rev: str | None, out: str, endpoint: str | None) 
     fetch(files, inside, out)
     md5 = md5_of(out)
     if rev is not None and expected not in (None, md5):
-        raise ProblemError("altered", f"their md5 is {md5}, not {expected}")
+        raise ProblemError("altered", f"md5 {md5}, expected {expected}")
     return {"revision": revision_of(files, root or repo, inside, rev, md5), "md5": md5, "dvc": dvc.__version__}
 
 
 def find_root(repo: str) -> str | None:
-    """Find the DVC repository that a folder belongs to; None for a URL."""
+    """Return the root of a folder's DVC repository; None for a URL."""
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
@@ -64,20 +64,20 @@ def find_root(repo: str) -> str | None:
 
 
 def accept_any_owner() -> None:
-    """Let a folder belong to another user, as the checkout does that a container mounts: it is only read."""
+    """Accept a repository of another user, such as a mounted checkout: it is only read."""
     import pygit2
 
     pygit2.settings.owner_validation = False
 
 
 def is_sealed(root: str) -> bool:
-    """Say whether DVC can open no workspace here: it was never used there, and may not write its locks."""
+    """Return whether DVC cannot open the workspace: it was never used there and cannot write locks."""
     folder = Path(root, ".dvc")
     return not (folder / "tmp").is_dir() and not os.access(folder, os.W_OK)
 
 
 def open_repository(repo: str, rev: str | None, endpoint: str | None) -> Any:
-    """Open the repository's files at a revision; an address is cloned for it."""
+    """Open the repository's files at a revision; a URL is cloned."""
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -100,9 +100,9 @@ def open_repository(repo: str, rev: str | None, endpoint: str | None) -> Any:
 
 
 def settings_of(repo: str, endpoint: str | None) -> dict[str, Any]:
-    """Let a repository's present default remote hold for each revision, whatever that one's settings say.
+    """Return settings that apply a repository's present default remote to every revision.
 
-    Another endpoint takes the place of one on the loopback, which a container cannot reach.
+    `endpoint` replaces a loopback address, which a container cannot reach.
     """
     from dvc.config import Config
 
@@ -117,35 +117,35 @@ def settings_of(repo: str, endpoint: str | None) -> dict[str, Any]:
 
 
 def tracked_md5(files: Any, path: str, rev: str | None) -> str | None:
-    """Give the md5 that DVC has noted for a file; None where it notes another kind of hash."""
+    """Return the md5 that DVC has recorded for a file; None for another kind of hash."""
     try:
         found = files.info(path)
     except FileNotFoundError as error:
         raise ProblemError("no file", path) from error
-    noted = found.get("dvc_info")
-    if noted is None or not noted.get("isout", True):
+    recorded = found.get("dvc_info")
+    if recorded is None or not recorded.get("isout", True):
         raise ProblemError("not tracked", path)
     if found["type"] == "directory":
         raise ProblemError("folder", path)
-    kind = getattr(getattr(noted.get("entry"), "hash_info", None), "name", "")
-    return noted.get("md5") if kind == "md5" else None
+    kind = getattr(getattr(recorded.get("entry"), "hash_info", None), "name", "")
+    return recorded.get("md5") if kind == "md5" else None
 
 
 def fetch(files: Any, path: str, out: str) -> None:
-    """Bring the file from workspace, cache or remote."""
+    """Copy the file from workspace, cache or remote."""
     try:
         files.get_file(path, out)
     except FileNotFoundError as error:
         remote = files.repo.config["core"].get("remote")
-        has_one = remote not in (None, MADE_UP)
+        has_one = remote not in (None, NO_REMOTE)
         raise ProblemError("not in remote" if has_one else "no remote", str(remote)) from error
-    except Exception as error:  # whatever a remote's client raises
+    except Exception as error:  # remotes' clients raise their own
         kind = "unreachable" if is_connection(error) else "refused"
         raise ProblemError(kind, f"{type(error).__name__}: {first_line(error)}") from error
 
 
 def is_connection(error: BaseException | None) -> bool:
-    """Say whether an error comes from a server that does not answer."""
+    """Return whether an error comes from a server that does not answer."""
     if error is None:
         return False
     names = {kind.__name__ for kind in type(error).__mro__}
@@ -154,7 +154,7 @@ def is_connection(error: BaseException | None) -> bool:
 
 
 def revision_of(files: Any, repo: str, path: str, rev: str | None, md5: str) -> str:
-    """Give the commit; `-dirty` follows it where the workspace's file is not the one of that commit."""
+    """Return the commit, with `-dirty` where the workspace's file differs from the commit's."""
     from dvc.scm import RevError, SCMError
 
     try:
@@ -176,7 +176,7 @@ def md5_of(path: str) -> str:
 
 
 def first_line(error: object) -> str:
-    """Give the first line of what an error says."""
+    """Return the first line of an error's message."""
     return (str(error).strip().splitlines() or [""])[0]
 
 
