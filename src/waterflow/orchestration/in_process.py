@@ -14,9 +14,16 @@ if TYPE_CHECKING:
     from waterflow.records.promotion import Registered
 
 ROOT = Path(__file__).resolve().parents[3]
-# The label that a module's messages have in the terminal.
-STEPS = {name: name for name in ("prepare", "train", "evaluate", "staging", "register", "promote")} | {
-    "holdout": "evaluate"
+# The step that a module's messages belong to, by the module or its package; others keep their own name.
+STEP_OF = {
+    "data": "prepare",
+    "training": "train",
+    "estimators": "train",
+    "nested_fits": "evaluate",
+    "promotion": "evaluate",
+    "staging": "staging",
+    "duplicates": "register",
+    "champion_alias": "promote",
 }
 
 
@@ -156,8 +163,8 @@ class StepFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a line such as `   train  fitting svc on 90 rows`."""
-        _, room, *rest = record.name.split(".")
-        step = STEPS.get(rest[-1] if rest else room, room) if room in ("steps", "promotion") else room
+        _, *packages, module = record.name.split(".")
+        step = STEP_OF.get(module) or next((STEP_OF[name] for name in packages if name in STEP_OF), module)
         label = step if record.levelno == logging.INFO else record.levelname.lower()
         return f"{label:>9}  {record.getMessage()}"
 
