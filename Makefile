@@ -29,7 +29,7 @@ test: $(BIN)/.dev $(BIN)/.dvc ## Run every test that needs no Docker; COVERAGE=y
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(if $(COVERAGE),--cov) tests/unit tests/integration tests/dags tests/e2e
 
 .PHONY: test-evidence
-test-evidence: $(BIN)/.dev ## Simulate 1,500 pairs of equal models and 600 better ones, all sent through evaluate
+test-evidence: $(BIN)/.dev ## Send 500 pairs of equal models of each kind of holdout through evaluate (EVIDENCE_PAIRS=40: in three minutes)
 	$(BIN)/python -m pytest -q -rP -n 2 -m evidence tests/evidence
 
 .PHONY: install-dvc

@@ -43,6 +43,19 @@ class Replay(BaseEstimator):
         return np.asarray(np.load(self.path)[features["row"].to_numpy()])
 
 
+class ReplayScores(Replay):
+    """Replay probabilities of the second of two classes; the label is the likelier class."""
+
+    def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
+        """Look up each row."""
+        positive = super().predict(features)
+        return np.column_stack([1 - positive, positive])
+
+    def predict(self, features: pd.DataFrame) -> np.ndarray:
+        """Return the likelier class of each row."""
+        return self.classes_[(super().predict(features) > 0.5).astype(int)]
+
+
 def plant(path: Path, predictions: Any) -> str:
     """Write what a `Replay` of this path answers from now on."""
     np.save(path, np.asarray(predictions))

@@ -66,9 +66,12 @@ def resample_counts(cells: Codes, units: Units, resamples: int, generator: np.ra
 def draw_weights(units: Units, resamples: int, generator: np.random.Generator) -> Iterator[Values]:
     """Yield how often each unit is drawn: chunks of shape (some resamples, units)."""
     members = units.members()
-    size = max(1, CHUNK_VALUES // units.count)
+    size = max(1, CHUNK_VALUES // units.rows)
     for start in range(0, resamples, size):
         some = min(size, resamples - start)
+        if len(members) == 1:
+            yield _draw_counts(units.count, some, generator).astype(np.float64)
+            continue
         weights = np.empty((some, units.count))
         for within in members:
             weights[:, within] = _draw_counts(len(within), some, generator)

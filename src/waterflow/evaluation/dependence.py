@@ -191,7 +191,7 @@ def find_dependence(influence: Values, dependence: Dependence) -> Dependence:
     bins = np.arange(len(influence)) * min(MOST_BINS, len(influence) // LEAST_ROWS_IN_BIN) // len(influence)
     least = SIGNIFICANCE / (len(repeated) + 1)
     shared = {name: codes for name, codes in repeated.items() if variance_ratio_p_value(influence, codes) < least}
-    within = _centre(influence, dependence.classes)
+    within = _standardise(influence, dependence.classes)
     in_order = bins.max() > 0 and variance_ratio_p_value(within, bins) < least
     return replace(dependence, groupings=shared, periods=bins if in_order else None, unit=ORDER)
 
@@ -276,6 +276,13 @@ def _row_freedom(rows: int, strata: Codes | None) -> float:
 
 def _centre(influence: Values, classes: Codes | None) -> Values:
     return influence if classes is None else influence - _stratum_means(influence, classes)
+
+
+def _standardise(influence: Values, classes: Codes | None) -> Values:
+    """Scale each class to variance 1, else rare classes decide, where they happen to stand."""
+    within = _centre(influence, classes)
+    scale = np.sqrt(_stratum_means(within**2, np.zeros(len(within), dtype=np.intp) if classes is None else classes))
+    return np.divide(within, scale, out=np.zeros_like(within), where=scale > 0)
 
 
 def _stratum_means(influence: Values, strata: Codes) -> Values:

@@ -75,9 +75,12 @@ class SumMetric:
 
     def resample(self, units: Units, resamples: int, generator: np.random.Generator) -> Values:
         """Compute the metric on resamples."""
-        if self.cells is None:
+        if self.cells is not None:
+            return self.value(resample_counts(self.cells, units, resamples, generator) @ self.columns)
+        if units.clusters is not None:
             return self.value(resample_sums(self.columns, units, resamples, generator))
-        return self.value(resample_counts(self.cells, units, resamples, generator) @ self.columns)
+        sums = resample_sums(np.ascontiguousarray(self.columns[:, :-1]), units, resamples, generator)
+        return self.value(np.column_stack([sums, np.full(resamples, units.rows)]))  # whose number does not vary
 
     def _counts(self) -> Values:
         return (np.ones(len(self.columns)) if self.cells is None else np.bincount(self.cells)).astype(float)
