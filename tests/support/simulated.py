@@ -190,7 +190,7 @@ def make_bench(kind: Kind, resources: Resources, folder: Path, patch: pytest.Mon
         name,
         dataset={"kind": "csv", "path": f"data/{name}.csv"},
         target="target",
-        key=["row"],
+        key=["id"],
         gate=None,
         **candidates(nb="sklearn.linear_model.Ridge" if is_regression else "sklearn.naive_bayes.GaussianNB"),
         **settings,
@@ -264,7 +264,7 @@ class _Nothing:
 
 
 def _rows(count: int) -> pd.DataFrame:
-    return pd.DataFrame({"row": np.arange(count), "target": np.arange(count) % 2})
+    return pd.DataFrame({"id": np.arange(count), "row": np.arange(count), "target": np.arange(count) % 2})
 
 
 def _within(day: np.ndarray) -> np.ndarray:
