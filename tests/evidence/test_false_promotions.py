@@ -32,7 +32,7 @@ KINDS = [
     simulated.imbalanced(),
     simulated.opposed(),
     *(simulated.few_positives(count) for count in (1, 2, 5, 10)),
-    *(simulated.grouped(count) for count in (30, 100)),
+    *(simulated.grouped(count) for count in (15, 100)),
     simulated.dated(20, 0.0),
     simulated.dated(20, 0.2),
     simulated.dated(60, 0.05),
