@@ -44,7 +44,7 @@ def refit(
     def fit(run_id: str, executed: ExecutedAction) -> Trained:
         from waterflow.training.fitting import fit_candidate
 
-        chosen = load_fit_rows(prepared, config, rows, resources)
+        chosen, until = load_fit_rows(prepared, config, rows, resources)
         logger.info("fitting %s again on %d rows: %s", recipe.candidate, len(chosen.target), rows)
         fitted = fit_candidate(config, recipe.candidate, chosen, None, recipe.choices, count_threads())
         model = log_model(prepared, config, recipe.candidate, fitted.pipeline, chosen, run_id, resources)
@@ -58,6 +58,7 @@ def refit(
             "trials": 0,
             "threads": count_threads(),
             "fitted_on": rows,
+            "rows_until": until,
             "fit_seconds": fitted.fit_seconds,
             "cached_from": None,
         }

@@ -1,5 +1,6 @@
 """The rows of a run, their split and its configuration, stored and read by digest."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -52,8 +53,10 @@ def load_rows(
         return read_partitions(data, split, config, parts)
 
 
-def load_fit_rows(prepared: Prepared, config: PipelineConfig, chosen: FitRows, resources: Resources) -> "LabelledRows":
-    """Read the prepared rows that a fit learns from, by their digest."""
+def load_fit_rows(
+    prepared: Prepared, config: PipelineConfig, chosen: FitRows, resources: Resources
+) -> "tuple[LabelledRows, datetime | None]":
+    """Read the prepared rows that a fit learns from, by their digest, and the time of the last where rows are dated."""
     from waterflow.training.partitions import select_rows  # scikit-learn
 
     with scratch_folder() as folder:

@@ -73,6 +73,7 @@ def test_training_is_mapped_and_labelled_by_the_candidate(build: Build) -> None:
     assert train.is_mapped
     assert train.map_index_template == "{{ task.op_kwargs['candidate'] }}"
     assert train.pool == "training"
+    assert {build()["train_flowers"].get_task(name).pool for name in ("evaluate", "register")} == {"training"}
 
 
 def test_evaluate_runs_when_every_candidate_is_over(build: Build) -> None:

@@ -78,7 +78,8 @@ def test_a_dag_run_has_one_parent_and_its_candidates_nested(outcome: Outcome) ->
     """All are FINISHED when the DAG run is."""
     parent = outcome.parents()[-1]
     nested = [run for run in outcome.runs() if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
-    assert {run.info.run_name for run in nested} == {"gaussian_nb", "logistic_regression"}
+    winner = parent.data.tags["waterflow.winner"]
+    assert {run.info.run_name for run in nested} == {"gaussian_nb", "logistic_regression", f"{winner} refit"}
     assert {run.info.status for run in [parent, *nested]} == {"FINISHED"}
 
 

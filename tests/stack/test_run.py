@@ -15,7 +15,8 @@ CANDIDATES = {"logistic_regression", "k_neighbors", "svc", "random_forest", "his
 def test_one_parent_and_a_nested_run_for_each_candidate_all_finished(stack: Stack, iris_run: str) -> None:
     """A DAG run owns one MLflow run, and each candidate one nested run."""
     parent, *nested = stack.runs(iris_run)
-    assert {run["info"]["run_name"] for run in nested} == CANDIDATES
+    assert {run["info"]["run_name"].removesuffix(" refit") for run in nested} == CANDIDATES
+    assert len(nested) == len(CANDIDATES) + 1, "the winner is fitted again"
     assert {run["tags"]["mlflow.parentRunId"] for run in nested} == {parent["info"]["run_id"]}
     assert {run["info"]["status"] for run in [parent, *nested]} == {"FINISHED"}
 

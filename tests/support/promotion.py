@@ -3,13 +3,13 @@
 from typing import Any
 
 from support.projects import request_of
+from waterflow.promotion.registration import make_version
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated, Verdict
 from waterflow.records.promotion import Check, Registered
 from waterflow.resources import Resources, load_config
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
-from waterflow.steps.register import make_version
 from waterflow.steps.train import train
 
 PASSED = Check(name="predictions", passed=True, found="30 rows, at most 0 apart", asked="as in training")
@@ -79,7 +79,7 @@ def enter(prepared: Prepared, evaluated: Evaluated, resources: Resources, **chan
     config = load_config(prepared, resources)
     registered = Registered(
         model=config.name,
-        version=make_version(prepared, evaluated, config, resources),
+        version=make_version(prepared, evaluated, evaluated.challenger, config, resources),
         aliases=(),
         reason="",
         evaluated=evaluated,

@@ -11,7 +11,7 @@ from waterflow.provenance.code import ImportClosure, list_modules, trace_estimat
 from waterflow.provenance.environment import environment_facts
 from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.records.caching import Action
-from waterflow.records.data import Blob, Prepared
+from waterflow.records.data import Blob, HoldoutCut, Prepared
 from waterflow.records.run import Window
 from waterflow.records.training import FitRows, Trained
 from waterflow.resources import Resources
@@ -31,12 +31,14 @@ def key_of(action: Action) -> str:
     return digest_of(action.model_dump(exclude={"subject"}))
 
 
-def preparation(config: PipelineConfig, window: Window | None) -> Action:
+def preparation(config: PipelineConfig, window: Window | None, champion: str | None = None) -> Action:
     """Return what decides the prepared rows, except what their source says at the time.
 
-    The window counts where rows are dated. The whole configuration counts: later steps read it from this record.
+    `champion` is what the holdout of dated rows depends on. The window counts where rows are dated. The whole
+    configuration counts: later steps read it from this record.
     """
     inputs = {"window": str(window)} if window and config.time_column else {}
+    inputs |= {} if champion is None else {"champion": champion}
     return _action("prepare", inputs, config.model_dump(mode="json"), trace_imports([DATA_ENTRY]))
 
 
@@ -47,10 +49,11 @@ def setting_key(config: PipelineConfig) -> str:
     return digest_of([key_of(preparation(config, None)), code])
 
 
-def division(config: PipelineConfig, data: Blob) -> Action:
+def division(config: PipelineConfig, data: Blob, cut: HoldoutCut | None) -> Action:
     """Return what decides the split of some rows, and the search for leaks in its training part."""
+    start = {} if cut is None else {"holdout": cut.start.isoformat() if cut.start else "latest slice"}
     section = {name: value for name, value in config.data_section().items() if name not in ("dataset", "contract")}
-    return _action("split", {"data": data.digest}, section, trace_imports([DATA_ENTRY]))
+    return _action("split", {"data": data.digest, **start}, section, trace_imports([DATA_ENTRY]))
 
 
 def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, resources: Resources) -> Action:
@@ -77,6 +80,11 @@ def refitting(
     return action.model_copy(update={"inputs": action.inputs | inputs})
 
 
+def recipe_of(config: PipelineConfig, candidate: str) -> str:
+    """Return the digest of the settings that decide a candidate's fits, whatever their rows and tuned parameters."""
+    return digest_of(config.train_section(candidate))
+
+
 def train_key(prepared: Prepared, config: PipelineConfig, trained: Trained, resources: Resources) -> str:
     """Return the key that a fit would have now; where its record has another, the fit cannot recur."""
     if trained.fitted_on == FitRows():
@@ -95,6 +103,8 @@ def evaluation(
     Reports and pictures are no part of it: after an edit there, `--force` draws them again.
     """
     champion = opponent and (opponent.tags.get(MODEL_ID) or f"version {opponent.version}")
+    if champion and prepared.cut and prepared.cut.is_recorded_by(opponent.version if opponent else None):
+        champion = f"{champion} as recorded"
     inputs = {
         "data": prepared.data.digest,
         "split": prepared.split.digest,

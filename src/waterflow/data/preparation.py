@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,11 +68,11 @@ def read_rows(
     return canonical_order(frame, config.time_column, identity_columns(frame, config)), source.facts
 
 
-def divide_rows(frame: pd.DataFrame, config: PipelineConfig) -> DividedRows:
+def divide_rows(frame: pd.DataFrame, config: PipelineConfig, holdout_start: datetime | None = None) -> DividedRows:
     """Split checked rows into parts and folds, and look for features that reveal the target."""
     from waterflow.data.leakage import find_leaks
 
-    split = split_rows(frame, config)
+    split = split_rows(frame, config, holdout_start)
     if purged := int((split["part"] == PURGED).sum()):
         logger.info("purged: %d rows whose outcome was known only after the next part had begun", purged)
     classes = frame[config.target] if config.task == "classification" else None

@@ -1,5 +1,7 @@
 """The split of rows into train, validation and test (the holdout), and into folds."""
 
+from datetime import datetime
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ HELD_OUT = -1
 FOLDS_SALT = 0x5F01D5  # makes the folds' hash independent of the holdout's
 
 
-def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.DataFrame:
+def split_rows(frame: pd.DataFrame, config: PipelineConfig, holdout_start: datetime | None = None) -> pd.DataFrame:
     """Assign each row its part, and its fold under a strategy with folds; aligned with `frame`.
 
     Columns: `part`, categorical; under a strategy with folds `fold`, int8, from 1 to the number of folds, -1 outside
@@ -26,16 +28,16 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.DataFrame:
     A fold in time is scored by a model of earlier rows, so the earliest slice is fold 0, which is never scored.
 
     A time split with `label_delay` purges rows whose outcome was known only when the next part had begun. The holdout
-    depends on the data and the pipeline's `split` alone; validation rows and folds come from outside it.
-    Raises DataError when a part or a fold would be empty.
+    depends on the data and the pipeline's `split` alone, or begins at `holdout_start`; validation rows and folds come
+    from outside it. Raises DataError when a part or a fold would be empty.
     """
     test, validation = config.split.test_fraction, config.strategy.validation_fraction or 0.0
     if test + validation >= 1:
         raise DataError(f"split: test_fraction {test} and validation_fraction {validation} leave no row to train on")
-    places = _place_rows(frame, config)
+    places = _place_rows(frame, config, holdout_start)
     codes = np.select([places < test, places < test + validation], [TEST, VALIDATION], TRAIN)
     if config.split_kind == "time" and config.label_delay:
-        codes = _keep_delay(frame[config.time_column], codes == TEST, (test + validation) * len(frame), config)
+        codes = _keep_delay(frame[config.time_column], codes == TEST, validation / (1 - test), config)
     parts = pd.Categorical.from_codes(codes, categories=pd.Index([*PARTS, PURGED]))
     split = pd.DataFrame({"part": parts}, index=frame.index)
     _check_parts(split["part"], frame, config)
@@ -60,13 +62,13 @@ def count_shares(split: pd.Series, target: pd.Series | None) -> tuple[Share, ...
     return tuple(shares)
 
 
-def _place_rows(frame: pd.DataFrame, config: PipelineConfig) -> NDArray[np.float64]:
+def _place_rows(frame: pd.DataFrame, config: PipelineConfig, start: datetime | None) -> NDArray[np.float64]:
     """Place each row in [0, 1); the holdout takes the lowest, validation rows the next."""
     match config.split_kind:
         case "hash":
             return hash_fractions(frame, config)
         case "time":
-            return _time_fractions(frame[config.time_column])
+            return _time_places(frame[config.time_column], config.split.test_fraction, start)
         case "stratified":
             return _stratified_fractions(frame, config)
 
@@ -76,6 +78,22 @@ def _time_fractions(times: pd.Series) -> NDArray[np.float64]:
     moments = pd.DatetimeIndex(times).asi8
     not_earlier = len(moments) - np.searchsorted(np.sort(moments), moments, side="left")
     return (not_earlier - 1) / len(moments)
+
+
+def _time_places(times: pd.Series, test_fraction: float, start: datetime | None) -> NDArray[np.float64]:
+    """Place the rows from `start` on below `test_fraction` and the others above it, each by the share of later rows.
+
+    Without a start the latest slice decides it, so that a cut at the same moment gives the same places.
+    """
+    if start is None:
+        latest = times[_time_fractions(times) < test_fraction]
+        start = latest.min() if len(latest) else times.max() + pd.Timedelta(1, "us")
+    is_test = (times >= start).to_numpy()
+    places = np.empty(len(times))
+    for mask, low, high in ((is_test, 0.0, test_fraction), (~is_test, test_fraction, 1.0)):
+        if mask.any():
+            places[mask] = low + (high - low) * _time_fractions(times[mask])
+    return places
 
 
 def _stratified_fractions(frame: pd.DataFrame, config: PipelineConfig) -> NDArray[np.float64]:
@@ -97,18 +115,18 @@ def _strata(frame: pd.DataFrame, config: PipelineConfig) -> tuple[NDArray[np.int
 
 
 def _keep_delay(
-    times: pd.Series, is_test: NDArray[np.bool_], held_back: float, config: PipelineConfig
+    times: pd.Series, is_test: NDArray[np.bool_], validation_share: float, config: PipelineConfig
 ) -> NDArray[np.intp]:
     """Return part codes with a gap of `label_delay` before validation rows and before the holdout.
 
-    Rows of a gap are purged. Validation rows are the latest before theirs, as many as `held_back` counts beside the
+    Rows of a gap are purged. Validation rows are the latest before theirs, `validation_share` of those outside the
     holdout, so that the gap shortens the training rows and not the validation rows.
     """
     known = known_times(times, config)
     codes = np.where(is_test, TEST, TRAIN)
     codes[~is_test & _is_not_before(known, times[is_test])] = len(PARTS)
     positions = np.flatnonzero(codes == TRAIN)
-    share = (held_back - is_test.sum()) / max(1, len(positions)) if config.strategy.validation_fraction else 0.0
+    share = validation_share * (~is_test).sum() / max(1, len(positions))
     chosen = positions[_time_fractions(times.iloc[positions]) < share]
     codes[chosen] = VALIDATION
     codes[(codes == TRAIN) & _is_not_before(known, times.iloc[chosen])] = len(PARTS)

@@ -36,14 +36,16 @@ def reconcile(resources: Resources, task_states: Callable[[str, str], TaskStates
 def final_status(run: TrackedRun, states: TaskStates) -> str | None:
     """Return FINISHED, FAILED or KILLED, or None while the run may go on.
 
-    A candidate's run belongs to one mapped task, a parent run to the whole DAG run. A task that succeeded has
-    closed its own run, so a candidate's run never becomes FINISHED here.
+    A candidate's run belongs to one mapped task; the second fit of a winner and a parent run belong to the whole DAG
+    run. A task that succeeded has closed the runs of its fits, so these never become FINISHED here.
     """
     if not states:
         return "KILLED"
-    if CANDIDATE in run.tags:
+    if MAP_INDEX in run.tags:
         state = states.get(f"train_{run.tags[MAP_INDEX]}", "removed")
         return "KILLED" if state in OVER else None
     if any(state not in OVER for state in states.values()):
         return None
+    if CANDIDATE in run.tags:
+        return "KILLED"
     return "FINISHED" if states.get("promote", states.get("register")) == "success" else "FAILED"

@@ -46,7 +46,7 @@ def train(prepared: dict[str, Any], candidate: str) -> dict[str, Any]:
         return workflow.train(Prepared.from_json(prepared), candidate, origin, workflow.open_resources()).to_json()
 
 
-@task(trigger_rule="all_done_min_one_success", **RECORD)
+@task(trigger_rule="all_done_min_one_success", pool=POOL, **RECORD)  # it fits the winner again
 def evaluate(prepared: dict[str, Any], trained: list[dict[str, Any]]) -> dict[str, Any]:
     """Compare the fitted candidates and evaluate the winner on the holdout."""
     from waterflow import workflow
@@ -58,7 +58,7 @@ def evaluate(prepared: dict[str, Any], trained: list[dict[str, Any]]) -> dict[st
         return workflow.evaluate(Prepared.from_json(prepared), survivors, workflow.open_resources()).to_json()
 
 
-@task(**RECORD)
+@task(pool=POOL, **RECORD)  # it fits the model that serves
 def register(prepared: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, Any]:
     """Register the winner and run the staging checks.
 

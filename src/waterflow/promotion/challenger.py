@@ -1,6 +1,7 @@
 """The challenger: the fits of the winner's recipe whose predictions of the holdout are compared."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from waterflow.nested_fits import refit
 from waterflow.promotion.opponents import Holdout
 from waterflow.promotion.predictions import predict_holdout
 from waterflow.records.data import Prepared
+from waterflow.records.evaluation import Evaluated
 from waterflow.records.training import FitRows, Trained
 from waterflow.resources import Resources
 from waterflow.scoring.metrics import Predicted
@@ -18,16 +20,41 @@ ALL_BUT_HOLDOUT = FitRows(parts=("train", "validation"))
 
 
 def fit_challenger(
-    prepared: Prepared, config: PipelineConfig, winner: Trained, resources: Resources
+    prepared: Prepared, config: PipelineConfig, winner: Trained, holdout: Holdout, resources: Resources
 ) -> tuple[Trained, ...]:
-    """Fit the winner's recipe on the rows outside the holdout; empty where its own fit has them already.
+    """Fit the winner's recipe on the rows outside the holdout, or by rolling origins where rows are split by time.
 
-    Validation rows have done their work once they chose the recipe, so the model that is compared learns from them,
-    too. A strategy with folds has fitted all rows outside the holdout; one that selects on the holdout never promotes.
+    Empty where the winner's own fit has these rows already. Validation rows have done their work once they chose the
+    recipe, so the model that is compared learns from them, too. A strategy with folds has fitted all rows outside the
+    holdout; one that selects on the holdout never promotes.
     """
-    if config.split_kind == "time" or config.strategy.select_on != "validation" or winner.fitted_on == ALL_BUT_HOLDOUT:
+    if config.strategy.select_on == "test" or winner.fitted_on == ALL_BUT_HOLDOUT:
         return ()
-    return (refit(prepared, config, winner, ALL_BUT_HOLDOUT, "refit", resources),)
+    if config.split_kind == "time":
+        starts = origin_starts(holdout.rows[config.time_column], config.promotion.origins)
+        chosen = [FitRows(parts=(), before=start) for start in starts]
+        roles = [f"origin {number}" for number in range(1, len(chosen) + 1)]
+    elif config.strategy.select_on == "validation":
+        chosen, roles = [ALL_BUT_HOLDOUT], ["refit"]
+    else:
+        return ()
+    return tuple(
+        refit(prepared, config, winner, rows, role, resources) for rows, role in zip(chosen, roles, strict=True)
+    )
+
+
+def fit_served(prepared: Prepared, config: PipelineConfig, evaluated: Evaluated, resources: Resources) -> Trained:
+    """Fit the model that serves on all rows of the window; without a time split it is the one that was compared."""
+    if config.serves == "judged" or not evaluated.compared:
+        return evaluated.challenger
+    return refit(prepared, config, evaluated.winner, FitRows(parts=()), "serving", resources)
+
+
+def origin_starts(times: pd.Series, origins: int) -> list[datetime]:
+    """Return the first moments of blocks of as many rows each; equal times never fall into two blocks."""
+    moments = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).sort_values()
+    positions = [len(moments) * number // origins for number in range(origins)]
+    return [moment.to_pydatetime() for moment in moments[positions].unique()]
 
 
 def predict_challenger(

@@ -20,6 +20,7 @@ from waterflow.promotion.holdout import reach_verdict
 from waterflow.promotion.looks import FLOOR, LookPlan, resamples_for, take_look
 from waterflow.promotion.opponents import Holdout, Opponent, choose_opponent, load_holdout
 from waterflow.promotion.predictions import UnusableError, predict_usably, take_rows
+from waterflow.promotion.recorded_champion import find_recorded_champion
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated, GateResult, Verdict
 from waterflow.records.training import Trained
@@ -98,7 +99,10 @@ def compare_on_holdout(
     """
     holdout = load_holdout(prepared, resources)
     ranked, fits, challenger = choose_winner(prepared, config, ranked, fits, holdout, resources)
-    opponent = choose_opponent(champion, config, ranked, holdout, challenger, resources)
+    if champion is not None and holdout.cut is not None and holdout.cut.is_recorded_by(champion.version):
+        opponent = find_recorded_champion(champion, config, holdout, challenger, resources)
+    else:
+        opponent = choose_opponent(champion, config, ranked, holdout, challenger, resources)
     unseen = opponent.unseen
     rows = hash_rows(holdout.rows, identity_columns(holdout.rows, config))
     plan = take_look(prepared, config, evaluation_key, rows[unseen], resources)
@@ -137,7 +141,7 @@ def choose_winner(
     """
     problems = []
     for candidate in ranked:
-        fits = known_fits or fit_challenger(prepared, config, candidate, resources)
+        fits = known_fits or fit_challenger(prepared, config, candidate, holdout, resources)
         try:
             predicted = predict_usably(partial(predict_challenger, fits or (candidate,), config, holdout, resources))
         except UnusableError as error:

@@ -17,14 +17,14 @@ from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources
 from waterflow.stores.base import scratch_folder
 from waterflow.tracking.registry import CHAMPION, Version
-from waterflow.tracking.tags import CACHED_FROM, MLFLOW_NOTE, NOTHING_NEW, PARENT_RUN_ID, REGISTERED
+from waterflow.tracking.tags import CACHED_FROM, MLFLOW_NOTE, NOTHING_NEW, PARENT_RUN_ID, REGISTERED, SELECTED_MODEL_ID
 
 logger = logging.getLogger(__name__)
 
 
 def find_registered(prepared: Prepared, evaluated: Evaluated, model: str, resources: Resources) -> Version | None:
-    """Return the version of the challenger's model, unless this run registered it."""
-    version = resources.registry.find_by_model(model, evaluated.challenger.model_id)
+    """Return the version of the winner's fit on the same rows, unless this run registered it."""
+    version = resources.registry.find_by_tag(model, SELECTED_MODEL_ID, evaluated.winner.model_id)
     if version is None or version.tags.get(PARENT_RUN_ID) == prepared.parent_run_id:
         return None
     return version

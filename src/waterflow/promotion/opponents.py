@@ -15,13 +15,13 @@ from waterflow.errors import DataError, StoreError, TrackingError, UnreachableEr
 from waterflow.evaluation.baseline import predict_baseline
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.promotion.predictions import UnusableError, align_labels, predict_holdout, predict_usably, take_rows
-from waterflow.records.data import Blob, Prepared
+from waterflow.records.data import Blob, HoldoutCut, Prepared
 from waterflow.records.training import Trained
 from waterflow.resources import Resources
 from waterflow.scoring.metrics import Predicted
 from waterflow.stores.base import get_file, scratch_folder
 from waterflow.tracking.registry import Version
-from waterflow.tracking.tags import MODEL_ID
+from waterflow.tracking.tags import MODEL_ID, ROWS_UNTIL
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Holdout:
     frame: pd.DataFrame
     part: NDArray[Any]
     data: Blob
+    cut: HoldoutCut | None = None
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -63,7 +64,7 @@ class Opponent:
 def load_holdout(prepared: Prepared, resources: Resources) -> Holdout:
     """Load the prepared rows and their parts by digest."""
     frame, part = _read_rows(prepared.data, prepared.split, resources)
-    return Holdout(frame, part, prepared.data)
+    return Holdout(frame, part, prepared.data, prepared.cut)
 
 
 def find_baseline(
@@ -159,6 +160,9 @@ def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, reso
     prepared, their_config = history.registration_prepared, history.registration_config
     if their_config.target != config.target:
         raise DataError(f"it predicts {their_config.target!r}, not {config.target!r}")
+    until = champion.tags.get(ROWS_UNTIL)
+    if until is not None and config.split_kind == "time":
+        return (pd.to_datetime(holdout.rows[config.time_column], utc=True) > pd.Timestamp(until)).to_numpy()
     frame, part = _read_rows(prepared.data, prepared.split, resources)
     # A strategy that selects on the holdout has looked at every row.
     selects_on_test = their_config.strategy.select_on == "test"

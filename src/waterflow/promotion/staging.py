@@ -55,15 +55,15 @@ def check_version(
     """
     with scratch_folder() as folder:
         try:
-            rows, expected = load_expected(prepared, evaluated, config, resources)
             model_id = resources.registry.served_model(config.name, version)
+            rows, expected, agreement = load_expected(model_id, prepared, evaluated, config, resources)
             files = resources.models.fetch_model(model_id, folder, f"model {config.name} version {version}")
         except StoreError as error:
             gone = Check(name="files", passed=False, found=str(error), asked="all there, as they were logged")
             checks: tuple[Check, ...] = (gone,)
         else:
             served = process.serve(files, rows, config.promotion.staging.latency_p95_ms)
-            checks = check_serving(served, expected, _size_mb(files), config)
+            checks = (*check_serving(served, expected, _size_mb(files), config), *agreement)
     for check in checks:
         logger.info("%s: %s (%s), asked: %s", check.name, _state(check), check.found, check.asked)
     _log_checks(version, prepared, config, checks, resources)
@@ -71,18 +71,26 @@ def check_version(
 
 
 def load_expected(
-    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return held-out rows and the predictions recorded for them.
+    model_id: str, prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Check, ...]]:
+    """Return held-out rows, what the model predicts of them, and how that agrees with the compared model, if another.
 
-    Both have at most 500 rows, spread evenly over the holdout. Raises StoreError when either is gone.
+    The predictions of a model that was compared as a whole are those recorded. Rows are at most 500, spread evenly over
+    the holdout. Raises StoreError when anything is gone.
     """
     if evaluated.verdict is None or evaluated.verdict.predictions is None:
         raise StoreError("the run kept no predictions of its holdout, so there is nothing to compare with")
     rows = load_rows(prepared, config, resources, ("test",))["test"].features
-    said = _read_frame(evaluated.verdict.predictions, resources)
     chosen = np.unique(np.linspace(0, len(rows) - 1, min(MAX_ROWS, len(rows))).astype(int))
-    return rows.iloc[chosen].reset_index(drop=True), said.iloc[chosen].reset_index(drop=True)
+    sample = rows.iloc[chosen].reset_index(drop=True)
+    if len(evaluated.compared) <= 1 and model_id == evaluated.challenger.model_id:
+        recorded = _read_frame(evaluated.verdict.predictions, resources)
+        return sample, recorded.iloc[chosen].reset_index(drop=True), ()
+    from waterflow.promotion.agreement import check_agreement, tabulate
+
+    ids = (model_id, evaluated.challenger.model_id)
+    own, compared = (tabulate(resources.models.load_model(name), sample, config.task) for name in ids)
+    return sample, own, check_agreement(own, compared, config)
 
 
 def check_serving(served: Served, expected: pd.DataFrame, size_mb: float, config: PipelineConfig) -> tuple[Check, ...]:

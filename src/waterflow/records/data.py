@@ -27,6 +27,24 @@ class Share(Record):
     by_class: dict[str, int] = Field(default_factory=dict)
 
 
+class HoldoutCut(Record):
+    """Where the holdout of dated rows begins, and why there.
+
+    `latest` is the window's latest slice. `new` are the rows after those of the champion's model. `recorded` is the
+    champion's own holdout, on which its recorded predictions are the opponent. `start` is the first moment held out,
+    None where the slice's share decides.
+    """
+
+    kind: Literal["latest", "new", "recorded"]
+    start: datetime | None = None
+    champion_version: int | None = None
+    champion_model_id: str | None = None
+
+    def is_recorded_by(self, version: int | None) -> bool:
+        """Return whether the recorded predictions of this version are the opponent's."""
+        return self.kind == "recorded" and version is not None and version == self.champion_version
+
+
 class DividedBlob(Record):
     """The stored split of some rows.
 
@@ -53,6 +71,7 @@ class Prepared(Record):
     data: Blob
     split: Blob
     window: Window | None
+    cut: HoldoutCut | None = None
     read_at: datetime
     rows: int
     shares: tuple[Share, ...]

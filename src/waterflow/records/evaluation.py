@@ -111,7 +111,8 @@ class Evaluated(Record):
     """The ranked candidates, and the winner's scores on the holdout.
 
     `compared` are the fits of that recipe whose predictions of the holdout were compared, the latest last; empty where
-    that is the winner's own fit.
+    that is the winner's own fit. `recipe` is the digest of the winner's settings, tuned values apart; `is_refresh` says
+    that the champion has the same.
     `action_key` names all that decided this evaluation. `cached_from` is the MLflow run that evaluated the same models
     before, where nothing was compared.
     """
@@ -125,6 +126,8 @@ class Evaluated(Record):
     holdout_metrics: dict[str, float]
     gate: GateResult | None
     verdict: Verdict | None = None
+    recipe: str = ""
+    is_refresh: bool = False
     action_key: str = ""
     cached_from: str | None = None
 

@@ -71,9 +71,9 @@ class Trained(Record):
     `metrics` leaves out those per class, which MLflow has. Scored on folds they are means over them, and `spread`
     holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took.
     `choices` are what a fit takes on top of the YAML. `threads` is how many it had. `fitted_on` are its rows: a fit of
-    the same recipe on other rows than the training part has no metrics of its own.
-    `model_digest` is the sha256 of all files of the model. `cached_from` is the MLflow run of the fit, if it is an
-    earlier one.
+    the same recipe on other rows than the training part has no metrics of its own. `rows_until` is the time of the last
+    of them, where that is known. `model_digest` is the sha256 of all files of the model. `cached_from` is the MLflow
+    run of the fit, if it is an earlier one.
     """
 
     candidate: str
@@ -89,6 +89,7 @@ class Trained(Record):
     choices: FitChoices = FitChoices()
     threads: int = 0
     fitted_on: FitRows = FitRows()
+    rows_until: datetime | None = None
     fit_seconds: float
     cached_from: str | None = None
 

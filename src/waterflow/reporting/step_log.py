@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.sources.facts import SourceFacts
+from waterflow.links import dag_run_url
 from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import DividedBlob, Prepared
 from waterflow.records.evaluation import Evaluated
+from waterflow.records.promotion import Decision, Registered
 from waterflow.records.training import Trained
+from waterflow.reporting.run_note import run_note
 from waterflow.reporting.run_tags import lineage_tags
 from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources
@@ -194,6 +197,9 @@ def log_evaluated(
     if scores and config.task == "classification":
         write_json(folder / tag.CONFUSION_FILE.format(part="test"), confusion(predicted))
     metrics = {tag.TEST_METRIC + name: value for name, value in scores.items()}
+    main = config.metrics.main
+    value = evaluated.holdout_metrics.get(main, float("nan"))
+    logger.info("winner %s: %s %.4f on %d held-out rows", winner.candidate, main, value, evaluated.holdout_rows)
     _log_evaluation(prepared, evaluated, metrics, {}, folder, executed, resources)
 
 
@@ -204,6 +210,18 @@ def log_reused_evaluation(
     metrics = {name: value for name, value in source.metrics.items() if name.startswith(tag.TEST_METRIC)}
     with scratch_folder() as folder:
         _log_evaluation(prepared, evaluated, metrics, {tag.EVALUATED_FROM: source.run_id}, folder, executed, resources)
+
+
+def log_decision(
+    prepared: Prepared, registered: Registered, decision: Decision, config: PipelineConfig, resources: Resources
+) -> None:
+    """Tag run and version with the decision, and render the run's note again."""
+    tags = {tag.DECISION: f"{decision.kind}: {decision.reason}", tag.LEDGER_SEQUENCE: str(decision.sequence)}
+    verdict = decision.verdict
+    compared = {tag.VERDICT: verdict.outcome, tag.VERDICT_REASON: verdict.reason} if verdict else {}
+    resources.registry.tag_version(registered.model, registered.version, tags | compared)
+    note = run_note(prepared, registered, config, dag_run_url(prepared.origin, resources.profile))
+    resources.runs.log(prepared.parent_run_id, tags=tags | {tag.MLFLOW_NOTE: note})
 
 
 def _log_evaluation(

@@ -177,8 +177,16 @@ def _recorded_metrics(history: VersionHistory) -> dict[str, float]:
     """
     fit = history.fit_run.metrics
     recorded = {name: value for name, value in fit.items() if name.startswith(tag.VALIDATION_METRIC)}
+    if not _was_compared(history):
+        return recorded
     evaluated = fit if history.config.strategy.select_on == "test" else history.registration_run.metrics
     return recorded | {name: value for name, value in evaluated.items() if name.startswith(tag.TEST_METRIC)}
+
+
+def _was_compared(history: VersionHistory) -> bool:
+    """Return whether all of the recorded predictions are this fit's; else other fits of its recipe were compared."""
+    evaluated = history.evaluated
+    return len(evaluated.compared) <= 1 and evaluated.challenger.model_id == history.model.model_id
 
 
 def _predict_registered(history: VersionHistory, resources: Resources) -> pd.DataFrame:
@@ -190,6 +198,8 @@ def _predict_registered(history: VersionHistory, resources: Resources) -> pd.Dat
 
 def _judged_predictions(history: VersionHistory, again: pd.DataFrame, resources: Resources) -> pd.DataFrame:
     """Return the predictions of the verdict with the columns of `again`; raises StoreError when they are gone."""
+    if not _was_compared(history):
+        raise StoreError("other fits of its recipe were compared, on rows that they had not seen")
     verdict = history.evaluated.verdict
     if verdict is None or verdict.predictions is None:
         raise StoreError("the evaluation stored none")

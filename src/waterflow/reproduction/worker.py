@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
     watches = config.strategy.select_on == "validation" and fitted_on == FitRows()
     parts: tuple[Part, ...] = ("validation", "test") if watches else ("test",)
     rows = read_partitions(data, split, config, parts)
-    candidate, learnt = fit["candidate"], select_rows(data, split, config, fitted_on)
+    candidate, learnt = fit["candidate"], select_rows(data, split, config, fitted_on)[0]
     fitted = fit_candidate(config, candidate, learnt, rows.get("validation"), choices, fit["threads"])
     scores: dict[str, float] = {}
     for part in parts:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from waterflow.caching.keys import evaluation, key_of
+from waterflow.caching.keys import evaluation, key_of, recipe_of
 from waterflow.caching.lookup import CacheHit, find_evaluated
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import FitError
@@ -91,6 +91,7 @@ def _evaluate(
     from waterflow.scoring.metrics import headline, score_rows
 
     compared = compare_on_holdout(prepared, config, ranked, opponent, executed.key, resources)
+    recipe = recipe_of(config, compared.ranked[0].candidate)
     scores = score_rows(compared.predicted, config.task, config.costs, config.declared_positive)
     gate = check_gate(config.gate, scores) if config.gate else None
     if config.promotion.show == "verdict":
@@ -105,17 +106,11 @@ def _evaluate(
         holdout_metrics=headline(scores),
         gate=gate,
         verdict=compared.verdict,
+        recipe=recipe,
+        is_refresh=opponent is not None and opponent.tags.get(tag.RECIPE) == recipe,
         action_key=executed.key,
     )
     with scratch_folder() as folder:
         compared.write(folder / tag.VERDICT_FOLDER)
         log_evaluated(prepared, config, evaluated, scores, compared.predicted, folder, executed, resources)
-    value = evaluated.holdout_metrics.get(config.metrics.main, float("nan"))
-    logger.info(
-        "winner %s: %s %.4f on %d held-out rows",
-        ranked[0].candidate,
-        config.metrics.main,
-        value,
-        evaluated.holdout_rows,
-    )
     return evaluated

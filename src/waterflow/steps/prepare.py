@@ -3,28 +3,29 @@
 import logging
 from datetime import UTC, datetime
 
-import pandas as pd
-
-from waterflow.caching.keys import division, key_of, preparation, setting_key
-from waterflow.caching.lookup import CacheLookup, find_division, is_validated
+from waterflow.caching.division import divide_cached
+from waterflow.caching.keys import key_of, preparation, setting_key
+from waterflow.caching.lookup import is_validated
 from waterflow.config.compose import check_estimators, compose_request
 from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig
-from waterflow.data.preparation import divide_rows, read_rows, window_for
+from waterflow.data.preparation import read_rows, window_for
 from waterflow.lineage.run_provenance import write_provenance
+from waterflow.promotion.holdout_cut import choose_cut, describe_champion
 from waterflow.provenance.git import git_state
 from waterflow.records.caching import ExecutedAction
-from waterflow.records.data import Blob, DividedBlob, Prepared
+from waterflow.records.data import DividedBlob, Prepared
 from waterflow.records.run import RunRequest
 from waterflow.reporting.contract_report import breaks_logged
 from waterflow.reporting.run_tags import origin_tags, window_tags
 from waterflow.reporting.step_log import log_prepared
 from waterflow.resources import Resources
-from waterflow.snapshots import store_config, store_division, store_frame
+from waterflow.snapshots import store_config, store_frame
 from waterflow.stores.base import scratch_folder
 from waterflow.stores.open import copy_object
 from waterflow.tracking import tags as tag
-from waterflow.tracking.runs import OpenRun, RunIdentity
+from waterflow.tracking.registry import CHAMPION
+from waterflow.tracking.runs import RunIdentity
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,10 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
     """
     config = compose_request(request, resources.project)
     window = window_for(request.window, config)
-    action, setting = preparation(config, window), setting_key(config)
+    is_cut = config.split_kind == "time"
+    champion = resources.registry.find_alias(config.name, CHAMPION) if is_cut else None
+    action = preparation(config, window, describe_champion(champion) if is_cut else None)
+    setting = setting_key(config)
     if request.force or not is_validated(config.name, setting, resources):
         check_estimators(config)
         check_ready(config.candidates)
@@ -60,7 +64,8 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
         with breaks_logged(opened.run_id, resources):
             frame, source = read_rows(config, window, resources.project, copy_object)
         data, is_new = store_frame(frame, resources)
-        divided, split_action = _divide(frame, config, data, opened, resources, force=request.force)
+        cut = choose_cut(frame, config, window, champion)
+        divided, split_action = divide_cached(frame, config, data, cut, opened, resources, force=request.force)
         if split_action.cached_from and is_new:
             logger.warning("the rows of run %s were gone: %s; stored again", split_action.cached_from[:8], data.key)
         prepared = Prepared(
@@ -73,6 +78,7 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
             data=data,
             split=divided.split,
             window=window,
+            cut=cut,
             read_at=read_at,
             rows=len(frame),
             shares=divided.shares,
@@ -91,21 +97,6 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
             log_prepared(prepared, config, source, divided, (executed, split_action), folder, resources)
         _report_rows(prepared, config, divided)
     return prepared
-
-
-def _divide(
-    frame: pd.DataFrame, config: PipelineConfig, data: Blob, opened: OpenRun, resources: Resources, *, force: bool
-) -> tuple[DividedBlob, ExecutedAction]:
-    """Split the rows, or take the split of an earlier run that had the same ones."""
-    action = division(config, data)
-    key = key_of(action)
-    found = CacheLookup[DividedBlob]() if force else find_division(opened.experiment_id, key, resources)
-    executed = ExecutedAction(action=action, key=key, forced=force, misses=found.misses)
-    if found.hit is None:
-        return store_division(divide_rows(frame, config), resources), executed
-    logger.info("the same rows as %s", found.hit.run)
-    origin = {"cached_from": found.hit.run.run_id, "cached_at": found.hit.run.started_at}
-    return found.hit.record, executed.model_copy(update=origin | {"note": f"the same rows as {found.hit.run}"})
 
 
 def _report_rows(prepared: Prepared, config: PipelineConfig, divided: DividedBlob) -> None:

@@ -6,7 +6,6 @@ from typing import cast
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import LedgerConflict, LedgerError
-from waterflow.links import dag_run_url
 from waterflow.promotion.champion_alias import (
     digest_of_model,
     find_alteration,
@@ -20,9 +19,8 @@ from waterflow.promotion.staging import check_version, serving_process
 from waterflow.promotion.state import read_state
 from waterflow.records.data import Prepared
 from waterflow.records.promotion import Approval, Check, Decision, DecisionKind, Registered
-from waterflow.reporting.run_note import run_note
+from waterflow.reporting.step_log import log_decision
 from waterflow.resources import Resources, load_config
-from waterflow.tracking import tags as tag
 from waterflow.tracking.registry import CHALLENGER
 
 logger = logging.getLogger(__name__)
@@ -54,7 +52,7 @@ def promote(
         aliases = resources.registry.aliases_of(config.name, registered.version)
         decided = {"aliases": aliases, "reason": decision.reason, "decision": decision, "awaits_approval": False}
         registered = registered.model_copy(update=decided)
-        _tag_decision(prepared, registered, decision, config, resources)
+        log_decision(prepared, registered, decision, config, resources)
         return registered
 
 
@@ -128,15 +126,3 @@ def stage_late(
     evaluated = registered.evaluated.model_copy(update={"verdict": state.verdict})
     with serving_process() as process:
         return check_version(process, registered.version, prepared, evaluated, config, resources)
-
-
-def _tag_decision(
-    prepared: Prepared, registered: Registered, decision: Decision, config: PipelineConfig, resources: Resources
-) -> None:
-    """Tag run and version with the decision, and render the run's note again."""
-    tags = {tag.DECISION: f"{decision.kind}: {decision.reason}", tag.LEDGER_SEQUENCE: str(decision.sequence)}
-    verdict = decision.verdict
-    compared = {tag.VERDICT: verdict.outcome, tag.VERDICT_REASON: verdict.reason} if verdict else {}
-    resources.registry.tag_version(registered.model, registered.version, tags | compared)
-    note = run_note(prepared, registered, config, dag_run_url(prepared.origin, resources.profile))
-    resources.runs.log(prepared.parent_run_id, tags=tags | {tag.MLFLOW_NOTE: note})

@@ -5,21 +5,20 @@ from dataclasses import replace
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.lineage.graph import log_lineage
-from waterflow.links import dag_run_url, run_link
+from waterflow.links import dag_run_url
 from waterflow.promotion.duplicates import find_registered, is_settled, log_registration, report_nothing_new
+from waterflow.promotion.registration import make_version
 from waterflow.promotion.rules import PromotionState, decide
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.promotion.state import read_state
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.promotion import Check, Registered
+from waterflow.records.training import Trained
 from waterflow.reporting.run_note import run_note
-from waterflow.reporting.run_tags import lineage_tags
-from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources, load_config
-from waterflow.stores.base import scratch_folder
 from waterflow.tracking import tags as tag
-from waterflow.tracking.registry import CHALLENGER, CHAMPION, fit_description
+from waterflow.tracking.registry import CHALLENGER, CHAMPION
 
 logger = logging.getLogger(__name__)
 
@@ -64,10 +63,13 @@ def _register(
     outcome = decide(state)
     checks: tuple[Check, ...] = ()
     if outcome.kind == "stage":
-        version, checks = register_and_stage(prepared, evaluated, config, resources)
+        from waterflow.promotion.challenger import fit_served  # scikit-learn
+
+        served = fit_served(prepared, config, evaluated, resources)
+        version, checks = register_and_stage(prepared, evaluated, served, config, resources)
         outcome = decide(replace(state, checks=checks))
     else:
-        version = make_version(prepared, evaluated, config, resources)
+        version = make_version(prepared, evaluated, evaluated.challenger, config, resources)
     is_good = outcome.kind in ("promote", "ask")
     reason = evaluated.verdict.reason if is_good and evaluated.verdict else outcome.reason
     logger.info("%s version %d: %s", config.name, version, reason)
@@ -91,57 +93,14 @@ def _register(
 
 
 def register_and_stage(
-    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
+    prepared: Prepared, evaluated: Evaluated, served: Trained, config: PipelineConfig, resources: Resources
 ) -> tuple[int, tuple[Check, ...]]:
     """Make the version, let it be challenger, and check it; a retry finds the checks of the first try."""
     logged = resources.runs.read_json(prepared.parent_run_id, tag.STAGING_FILE)
     if logged is not None:
-        version = make_version(prepared, evaluated, config, resources)
+        version = make_version(prepared, evaluated, served, config, resources)
         return version, tuple(Check.from_json(check) for check in logged["checks"])
     with serving_process() as process:  # it imports while the version is made
-        version = make_version(prepared, evaluated, config, resources)
+        version = make_version(prepared, evaluated, served, config, resources)
         resources.registry.set_alias(config.name, CHALLENGER, version)
         return version, check_version(process, version, prepared, evaluated, config, resources)
-
-
-def make_version(prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources) -> int:
-    """Register the winner with its card, and with the tags by which it can be traced; again, it finds the version."""
-    from waterflow.reporting.model_card import model_card
-
-    winner, served = evaluated.winner, evaluated.challenger
-    existing = resources.registry.find_by_model(config.name, served.model_id)
-    if existing is not None:
-        return existing.version
-    tags = lineage_tags(prepared) | {
-        tag.PARENT_RUN_ID: prepared.parent_run_id,
-        tag.DAG_RUN_ID: prepared.origin.run_id,
-        tag.CANDIDATE: winner.candidate,
-        tag.STRATEGY: config.strategy.name,
-        tag.MODEL_ID: served.model_id,
-        tag.SELECTED_MODEL_ID: winner.model_id,
-        tag.COMPARED_MODELS: " ".join(fit.model_id for fit in evaluated.compared or (winner,)),
-        tag.FITTED_ON: str(served.fitted_on),
-        tag.ACTION_KEY: winner.action_key,
-        tag.DATA_READ_AT: prepared.read_at.isoformat(),
-        **{
-            tag.METRIC_PREFIX + name: f"{evaluated.holdout_metrics[name]:.6g}"
-            for name in config.shown_metrics
-            if name in evaluated.holdout_metrics
-        },
-    }
-    if evaluated.verdict is not None:
-        tags |= {tag.VERDICT: evaluated.verdict.outcome, tag.VERDICT_REASON: evaluated.verdict.reason}
-    links = {
-        "Airflow run": dag_run_url(prepared.origin, resources.profile) or prepared.origin.run_id,
-        "MLflow run": prepared.parent_run_id,
-        "Run of the fit": served.run_id,
-        "Data": prepared.data.digest,
-        "Configuration": prepared.config.digest,
-    }
-    card = model_card(config, prepared, evaluated, links)
-    with scratch_folder() as folder:
-        (folder / tag.CARD_FILE).write_text(card, "utf-8")
-        log_step("card", prepared.parent_run_id, folder, resources)
-    place = run_link(prepared.experiment_id, prepared.parent_run_id, resources.profile)
-    description = fit_description(card, f"The whole card is the artifact `{tag.CARD_FILE}` of run {place}.")
-    return resources.registry.register(config.name, served.model_id, served.run_id, description, tags)

@@ -115,6 +115,11 @@ class ModelRegistry:
         found = self._versions(f"name = '{model}' and tags.`{MODEL_ID}` = '{model_id}'")
         return self.get_version(model, min(entry.version for entry in found)) if found else None
 
+    def find_by_tag(self, model: str, name: str, value: str) -> Version | None:
+        """Return the newest version that carries a tag with this value; None if none does."""
+        found = self._versions(f"name = '{model}' and tags.`{name}` = '{value}'")
+        return self.get_version(model, max(entry.version for entry in found)) if found else None
+
     def list_models(self) -> list[str]:
         """List the names of the registered models."""
         with translated(self._uri):

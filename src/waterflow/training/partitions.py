@@ -1,5 +1,6 @@
 """Prepared rows by part. No store is used here, because a reproduction has none."""
 
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -35,17 +36,19 @@ def partition_rows(
     return partitions
 
 
-def select_rows(data: Path, split: Path, config: PipelineConfig, chosen: FitRows) -> LabelledRows:
-    """Read the rows that a fit learns from, in stored order; raises FitError when there is none."""
+def select_rows(
+    data: Path, split: Path, config: PipelineConfig, chosen: FitRows
+) -> tuple[LabelledRows, datetime | None]:
+    """Read the rows that a fit learns from, in stored order, and the time of the last; raises FitError without any."""
     frame = read_parquet(data)
     mask = pd.Series(True, index=frame.index)
     if chosen.parts:
         mask &= read_parquet(split)["part"].isin(chosen.parts)
-    if chosen.before is not None:
-        assert config.time_column is not None  # only dated rows are chosen by time
-        times = pd.to_datetime(frame[config.time_column], utc=True)
+    times = pd.to_datetime(frame[config.time_column], utc=True) if config.time_column else None
+    if chosen.before is not None and times is not None:
         mask &= known_times(times, config) < chosen.before
     if not mask.any():
         raise FitError(f"no row is known {chosen}; give more rows, fewer promotion.origins or a shorter label_delay")
     rows = frame[mask].reset_index(drop=True)
-    return LabelledRows(rows[feature_columns(frame, config)], rows[config.target])
+    until = None if times is None else times[mask].max().to_pydatetime()
+    return LabelledRows(rows[feature_columns(frame, config)], rows[config.target]), until

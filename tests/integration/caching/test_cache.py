@@ -10,6 +10,7 @@ from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from support.planted import make_champion
 from support.projects import candidates, config_of, request_of, write_rows
 
+from waterflow.caching import division
 from waterflow.caching.keys import evaluation, fitting, key_of
 from waterflow.datasets.loaders import iris
 from waterflow.promotion import champion_comparison as judging
@@ -18,7 +19,6 @@ from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.training import Trained
 from waterflow.resources import Resources, load_config
-from waterflow.steps import prepare as preparing
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.train import train
@@ -302,13 +302,13 @@ def test_what_an_estimator_declares_to_read_is_part_of_its_fit(
 
 def test_the_same_rows_are_split_once(resources: Resources, pipeline: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The split is taken from an earlier run, its warning of a leak too, unless the rules of the split changed."""
-    real, called = preparing.divide_rows, []
+    real, called = division.divide_rows, []
 
     def counted(*given: Any) -> Any:
         called.append(1)
         return real(*given)
 
-    monkeypatch.setattr(preparing, "divide_rows", counted)
+    monkeypatch.setattr(division, "divide_rows", counted)
     first = prepare(request_of(pipeline(), "one"), resources)
     second = prepare(request_of(pipeline(gate=None), "two"), resources)
     assert (second.split, second.shares, len(called)) == (first.split, first.shares, 1)

@@ -14,6 +14,7 @@ from waterflow.tracking.run_queries import TrackedRun
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 PARENT = TrackedRun("r", "0", "run", "RUNNING", "file:///artifacts", BEGUN, {}, {}, {})
 CANDIDATE = replace(PARENT, tags={"waterflow.candidate": "nb", "waterflow.map_index": "1"})
+REFIT = replace(PARENT, tags={"waterflow.candidate": "nb"})
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,8 @@ CANDIDATE = replace(PARENT, tags={"waterflow.candidate": "nb", "waterflow.map_in
         (CANDIDATE, {"train_0": "running", "train_1": "failed"}, "KILLED"),
         (CANDIDATE, {"prepare": "success"}, "KILLED"),
         (CANDIDATE, {}, "KILLED"),
+        (REFIT, {"train_0": "success", "evaluate": "running", "promote": None}, None),
+        (REFIT, {"train_0": "success", "evaluate": "failed", "promote": "upstream_failed"}, "KILLED"),
         (PARENT, {"prepare": "success", "train_0": "running", "promote": None}, None),
         (PARENT, {"register": "success", "approve": "awaiting_input", "promote": None}, None),
         (PARENT, {"prepare": "success", "train_0": "failed", "promote": "upstream_failed"}, "FAILED"),

@@ -1,6 +1,6 @@
 """The whole configuration of a pipeline, and the sections that key each step."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -91,6 +91,14 @@ class PipelineConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _serving_needs_dates(self) -> Self:
+        if self.promotion.serve == "all" and self.split_kind != "time":
+            raise ValueError(
+                f"promotion.serve: 'all' goes with split.kind: time; under {self.split_kind!r} the holdout never trains"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _split_has_what_it_needs(self) -> Self:
         if self.split.kind == "time" and self.time_column is None:
             raise ValueError("split.kind: 'time' needs time_column, the column that dates a row")
@@ -178,6 +186,11 @@ class PipelineConfig(Section):
         return self.time_zone or (self.schedule.timezone if self.schedule else "UTC")
 
     @property
+    def serves(self) -> Literal["all", "judged"]:
+        """Which model is registered: one fitted on all rows, where they are split by time, or the compared one."""
+        return self.promotion.serve or ("all" if self.split_kind == "time" else "judged")
+
+    @property
     def shown_metrics(self) -> tuple[str, ...]:
         """The metrics of tables, the main one first; by default the usual ones of the task."""
         chosen = self.metrics.show or USUALLY_SHOWN[self.task]
@@ -216,12 +229,13 @@ class PipelineConfig(Section):
     def evaluate_section(self) -> dict[str, Any]:
         """Return what decides an evaluation beside models and rows; it keys `evaluate`."""
         section = self.model_dump(mode="json", include=ROWS_KEYS | {"metrics", "positive", "costs", "gate", "seed"})
+        origins = {"origins"} if self.split_kind == "time" else set()
         return section | {
             "split_kind": self.split_kind,
             "strategy": self.strategy.model_dump(mode="json", include={"name", "select_on", "promotable"}),
             "evidence": self.evidence.model_dump(mode="json"),
             "promotion": self.promotion.model_dump(
-                mode="json", include={"not_worse_on", "dependence", "reuse", "show"}
+                mode="json", include={"not_worse_on", "dependence", "reuse", "show", *origins}
             ),
             "baseline": self.baseline,
             "clock": self.clock,

@@ -61,12 +61,16 @@ class StagingConfig(Section):
     """The limits for a version that is loaded as it would be served, in a fresh process.
 
     `tolerance` is the largest accepted difference between its predictions and those of training; `latency_p95_ms`
-    the 95th percentile of the time for a batch of one row; `size_mb` that of its files, in 10⁶ bytes.
+    the 95th percentile of the time for a batch of one row; `size_mb` that of its files, in 10⁶ bytes. A model that was
+    fitted on more rows than the compared one must correlate with it in rank by at least `rank_correlation` and decide
+    at least the share `equal_decisions` of rows alike; both are lenient, for some estimators remember their rows.
     """
 
     tolerance: Annotated[float, Field(ge=0)] = 1e-9
     latency_p95_ms: Annotated[float, Field(gt=0)] = 250.0
     size_mb: Annotated[float, Field(gt=0)] = 500.0
+    rank_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.3
+    equal_decisions: Annotated[float, Field(ge=0, le=1)] = 0.6
 
 
 class PromotionConfig(Section):
@@ -76,6 +80,9 @@ class PromotionConfig(Section):
     that scores best on the main metric without a feature. `dependence` states which rows resemble each other. With
     `reuse: spend` each verdict on the same held-out rows may spend less of `alpha`; `show: verdict` shows nothing of
     these rows but the outcome.
+    `origins` is the number of blocks in time of a dated holdout, each predicted by a fit on everything before it.
+    `serve` says which model of a dated pipeline is registered: one fitted on `all` rows of the window, the default, or
+    the last one that was compared (`judged`).
     """
 
     alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
@@ -85,6 +92,8 @@ class PromotionConfig(Section):
     not_worse_on: tuple[SliceConfig, ...] = ()
     baseline: str | None = None
     dependence: DependenceConfig | None = None
+    origins: Annotated[int, Field(ge=1, le=50)] = 4
+    serve: Literal["all", "judged"] | None = None
     staging: StagingConfig = StagingConfig()
     reuse: Literal["spend", "ignore"] = "spend"
     show: Literal["numbers", "verdict"] = "numbers"

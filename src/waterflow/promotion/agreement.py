@@ -1,0 +1,58 @@
+"""Whether a model fitted on more rows behaves like the one that was compared."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from waterflow.config.metrics import Task
+from waterflow.config.schema import PipelineConfig
+from waterflow.records.promotion import Check
+from waterflow.scoring.metrics import predict_rows
+
+
+def tabulate(model: Any, rows: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """Return a model's predictions of raw rows with the columns of recorded ones: `challenger` and probabilities."""
+    unknown = pd.Series(np.zeros(len(rows)))  # predictions need no truth
+    predicted = predict_rows(model, rows[list(getattr(model, "feature_names_in_", rows.columns))], unknown, task)
+    columns: dict[str, Any] = {"challenger": predicted.prediction}
+    if predicted.probabilities is not None:
+        for position, name in enumerate(predicted.classes):
+            columns[f"challenger_probability_{name}"] = predicted.probabilities[:, position]
+    return pd.DataFrame(columns)
+
+
+def check_agreement(own: pd.DataFrame, compared: pd.DataFrame, config: PipelineConfig) -> tuple[Check, ...]:
+    """Check rank correlation, equal decisions and that the predictions are not all the same."""
+    limits, checks = config.promotion.staging, []
+    scores = [name for name in own.columns if name in compared.columns and name != "challenger"]
+    if config.task == "regression":
+        scores = ["challenger"]
+    if scores:
+        distinct = max(own[name].nunique() for name in scores)
+        varies = max(compared[name].nunique() for name in scores) > 1
+        found = f"{distinct} distinct values on {len(own)} rows"
+        passed = distinct > 1 or not varies
+        checks.append(Check(name="varies", passed=passed, found=found, asked="more than one, as the compared model"))
+        correlation = _mean_rank_correlation(own[scores], compared[scores])
+        passed = correlation is None or correlation >= limits.rank_correlation
+        found = "undefined" if correlation is None else f"{correlation:.3f}"
+        asked = f"at least {limits.rank_correlation:g} with the compared model"
+        checks.append(Check(name="rank_correlation", passed=passed, found=found, asked=asked))
+    if config.task == "classification":
+        share = float((own["challenger"].to_numpy() == compared["challenger"].to_numpy()).mean())
+        asked = f"at least {limits.equal_decisions:g} as the compared model decides"
+        passed = share >= limits.equal_decisions
+        checks.append(
+            Check(name="equal_decisions", passed=passed, found=f"{share:.3f} of {len(own)} rows", asked=asked)
+        )
+    return tuple(checks)
+
+
+def _mean_rank_correlation(own: pd.DataFrame, compared: pd.DataFrame) -> float | None:
+    """Return Spearman's correlation, as a mean over classes; None where either model is constant."""
+    usable = [name for name in own if own[name].nunique() > 1 and compared[name].nunique() > 1]
+    if not usable:
+        return None
+    return float(np.mean([stats.spearmanr(own[name], compared[name]).statistic for name in usable]))
