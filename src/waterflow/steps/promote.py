@@ -21,6 +21,7 @@ from waterflow.records.data import Prepared
 from waterflow.records.promotion import Approval, Check, Decision, DecisionKind, Registered
 from waterflow.reporting.step_log import log_decision
 from waterflow.resources import Resources, load_config
+from waterflow.tracking import tags as tag
 from waterflow.tracking.registry import CHALLENGER
 
 logger = logging.getLogger(__name__)
