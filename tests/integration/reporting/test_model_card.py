@@ -6,7 +6,7 @@ from support.projects import config_of
 from waterflow.records.data import Blob, Prepared, Share
 from waterflow.records.evaluation import Evaluated, GateResult, MetricResult, Verdict
 from waterflow.records.run import Origin, Window
-from waterflow.records.training import Trained
+from waterflow.records.training import DecisionRule, FitChoices, Trained
 from waterflow.reporting.model_card import first_sentence, model_card
 from waterflow.reporting.verdict_text import format_number
 
@@ -101,6 +101,18 @@ def test_the_first_sentence_can_be_read_by_a_manager(changes: dict[str, object],
     said = first_sentence(config_of(), evaluated_with(**changes))
     assert said.startswith("This model predicts species; ")
     assert sentence in said
+
+
+def test_the_card_states_the_decision() -> None:
+    """Whoever uses the labels knows where they come from."""
+    evaluated = evaluated_with()
+    rule = DecisionRule(positive=True, threshold=0.22512, positive_rate=0.4)
+    winner = evaluated.winner.model_copy(update={"choices": FitChoices(decision=rule)})
+    decided = evaluated.model_copy(update={"ranked": (winner,)})
+    config = config_of(costs={"miss": 4, "false_alarm": 1}, calibration="sigmoid")
+    text = "calls a row `True` if that has a probability of 0.2251 or more, by costs, sigmoid"
+    assert text in model_card(config, prepared_with(None), decided, {})
+    assert "calls a row" not in model_card(config, prepared_with(None), evaluated, {})
 
 
 def test_an_exploratory_model_says_so_first() -> None:

@@ -22,7 +22,7 @@ class Selector(Section):
 
 
 class Clip(Section):
-    """Bounds learnt from training rows: two quantiles, or interquartile ranges beyond the quartiles."""
+    """Bounds learned from training rows: two quantiles, or interquartile ranges beyond the quartiles."""
 
     quantiles: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] | None = None
     iqr: Annotated[float, Field(gt=0)] | None = None
