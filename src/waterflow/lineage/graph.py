@@ -10,6 +10,7 @@ from waterflow.lineage.verification import Verification, Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.records.base import Record
 from waterflow.records.data import Blob
+from waterflow.records.training import Trained
 from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources
 from waterflow.stores.base import scratch_folder
@@ -77,6 +78,7 @@ class _LineageBuilder:
         run_id = version.tags.get(tag.PARENT_RUN_ID, "–")
         if all(node.name != run_id for node in walk_lineage(upstream[0])):
             upstream.append(self._or_broken("MLflow run", run_id, self._registration))
+        upstream += self._other_fits()
         return _node("version", f"{version.model}@{version.version}", Verification(True), facts, *upstream)
 
     def _model(self) -> LineageNode:
@@ -108,6 +110,22 @@ class _LineageBuilder:
         run = self.history.registration_run
         facts = {"of": "evaluation and registration, not of the fit", **_run_facts(run)}
         return _node("MLflow run", run.run_id, Verification(True), facts)
+
+    def _other_fits(self) -> list[LineageNode]:
+        """Return the fits that were selected and compared, beside the one that serves."""
+        try:
+            evaluated = self.history.evaluated
+        except (StoreError, TrackingError):  # the node of the registration is broken then
+            return []
+        fits = {fit.model_id: (fit, "comparison") for fit in evaluated.compared}
+        fits.setdefault(evaluated.winner.model_id, (evaluated.winner, "selection"))
+        fits.pop(self.history.version.model_id, None)
+        return [self._other_fit(fit, purpose) for fit, purpose in fits.values()]
+
+    def _other_fit(self, fit: Trained, purpose: str) -> LineageNode:
+        found = self.verifier.verify_fit(fit) if self.verifier else NOT_ASKED
+        facts = {"of": purpose, "fitted on": str(fit.fitted_on), "run": fit.run_id[:8]}
+        return _node("model", fit.model_id, found, facts)
 
     def _dag_run(self) -> LineageNode:
         origin, fit, parent = self.history.prepared.origin, self.history.fit_run, self.history.fit_parent_run

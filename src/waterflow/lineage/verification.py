@@ -11,6 +11,7 @@ from waterflow.lineage.version_history import VersionHistory
 from waterflow.provenance.worktree import has_commit
 from waterflow.records.data import Blob
 from waterflow.records.run import Origin
+from waterflow.records.training import Trained
 from waterflow.resources import Resources
 from waterflow.stores.base import get_file, scratch_folder
 
@@ -45,6 +46,19 @@ class Verifier:
             return self.verify_model(history.model.model_id) if found.resolves else found
 
         return self._once(("served", history.name), verify)
+
+    def verify_fit(self, fit: Trained) -> Verification:
+        """Compare a fit's model with the digest in its record, then its files."""
+
+        def verify() -> Verification:
+            model = self.resources.models.find_model(fit.model_id)
+            if model is None:
+                return Verification(False, f"model {fit.model_id}: MLflow has no such model any more; it was deleted")
+            if model.files_digest != fit.model_digest:
+                return Verification(False, f"model {fit.model_id}: its digest is not that of the record of its fit")
+            return self.verify_model(fit.model_id)
+
+        return self._once(("fit", fit.model_id), verify)
 
     def verify_blob(self, blob: Blob) -> Verification:
         """Fetch an object and compare it with its digest."""

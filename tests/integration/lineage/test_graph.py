@@ -171,6 +171,20 @@ def test_a_dag_run_that_nobody_can_be_asked_for_says_why(resources: Resources, p
     assert link.facts["train"] == "attempt 2"
 
 
+def test_a_version_names_the_fit_that_its_selection_chose(resources: Resources, pipeline: Writer) -> None:
+    """It was fitted again with the validation rows; both models are verified."""
+    version = version_of(pipeline(split={"kind": "stratified", "seed": 43}), resources, full=True)
+    history = VersionHistory(version, resources)
+    winner = history.evaluated.winner
+    assert winner.model_id != version.model_id
+    found = trace_lineage(history, Verifier(resources))
+    assert broken_nodes(found) == []
+    assert [node.name for node in found.upstream if node.kind == "model"] == [version.model_id, winner.model_id]
+    assert found.upstream[-1].facts == {"of": "selection", "fitted on": "train", "run": winner.run_id[:8]}
+    remove_model(winner.model_id, resources)
+    assert [node.name for node in broken_nodes(trace_lineage(history, Verifier(resources)))] == [winner.model_id]
+
+
 def test_the_run_that_registers_keeps_the_tree(resources: Resources, pipeline: Writer) -> None:
     """As an artifact, made without fetching a byte."""
     prepared, evaluated = judged(pipeline(gate={"metric": "accuracy", "at_least": 1.1}), resources)
