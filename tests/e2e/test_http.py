@@ -88,7 +88,7 @@ def test_gc_reads_through_the_server_what_is_needed(run: tuple[Resources, Regist
         client.restore_run(registered.parent_run_id)
     assert not found.unreachable
     assert not found.obstacles
-    assert len(found.reachable) == 5  # rows, split, configuration, predictions, lock file
+    assert len(found.reachable) == 6  # rows, split, configuration, predictions, identities of the rows, lock file
 
 
 def test_a_model_that_nobody_registered_has_no_alias(run: tuple[Resources, Registered]) -> None:
