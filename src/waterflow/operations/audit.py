@@ -17,7 +17,7 @@ from waterflow.operations.integrity import IntegrityResult, PipelineInspection
 from waterflow.records.base import Record
 from waterflow.reproduction.reproduce import reproduce
 from waterflow.resources import Resources
-from waterflow.tracking.errors import shown
+from waterflow.tracking.errors import without_credentials
 from waterflow.tracking.registry import Version
 from waterflow.tracking.run_queries import TrackedRun
 
@@ -103,7 +103,7 @@ def audit(
     usage.add_database()
     return Audit(
         pipelines=tuple(entry.pipeline for entry in chosen),
-        store=shown(resources.runs.uri),
+        store=without_credentials(resources.runs.uri),
         held=usage.by_kind(),
         per_run=usage.per_run(),
         per_version=usage.per_version([version for entry in chosen for version in entry.versions]),

@@ -9,7 +9,7 @@ from waterflow.errors import StoreError
 from waterflow.operations.reachable_objects import Reachable, find_reachable, find_reachable_since, name_deleted_runs
 from waterflow.resources import Resources
 from waterflow.stores.base import Entry
-from waterflow.tracking.errors import shown
+from waterflow.tracking.errors import without_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def survey(resources: Resources, older_than: timedelta, now: datetime) -> Survey
     obstacles = list(seen.obstacles)
     if not reachable and any(found.digest for found in unreachable):
         obstacles.append(
-            f"MLflow at {shown(resources.runs.uri)} names none of the objects in {resources.store.uri}; "
+            f"MLflow at {without_credentials(resources.runs.uri)} names none of the objects in {resources.store.uri}; "
             "is it the one that this store belongs to?"
         )
     return Survey(tuple(unreachable), tuple(reachable), tuple(young), tuple(foreign), tuple(obstacles), seen)

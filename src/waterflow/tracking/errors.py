@@ -27,13 +27,17 @@ def translated(uri: str) -> Iterator[None]:
         if "error code 401" in text or "error code 403" in text:
             raise TrackingError(_credentials(uri, "401" if "401" in text else "403")) from error
         if "API request" in text and ("exception" in text or "error code 5" in text or "error code 429" in text):
-            raise UnreachableError(f"MLflow at {shown(uri)} does not answer ({_cause(text)}); is it up?") from error
-        raise TrackingError(f"MLflow at {shown(uri)}: {text}") from error
+            raise UnreachableError(
+                f"MLflow at {without_credentials(uri)} does not answer ({_cause(text)}); is it up?"
+            ) from error
+        raise TrackingError(f"MLflow at {without_credentials(uri)}: {text}") from error
     except requests.RequestException as error:
         status = error.response.status_code if error.response is not None else None
         if status in (401, 403):
             raise TrackingError(_credentials(uri, f"status {status}")) from error
-        raise UnreachableError(f"MLflow at {shown(uri)} does not answer ({type(error).__name__}); is it up?") from error
+        raise UnreachableError(
+            f"MLflow at {without_credentials(uri)} does not answer ({type(error).__name__}); is it up?"
+        ) from error
     except OSError as error:
         raise StoreError(
             f"artifacts: {str(error.filename)!r} cannot be read or written ({error.strerror}); check space and rights"
@@ -51,12 +55,12 @@ def check_reachable(uri: str, timeout_seconds: float = 10.0) -> None:
         requests.get(f"{uri.rstrip('/')}/version", timeout=timeout_seconds)
     except requests.RequestException as error:
         raise UnreachableError(
-            f"MLflow at {shown(uri)} does not answer ({type(error).__name__}); "
+            f"MLflow at {without_credentials(uri)} does not answer ({type(error).__name__}); "
             "start the server, or choose another with profile.tracking_uri"
         ) from error
 
 
-def shown(uri: str) -> str:
+def without_credentials(uri: str) -> str:
     """Return an address without its user and password."""
     parts = urlsplit(uri)
     return uri.replace(f"{parts.netloc}", parts.netloc.rpartition("@")[2], 1) if "@" in parts.netloc else uri
@@ -64,15 +68,15 @@ def shown(uri: str) -> str:
 
 def _refused(uri: str, error: RestException) -> WaterflowError:
     if error.error_code in ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"):
-        return UnreachableError(f"MLflow at {shown(uri)} failed ({first_line(error)}); try again later")
+        return UnreachableError(f"MLflow at {without_credentials(uri)} failed ({first_line(error)}); try again later")
     if error.error_code in ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"):
         return TrackingError(_credentials(uri, str(error.error_code)))
-    return TrackingError(f"MLflow at {shown(uri)}: {first_line(error)}")
+    return TrackingError(f"MLflow at {without_credentials(uri)}: {first_line(error)}")
 
 
 def _credentials(uri: str, reason: str) -> str:
     return (
-        f"MLflow at {shown(uri)} refuses the credentials ({reason}); "
+        f"MLflow at {without_credentials(uri)} refuses the credentials ({reason}); "
         "check ~/.mlflow/credentials, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
     )
 

@@ -6,7 +6,7 @@ from mlflow.exceptions import MlflowException
 from support.projects import free_port, message_of
 
 from waterflow.errors import TrackingError, UnreachableError
-from waterflow.tracking.errors import check_reachable, shown, translated
+from waterflow.tracking.errors import check_reachable, translated, without_credentials
 
 
 def test_a_server_that_does_not_answer_is_said_at_once() -> None:
@@ -34,7 +34,7 @@ def test_a_database_has_no_server_to_reach() -> None:
 )
 def test_a_password_in_an_address_is_not_shown(uri: str, expected: str) -> None:
     """Messages and logs hold no credentials."""
-    assert shown(uri) == expected
+    assert without_credentials(uri) == expected
 
 
 def test_the_message_of_an_unreachable_server_holds_no_password() -> None:
