@@ -14,10 +14,12 @@ from waterflow.resources import Resources
 from waterflow.tracking.registry import CHAMPION, Version
 from waterflow.tracking.tags import (
     ACTION_KEY,
+    DATA_DIGEST,
     DATA_READ_AT,
     EVALUATED_FILE,
     MODEL_ID,
     PARENT_RUN_ID,
+    RECIPE,
     SELECTED_MODEL_ID,
     WINDOW_END,
 )
@@ -68,3 +70,11 @@ def find_opponent(model: str, winner: Trained, resources: Resources) -> Version 
     verdict = Evaluated.from_json(logged).verdict if logged else None
     before = verdict.champion_version if verdict else None
     return next((entry for entry in resources.registry.list_versions(model) if entry.version == before), None)
+
+
+def is_refresh(prepared: Prepared, recipe: str, champion: Version | None) -> bool:
+    """Return whether a run fits the champion's recipe to other rows, and is compared on rows that are new to both."""
+    if champion is None or champion.tags.get(RECIPE) != recipe:
+        return False
+    is_recorded = prepared.cut is not None and prepared.cut.is_recorded_by(champion.version)
+    return not is_recorded and champion.tags.get(DATA_DIGEST) != prepared.data.digest

@@ -8,7 +8,7 @@ from waterflow.caching.lookup import CacheHit, find_evaluated
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import FitError
 from waterflow.evaluation.selection import check_gate, rank_candidates
-from waterflow.promotion.state import find_opponent
+from waterflow.promotion.state import find_opponent, is_refresh
 from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
@@ -107,7 +107,7 @@ def _evaluate(
         gate=gate,
         verdict=compared.verdict,
         recipe=recipe,
-        is_refresh=opponent is not None and opponent.tags.get(tag.RECIPE) == recipe,
+        is_refresh=is_refresh(prepared, recipe, opponent),
         action_key=executed.key,
     )
     with scratch_folder() as folder:

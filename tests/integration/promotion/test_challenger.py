@@ -95,6 +95,7 @@ def test_an_unchanged_run_fits_nothing_again_and_has_nothing_new(resources: Reso
     assert other.challenger.cached_from == first.evaluated.challenger.run_id
     forced = workflow.run_all(request_of(name, "run_4", force=True), resources)
     assert forced.version != first.version
+    assert not forced.evaluated.is_refresh, "no row is new"
 
 
 def test_a_retry_of_evaluate_finds_its_refit(resources: Resources, pipeline: Writer, monkeypatch: Any) -> None:

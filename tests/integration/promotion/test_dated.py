@@ -194,6 +194,7 @@ def test_a_few_new_days_leave_the_champions_cut(dated: Writer, resources: Resour
     assert verdict is not None
     assert verdict.rows == len(predictions_of(first, resources))
     assert verdict.excluded_rows > 0
+    assert not second.evaluated.is_refresh, "the champion's recipe meets its own predictions"
 
 
 def test_an_older_window_holds(dated: Writer, resources: Resources) -> None:
