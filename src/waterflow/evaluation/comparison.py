@@ -107,15 +107,14 @@ def check_counts(classes: Codes | None, clusterings: Sequence[Clustering]) -> fl
     Raises UndefinedError where periods, groups or rows, of each class if classes matter, are too few to decide.
     """
     by_class = [] if classes is None else [np.flatnonzero(classes == code) for code in np.unique(classes)]
-    counted = [(rows, LEAST_OF_CLASS, "rows") for rows in by_class]
+    counted = [(rows, LEAST_OF_CLASS, "rows of the rarest class") for rows in by_class]
     for entry in clusterings:
-        parts = [entry.parts[rows] for rows in by_class] or [entry.parts]
-        counted += [(part, entry.least, entry.noun) for part in parts]
+        counted += [(entry.parts[rows], entry.least, f"{entry.noun} with the rarest class") for rows in by_class]
+        counted.append((entry.parts, entry.least, entry.noun))
     for units, least, noun in counted:
         found = len(np.unique(units))
         if found < least:
-            of_each = " of each class" if by_class else ""
-            raise UndefinedError(f"{found} {noun}{of_each} held out are fewer than the {least} that can decide")
+            raise UndefinedError(f"held out are {found} {noun}, fewer than the {least} that can decide")
     effective = [effective_count(entry.clusters[rows]) for entry in clusterings for rows in by_class]
     return min([*effective, *map(len, by_class)], default=np.inf) - 1
 

@@ -256,7 +256,7 @@ def _in_time(influence: Values, periods: Codes, dependence: Dependence) -> Clust
         units=f"{count:,} blocks " + (f"in {ORDER}" if is_arrival else f"of {_plural(length, dependence.unit)}"),
         parts=periods,
         least=LEAST_PERIODS,
-        noun=f"{dependence.unit}s",
+        noun="runs of rows in order of arrival" if is_arrival else f"{dependence.unit}s",
     )
 
 
