@@ -198,6 +198,27 @@ def test_rows_are_told_apart_when_the_data_grows(scene: Scene) -> None:
     assert (verdict.excluded_rows, verdict.disjoint, verdict.outcome) == (0, True, "promote")
 
 
+def test_a_key_with_a_letter_moves_no_row_to_the_other_side(scene: Scene) -> None:
+    """The whole column of keys is text then; the champion has seen none of the rows held out, as before."""
+    keyed = scene.rows.assign(id=np.arange(ROWS))
+    scene.write(keyed, key=["id"])
+    scene.crown("first", wrong=0.3)
+    more = keyed.tail(1).assign(id="A7")
+    scene.write(pd.concat([keyed.astype({"id": "str"}), more]), key=["id"])
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
+    assert (verdict.excluded_rows, verdict.disjoint, verdict.outcome) == (0, True, "promote")
+
+
+def test_models_of_other_features_ask_for_a_key(scene: Scene) -> None:
+    """Without one, nothing says which of the rows the champion has seen."""
+    scene.write(key=[])
+    scene.crown("first", wrong=0.3)
+    scene.write(scene.rows.assign(extra=1), key=[], features=["row", "extra"])
+    verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
+    assert (verdict.outcome, verdict.disjoint) == ("insufficient evidence", False)
+    assert "those of the two models differ (extra); declare key" in verdict.reason
+
+
 def test_a_later_champion_leaves_only_later_rows(scene: Scene) -> None:
     """Under a time split, rows up to the champion's last training row are out; here all, so nothing is decided."""
     dated = scene.rows.assign(day=pd.date_range("2013-01-01", periods=ROWS, freq="h"))

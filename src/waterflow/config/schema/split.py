@@ -29,7 +29,7 @@ class WindowConfig(Section):
 class SplitConfig(Section):
     """How rows are held out.
 
-    `hash` decides by the row's `key` columns, all its values or its group, so that a row stays held out as data
+    `hash` decides by the row's group, its `key`, or its features and target, so that a row stays held out as data
     grows; `time` holds out the latest rows of the window; `stratified` is exact and seeded, for a small data set that
     does not change.
     """
