@@ -42,7 +42,7 @@ def ledger(
 
 def print_row(row: "Decision") -> None:
     """Print a row of the ledger: the decision and its reason."""
-    colour = {"promote": "green", "rollback": "yellow", "manual": "yellow"}.get(row.kind, "cyan")
+    colour = {"promote": "green", "refresh": "green", "rollback": "yellow", "manual": "yellow"}.get(row.kind, "cyan")
     moved = _version(row.to_version)
     champion = moved if row.from_version == row.to_version else f"{_version(row.from_version)} → {moved}"
     out.print(
@@ -159,9 +159,9 @@ def print_decision(registered: "Registered") -> None:
 def describe(decision: "Decision") -> str:
     """Describe a decision in one line."""
     place = f"row {decision.sequence} of the ledger, by {escape(decision.actor)}"
-    if decision.kind == "promote":
+    if decision.kind in ("promote", "refresh"):
         before = "" if decision.from_version is None else f" in the place of version {decision.from_version}"
-        return f"[green]promote[/green]: version {decision.version} is champion{before} ({place})"
+        return f"[green]{decision.kind}[/green]: version {decision.version} is champion{before} ({place})"
     stays = "nobody is champion" if decision.to_version is None else f"version {decision.to_version} stays champion"
     return f"{decision.kind}: {stays} ({place})"
 

@@ -48,6 +48,17 @@ def rolled_back(entries: Sequence[Decision]) -> dict[tuple[int | None, str | Non
     return undone
 
 
+def sum_refreshes(entries: Sequence[Decision]) -> float:
+    """Return the sum of the differences of all refreshes since a version last won by being better."""
+    total = 0.0
+    for row in entries:
+        if row.kind == "promote":
+            total = 0.0
+        elif row.kind == "refresh" and row.verdict is not None:
+            total += row.verdict.difference or 0.0
+    return total
+
+
 def find_inconsistencies(
     entries: Sequence[Decision], alias: int | None, models: Mapping[int, str], *, is_projected: bool
 ) -> list[str]:

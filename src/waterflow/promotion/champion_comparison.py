@@ -17,7 +17,7 @@ from waterflow.data.row_identity import hash_rows, identity_columns
 from waterflow.errors import FitError
 from waterflow.promotion.challenger import fit_challenger, predict_challenger
 from waterflow.promotion.holdout import reach_verdict
-from waterflow.promotion.looks import FLOOR, LookPlan, resamples_for, take_look
+from waterflow.promotion.looks import LookPlan, resamples_for, take_look
 from waterflow.promotion.opponents import Holdout, Opponent, choose_opponent, load_holdout
 from waterflow.promotion.predictions import UnusableError, predict_usably, take_rows
 from waterflow.promotion.recorded_champion import find_recorded_champion
@@ -153,8 +153,9 @@ def choose_winner(
 
 
 def _spend(config: PipelineConfig, plan: LookPlan) -> PipelineConfig:
-    alpha = plan.alpha or min(FLOOR, config.evidence.alpha)  # for the interval that is shown where nothing is left
-    spent = {"alpha": alpha, "resamples": resamples_for(alpha, config.evidence.resamples)}
+    if not plan.alpha:  # nothing is decided, and no interval is shown
+        return config
+    spent = {"alpha": plan.alpha, "resamples": resamples_for(plan.alpha, config.evidence.resamples)}
     return config.model_copy(update={"promotion": config.promotion.model_copy(update=spent)})
 
 
@@ -164,6 +165,8 @@ def _complete(
     """Add what the comparison does not know: the look, and a champion that cannot be used."""
     changes: dict[str, Any] = {"look": plan.number, "looked_at_rows": looked_at_rows}
     changes["champion_model_id"] = champion.model_id if champion else None
+    if not plan.alpha:
+        changes |= {"low": None, "high": None, "p_value": None}
     if not plan.alpha and verdict.outcome != "hold":
         changes["outcome"] = "insufficient evidence"
         changes["reason"] = (

@@ -39,7 +39,8 @@ def is_settled(
     """
     if evaluated.cached_from is None:
         return False
-    rows = [row for row in resources.ledger.entries(known.model) if row.version == known.version]
+    entries = resources.ledger.entries(known.model)
+    rows = [row for row in entries if row.version == known.version and row.model_id in (None, known.model_id)]
     can_be_staged = can_be_staged_again(known, config)
     return bool(rows) and not is_waiting(rows[-1], outcome, can_be_staged_again=can_be_staged)
 

@@ -28,7 +28,9 @@ class PromotionState:
     `rows_end` and `champion_rows_end` are the ends of the two windows; of undated rows, the times of reading.
     `rolled_back` maps the action keys of fits that were rolled back to the rows of the ledger that say so. `checks` is
     None before staging. `shown_champion` is the champion that the person who answered was shown. `altered` is a
-    clause that says how the registered version differs from what was compared.
+    clause that says how the registered version differs from what was compared. With a `refresh_margin` the
+    model is of the champion's own recipe and need only be not worse by that much; `refreshed` sums the differences of
+    the refreshes since a version last won by being better.
     """
 
     model: str
@@ -48,7 +50,14 @@ class PromotionState:
     approval: Approval | None = None
     shown_champion: int | None = None
     altered: str = ""
+    refresh_margin: float | None = None
+    refreshed: float = 0.0
     is_rollback: bool = False
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the evidence is that the model is better, not merely as good."""
+        return self.verdict is not None and self.verdict.outcome == "promote"
 
 
 def decide(state: PromotionState) -> Outcome:
@@ -62,8 +71,9 @@ def decide(state: PromotionState) -> Outcome:
             return outcome
     if state.is_rollback:
         return Outcome("rollback", "")
-    reason = state.verdict.reason if state.verdict else ""
-    return Outcome("promote", f"{reason}; approved by {state.approval.actor}" if state.approval else reason)
+    reason = describe_evidence(state)
+    reason = f"{reason}; approved by {state.approval.actor}" if state.approval else reason
+    return Outcome("promote" if state.is_better else "refresh", reason)
 
 
 def check_identity(state: PromotionState) -> Outcome | None:
@@ -110,14 +120,50 @@ def check_rollbacks(state: PromotionState) -> Outcome | None:
 
 
 def check_verdict(state: PromotionState) -> Outcome | None:
-    """Hold a model without evidence that it is better than the present champion."""
+    """Hold a model without evidence that it is better than the present champion, or a refresh of it."""
     verdict = state.verdict
     if verdict is None or (verdict.champion_version, verdict.champion_model_id or state.champion_model_id) != (
         state.champion_version,
         state.champion_model_id,
     ):
         return Outcome("compare", f"no verdict yet against {name_version(state.champion_version)}")
-    return None if verdict.outcome == "promote" else Outcome("hold", f"{verdict.outcome}: {verdict.reason}")
+    if verdict.outcome == "promote":
+        return None
+    return check_refresh(state, verdict)
+
+
+def check_refresh(state: PromotionState, verdict: Verdict) -> Outcome | None:
+    """Hold a model that is not shown to be as good as a champion of its own recipe.
+
+    Margins do not add up: many refreshes, each a little worse, would end far below the version that won. So the sum of
+    their differences has to stay within the margin, too.
+    """
+    margin, difference = state.refresh_margin, verdict.difference
+    is_comparable = (
+        verdict.disjoint and state.champion_version is not None and not any(part.worse for part in verdict.slices)
+    )
+    if margin is None or difference is None or verdict.low is None or verdict.low <= -margin or not is_comparable:
+        return Outcome("hold", f"{verdict.outcome}: {verdict.reason}")
+    total = state.refreshed + difference
+    if total >= -margin:
+        return None
+    return Outcome(
+        "hold",
+        f"a refresh that is not worse by {margin:g}, but refreshes since a version last won by being better sum to "
+        f"{total:+.4g}, below the margin; a version that is better starts the sum again",
+    )
+
+
+def describe_evidence(state: PromotionState) -> str:
+    """Return why a model may be promoted: its verdict, or by how much a refresh differs."""
+    verdict = state.verdict
+    if verdict is None or state.is_better or verdict.difference is None or verdict.low is None:
+        return verdict.reason if verdict else ""
+    return (
+        f"a refresh of {name_version(state.champion_version)}, not worse on {verdict.metric} by "
+        f"{state.refresh_margin:g}: it differs by {verdict.difference:+.4g} (at least {verdict.low:+.4g}); "
+        f"refreshes sum to {state.refreshed + verdict.difference:+.4g}"
+    )
 
 
 def check_staging(state: PromotionState) -> Outcome | None:
@@ -168,7 +214,7 @@ def is_waiting(row: Decision, outcome: Outcome, *, can_be_staged_again: bool) ->
     It is when the evidence was good and nothing but staging stands in the way now, after a hold (nobody was asked, or
     an obstacle is gone) or after a failed staging check under another budget, code or machine.
     """
-    is_good = row.verdict is not None and row.verdict.outcome == "promote" and outcome.kind == "stage"
+    is_good = row.verdict is not None and outcome.kind == "stage"
     return is_good and (row.kind == "hold" or (row.kind == "reject" and can_be_staged_again))
 
 

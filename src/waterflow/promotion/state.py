@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.ledger.replay import rolled_back
+from waterflow.ledger.replay import rolled_back, sum_refreshes
 from waterflow.promotion.rules import PromotionState
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
@@ -32,6 +32,7 @@ def read_state(
     is_dated = config.time_column is not None
     window_end = prepared.window.end if prepared.window else None
     rows_end = window_end if is_dated else prepared.read_at
+    entries = resources.ledger.entries(config.name)
     theirs = champion.tags.get(WINDOW_END if is_dated else DATA_READ_AT) if champion else None
     return PromotionState(
         model=config.name,
@@ -45,10 +46,19 @@ def read_state(
         champion_version=champion.version if champion else None,
         champion_model_id=champion.model_id if champion else None,
         champion_rows_end=datetime.fromisoformat(theirs).astimezone(UTC) if theirs else None,
-        rolled_back=_rolled_back_fits(config.name, resources.ledger.entries(config.name), resources),
+        rolled_back=_rolled_back_fits(config.name, entries, resources),
         needs_approval=config.promotion.approval == "human",
+        refresh_margin=config.refresh_margin if _is_refresh(prepared, evaluated, champion) else None,
+        refreshed=sum_refreshes(entries),
         shown_champion=evaluated.verdict.champion_version if evaluated.verdict else None,
     )
+
+
+def _is_refresh(prepared: Prepared, evaluated: Evaluated, champion: Version | None) -> bool:
+    """Return whether the champion's own recipe was fitted on other rows."""
+    if champion is None or not evaluated.recipe or champion.tags.get(RECIPE) != evaluated.recipe:
+        return False
+    return champion.tags.get(DATA_DIGEST) != prepared.data.digest
 
 
 def _rolled_back_fits(model: str, entries: Sequence[Decision], resources: Resources) -> dict[str, Decision]:

@@ -107,7 +107,7 @@ def _decide(
         model=config.name,
         kind=kind,
         version=registered.version,
-        to_version=registered.version if kind == "promote" else before,
+        to_version=registered.version if kind in ("promote", "refresh") else before,
         reason=outcome.reason,
         actor=approval.actor if approval else name_actor(prepared.origin),
         run_id=prepared.parent_run_id,

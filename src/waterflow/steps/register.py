@@ -8,7 +8,7 @@ from waterflow.lineage.graph import log_lineage
 from waterflow.links import dag_run_url
 from waterflow.promotion.duplicates import find_registered, is_settled, log_registration, report_nothing_new
 from waterflow.promotion.registration import make_version
-from waterflow.promotion.rules import PromotionState, decide
+from waterflow.promotion.rules import PromotionState, decide, describe_evidence
 from waterflow.promotion.staging import check_version, serving_process
 from waterflow.promotion.state import read_state
 from waterflow.records.data import Prepared
@@ -70,8 +70,7 @@ def _register(
         outcome = decide(replace(state, checks=checks))
     else:
         version = make_version(prepared, evaluated, evaluated.challenger, config, resources)
-    is_good = outcome.kind in ("promote", "ask")
-    reason = evaluated.verdict.reason if is_good and evaluated.verdict else outcome.reason
+    reason = describe_evidence(state) if outcome.kind == "ask" else outcome.reason
     logger.info("%s version %d: %s", config.name, version, reason)
     log_lineage(config.name, version, prepared.parent_run_id, resources)
     registered = Registered(

@@ -116,4 +116,4 @@ def test_a_winner_that_was_second_before_gets_a_version(resources: Resources, pi
     assert second.evaluated.winner.cached_from == loser.run_id
     version = resources.registry.get_version(name, 2)
     assert version is not None
-    assert version.run_id == second.evaluated.winner.run_id
+    assert version.run_id == second.evaluated.challenger.run_id

@@ -2,7 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from waterflow.ledger.replay import find_inconsistencies, last_change, previous_champion, rolled_back
+from waterflow.ledger.replay import find_inconsistencies, last_change, previous_champion, rolled_back, sum_refreshes
+from waterflow.records.evaluation import Verdict
 from waterflow.records.promotion import Decision
 
 
@@ -68,6 +69,28 @@ def test_what_was_rolled_back_is_known_until_it_comes_back() -> None:
     """A version that was put in place again is no longer suspect."""
     assert set(rolled_back(HISTORY)) == {(3, None)}
     assert rolled_back([*HISTORY, row(6, "promote", 1, 3)]) == {}
+
+
+def test_refreshes_are_summed_since_a_version_last_won() -> None:
+    """Whatever was held or rolled back in between."""
+    verdict = Verdict(
+        outcome="hold",
+        reason="",
+        metric="f1",
+        against="version 1",
+        rows=9,
+        disjoint=True,
+        alpha=0.05,
+        min_gain=0,
+        resamples=200,
+        difference=-0.01,
+    )
+    refreshed = [
+        row(number, kind, 1, 1).model_copy(update={"verdict": verdict})
+        for number, kind in enumerate(("refresh", "promote", "refresh", "hold", "refresh", "rollback"), 1)
+    ]
+    assert sum_refreshes(refreshed) == pytest.approx(-0.02)
+    assert sum_refreshes([]) == 0.0
 
 
 def test_a_ledger_that_the_registry_follows_has_no_problem() -> None:

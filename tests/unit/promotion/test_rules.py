@@ -8,13 +8,14 @@ import pytest
 from support.promotion import FAILED, PASSED, VERDICT
 
 from waterflow.promotion.rules import Outcome, PromotionState, decide, is_waiting
-from waterflow.records.evaluation import GateResult
+from waterflow.records.evaluation import GateResult, SliceResult
 from waterflow.records.promotion import Approval, Decision
 
 YES, NO = Approval(approved=True, actor="ada"), Approval(approved=False, actor="ada")
 UNSURE = VERDICT.model_copy(update={"outcome": "insufficient evidence", "reason": "12 rows are fewer than 30"})
 AGAINST_4 = VERDICT.model_copy(update={"champion_version": 4})
 OF_ANOTHER = AGAINST_4.model_copy(update={"champion_model_id": "m-1"})
+SLICE = {"column": "region", "value": "north", "rows": 40, "worse": True, "note": ""}
 MISSED = GateResult(metric="f1", value=0.1, threshold=0.5, rule="at_least", passed=False, reason="misses the gate")
 JANUARY, MARCH = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
 UNDONE = Decision(
@@ -98,12 +99,56 @@ def test_a_rollback_asks_for_staging_alone() -> None:
     assert decide(replace(state, checks=(PASSED,))) == Outcome("rollback", "")
 
 
+REFRESH = replace(GOOD, refresh_margin=0.03, champion_version=4, shown_champion=4)
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "refreshed", "kind", "reason"),
+    [
+        (0.01, -0.02, 0.0, "refresh", "a refresh of version 4, not worse on f1_macro by 0.03: it differs by +0.01"),
+        (-0.01, -0.029, -0.019, "refresh", "refreshes sum to -0.029"),
+        (-0.01, -0.029, -0.021, "hold", "sum to -0.031, below the margin"),
+        (0.01, -0.02, -0.05, "hold", "sum to -0.04, below the margin"),
+        (0.01, -0.03, 0.0, "hold", "insufficient evidence"),
+        (None, None, 0.0, "hold", "insufficient evidence"),
+    ],
+)
+def test_a_refresh_need_only_be_not_worse(  # type: ignore[no-untyped-def]
+    difference, low, refreshed, kind, reason
+) -> None:
+    """Its lower bound, and the sum of all refreshes since a version won, lie within the margin."""
+    verdict = UNSURE.model_copy(update={"champion_version": 4, "difference": difference, "low": low})
+    outcome = decide(replace(REFRESH, verdict=verdict, refreshed=refreshed))
+    assert outcome.kind == kind
+    assert reason in outcome.reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"disjoint": False},
+        {"slices": (SliceResult.model_validate({**dict.fromkeys(SliceResult.model_fields), **SLICE}),)},
+    ],
+)
+def test_a_refresh_is_held_where_the_comparison_is_in_doubt(changes: dict[str, Any]) -> None:
+    """As a model that is better would be."""
+    verdict = UNSURE.model_copy(update={"champion_version": 4, "difference": 0.01, "low": -0.01, **changes})
+    assert decide(replace(REFRESH, verdict=verdict)).kind == "hold"
+
+
+def test_a_refresh_that_is_better_is_promoted() -> None:
+    """It starts the sum again; and without a champion there is nothing to refresh."""
+    assert decide(replace(REFRESH, verdict=AGAINST_4)).kind == "promote"
+    verdict = UNSURE.model_copy(update={"difference": 0.01, "low": -0.01})
+    assert decide(replace(REFRESH, verdict=verdict, champion_version=None)).kind == "hold"
+
+
 @pytest.mark.parametrize(
     ("kind", "verdict", "now", "can_be_staged_again", "waits"),
     [
         ("hold", VERDICT, "stage", False, True),
         ("hold", VERDICT, "hold", False, False),
-        ("hold", UNSURE, "stage", False, False),
+        ("hold", UNSURE, "stage", False, True),
         ("reject", VERDICT, "stage", True, True),
         ("reject", VERDICT, "stage", False, False),
         ("reject", None, "stage", True, False),

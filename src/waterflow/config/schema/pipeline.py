@@ -18,7 +18,15 @@ from waterflow.config.schema.metrics import (
     RecallDecision,
 )
 from waterflow.config.schema.preprocessing import DEFAULT_PREPROCESSING, Block
-from waterflow.config.schema.promotion import BASELINES, BEST_BASELINES, EvidenceConfig, PromotionConfig, StrategyConfig
+from waterflow.config.schema.promotion import (
+    BASELINES,
+    BEST_BASELINES,
+    REFRESH_MARGIN,
+    SHARES,
+    EvidenceConfig,
+    PromotionConfig,
+    StrategyConfig,
+)
 from waterflow.config.schema.sources import Source
 from waterflow.config.schema.split import SplitConfig, SplitKind, WindowConfig
 
@@ -174,6 +182,11 @@ class PipelineConfig(Section):
     def has_decision(self) -> bool:
         """Whether the model decides otherwise than its estimator."""
         return self.task == "classification" and (self.decision_rule != 0.5 or self.calibration is not None)
+
+    @property
+    def refresh_margin(self) -> float | None:
+        """By how much a run of the champion's recipe may be worse; None where that is not stated and has a unit."""
+        return self.promotion.refresh_margin or (REFRESH_MARGIN if self.metrics.main in SHARES else None)
 
     @property
     def split_kind(self) -> SplitKind:

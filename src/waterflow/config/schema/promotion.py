@@ -21,6 +21,19 @@ BEST_BASELINES = {
 }
 
 
+# What a refresh may be worse by, of metrics between 0 and 1; others have a unit, so their margin has to be stated.
+REFRESH_MARGIN = 0.03
+SHARES = (
+    "accuracy",
+    "balanced_accuracy",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "roc_auc",
+    "average_precision",
+)
+
+
 class EvidenceConfig(Section):
     """What counts as evidence that one model is better than another on the main metric.
 
@@ -83,6 +96,7 @@ class PromotionConfig(Section):
     `origins` is the number of blocks in time of a dated holdout, each predicted by a fit on everything before it.
     `serve` says which model of a dated pipeline is registered: one fitted on `all` rows of the window, the default, or
     the last one that was compared (`judged`).
+    A run of the champion's own recipe need only be not worse by `refresh_margin`.
     """
 
     alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
@@ -90,6 +104,7 @@ class PromotionConfig(Section):
     resamples: Annotated[int, Field(ge=200)] | None = None
     min_rows: Annotated[int, Field(ge=2)] | None = None
     not_worse_on: tuple[SliceConfig, ...] = ()
+    refresh_margin: Annotated[float, Field(gt=0)] | None = None
     baseline: str | None = None
     dependence: DependenceConfig | None = None
     origins: Annotated[int, Field(ge=1, le=50)] = 4
