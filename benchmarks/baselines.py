@@ -3,8 +3,8 @@
     waterflow data fetch reviews
     python benchmarks/baselines.py
 
-It sees the columns that the pipeline may see, and knows nothing else of Waterflow: no tuning, no preprocessing but
-scikit-learn's defaults, one fixed seed.
+It uses the same columns as the pipeline and nothing else of Waterflow: no tuning, scikit-learn's default
+preprocessing, one fixed seed.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ from waterflow.data.columns import feature_columns
 from waterflow.data.sources.reading import read_source
 from waterflow.stores.open import copy_object
 
-MOST_CATEGORIES = 255  # that the boosting takes
+MOST_CATEGORIES = 255  # that the boosting accepts
 
 
 def main() -> None:
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def load(pipeline: str) -> tuple[pd.DataFrame, list[str]]:
-    """Read a pipeline's rows, and name the columns that it may learn from."""
+    """Read a pipeline's rows, and return its feature columns."""
     project = find_project(start=Path(__file__).parent)
     config = compose_pipeline(project, pipeline, ())
     frame = read_source(config.dataset, project, copy_object).frame
@@ -68,7 +68,7 @@ def load(pipeline: str) -> tuple[pd.DataFrame, list[str]]:
 
 
 def as_features(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """Turn texts into categories, and those of too many values into their codes."""
+    """Convert texts to categories, or to codes with too many values."""
     rows = frame[columns].copy()
     for name in rows.select_dtypes(exclude=["number", "bool"]):
         codes = rows[name].astype("category")
@@ -77,7 +77,7 @@ def as_features(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def boosting() -> HistGradientBoostingClassifier:
-    """Give scikit-learn's boosting as it comes."""
+    """Return scikit-learn's boosting with its defaults."""
     return HistGradientBoostingClassifier(categorical_features="from_dtype", random_state=0)
 
 

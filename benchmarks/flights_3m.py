@@ -18,7 +18,7 @@ from pathlib import Path
 
 from compare import BARE, ROOT, Cost, print_table, run_measured
 
-ROUNDS = 100  # of both: left to stop by themselves they stop some rounds apart, which is other work
+ROUNDS = 100  # of both; early stopping would end them some rounds apart
 DATA = ROOT / ".waterflow" / "data"
 THREADS = "2"
 OURS = "prepare + train"
@@ -92,17 +92,17 @@ def main() -> None:
     """Run the rounds and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default 3)")
-    parser.add_argument("--all-categories", action="store_true", help="let the script know those of the test rows, too")
-    asked = parser.parse_args()
+    parser.add_argument("--all-categories", action="store_true", help="let the script use those of the test rows too")
+    arguments = parser.parse_args()
     parquet = DATA / "flights_3m" / "flights-3m.parquet"
     if not parquet.is_file():
-        sys.exit("error: the data is not here yet; run `waterflow data fetch flights_3m`")
+        sys.exit("error: the data is missing; run `waterflow data fetch flights_3m`")
     with tempfile.TemporaryDirectory(prefix="waterflow-bench-") as name:
         folder = make_project(Path(name))
         plain = PLAIN.replace("PARAMS", repr(parameters()))
-        plain = plain.replace("KNOWN", "None" if asked.all_categories else "train")
+        plain = plain.replace("KNOWN", "None" if arguments.all_categories else "train")
         costs = []
-        for number in range(asked.rounds):
+        for number in range(arguments.rounds):
             costs.append(
                 {
                     BARE: measure(["-c", plain, str(folder), str(parquet)], folder),
@@ -114,7 +114,7 @@ def main() -> None:
 
 
 def parameters() -> dict[str, object]:
-    """Give XGBoost's parameters as the model's file has them."""
+    """Return XGBoost's parameters from the model's file."""
     import yaml
 
     model = yaml.safe_load((ROOT / "conf" / "model" / "xgboost.yaml").read_text("utf-8"))["xgboost"]
@@ -123,7 +123,7 @@ def parameters() -> dict[str, object]:
 
 
 def make_project(folder: Path) -> Path:
-    """Make a project with the one pipeline, and the data at hand."""
+    """Make a project with one pipeline."""
     shutil.copytree(ROOT / "conf", folder / "conf")
     (folder / "conf" / "pipeline" / "flights_3m.yaml").write_text(PIPELINE.replace("ROUNDS", str(ROUNDS)), "utf-8")
     shutil.copy(ROOT / "requirements.lock", folder)

@@ -3,7 +3,7 @@
     waterflow data fetch reviews
     .venv-bert/bin/python benchmarks/reviews_bert.py [--train 3000] [--epochs 2] [--checkpoint distilbert-base-uncased]
 
-Every model learns from the same rows and is judged on the same 2,000 others. Each takes one thread, and seconds are
+Every model learns from the same rows and is scored on the same 2,000 others. Each takes one thread, and seconds are
 CPU seconds, so that they compare on a busy machine as well.
 """
 
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def split(train: int, test: int) -> dict[str, pd.DataFrame]:
-    """Shuffle the reviews by a fixed seed; the test rows are the same, however many are learnt from."""
+    """Shuffle the reviews by a fixed seed; the test rows do not depend on the training size."""
     from waterflow.config.project import find_project
     from waterflow.datasets.loaders import reviews
 
@@ -46,7 +46,7 @@ def split(train: int, test: int) -> dict[str, pd.DataFrame]:
 
 
 def models(arguments: argparse.Namespace) -> dict[str, object]:
-    """Build what is compared; TF-IDF takes words and pairs of words, as the pipeline `reviews` does."""
+    """Build the models; TF-IDF uses words and pairs of words, like the pipeline `reviews`."""
     from sklearn.dummy import DummyClassifier
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -65,7 +65,7 @@ def models(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def judge(model: object, test: pd.DataFrame, fit_seconds: float) -> str:
-    """Give a line of figures on the held-out rows."""
+    """Return a line of scores on the held-out rows."""
     from sklearn.metrics import accuracy_score, roc_auc_score
 
     started = time.process_time()

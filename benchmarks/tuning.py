@@ -4,14 +4,14 @@
 
 The wall time of the five steps `train` (reading the prepared rows, preprocessing, trials, the study on SQLite, the
 run in MLflow with its model, table and pictures) is divided by that of the same fits written by hand: a loop over the
-very parameters that were tried, with scikit-learn and XGBoost alone, on the same rows, cores and seeds. Two loops are
+same parameters, with scikit-learn and XGBoost alone, on the same rows, cores and seeds. Two loops are
 timed, trial by trial, each trial's fit and its prediction and score of the validation rows:
 
     fits       the preprocessor is fitted once and its output kept, as Waterflow does; the estimator in each trial
     pipelines  `Pipeline([preprocessor, estimator])` is fitted in each trial, as a script usually does
 
-The loop runs one trial after another. Estimators that take `n_jobs` are given all cores, libraries of linear algebra
-one thread. The loops of a candidate run right after its training, so that a machine's moods strike both.
+The loop runs one trial after another. Estimators that take `n_jobs` get all cores, linear algebra
+one thread. The loops of a candidate run right after its training, so that a change in the machine's load affects both.
 """
 
 import argparse
@@ -102,14 +102,14 @@ def tried(resources: Any, run_id: str, search: Any) -> list[dict[str, Any]]:
 
 
 def value_of(dimension: Any, text: str) -> Any:
-    """Read one parameter of the table; null is empty there."""
+    """Read one parameter of the table; null is empty."""
     if dimension.choices is not None:
         return next(choice for choice in dimension.choices if ("" if choice is None else str(choice)) == text)
     return int(text) if dimension.integer else float(text)
 
 
 def by_hand(config: Any, name: str, rows: Any, tries: list[dict[str, Any]], threads: int, *, once: bool) -> float:
-    """Fit and score every choice of parameters in a plain loop; gives seconds."""
+    """Fit and score every choice of parameters in a plain loop and return the seconds."""
     from sklearn.metrics import roc_auc_score
     from sklearn.pipeline import Pipeline
     from threadpoolctl import threadpool_limits
@@ -139,7 +139,7 @@ def by_hand(config: Any, name: str, rows: Any, tries: list[dict[str, Any]], thre
 
 
 def maker(config: Any, name: str, train: Any) -> Callable[[dict[str, Any], int], tuple[Any, Any]]:
-    """Give what builds an unfitted preprocessor and estimator, with all cores where it takes a number."""
+    """Return a builder of an unfitted preprocessor and estimator on all cores."""
     from waterflow.config.estimators import build_estimator
     from waterflow.training.preprocessing import build_preprocessor
 

@@ -17,7 +17,7 @@ from waterflow.records.training import DecisionRule
 from waterflow.scoring.metrics import Predicted, find_positive_class
 from waterflow.scoring.thresholds import choose_threshold
 
-MAX_KNOTS = 200
+MAX_KNOTS = 100
 
 
 def choose_decision(

@@ -103,7 +103,7 @@ def test_a_decision_is_tuned_recorded_and_drawn(strategy: str, resources: Resour
     assert decision.positive is True
     assert resources.models.load_model(trained.model_id)[-1].threshold == decision.threshold
     tags = resources.runs.client.get_run(trained.run_id).data.tags
-    assert tags["waterflow.decision"] == f"True from {decision.threshold:.4g} on, by costs"
+    assert tags["waterflow.decision_rule"] == f"True from {decision.threshold:.4g} on, by costs"
     files = {entry.path for entry in resources.runs.client.list_artifacts(trained.run_id, "plots")}
     assert files == {"plots/threshold.png"}
 
