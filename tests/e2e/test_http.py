@@ -13,6 +13,9 @@ from support.projects import free_port, make_project, message_of, request_of, st
 from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.errors import UnreachableError
+from waterflow.lineage.graph import broken_nodes, trace_lineage
+from waterflow.lineage.verification import Verifier
+from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.garbage_collection import survey
 from waterflow.records.promotion import Registered
 from waterflow.resources import Resources
@@ -74,6 +77,14 @@ def test_a_retry_over_http_finds_what_was_done(run: tuple[Resources, Registered]
     again = workflow.run_all(request_of(), resources)
     assert again.version == registered.version
     assert [entry.run_id for entry in again.evaluated.ranked] == [entry.run_id for entry in registered.evaluated.ranked]
+
+
+def test_the_registry_serves_what_was_recorded(run: tuple[Resources, Registered]) -> None:
+    """Addresses of a server are compared as they are, and files are verified through it."""
+    resources, registered = run
+    version = resources.registry.get_version(registered.model, registered.version)
+    assert version is not None
+    assert broken_nodes(trace_lineage(VersionHistory(version, resources), Verifier(resources))) == []
 
 
 def test_gc_reads_through_the_server_what_is_needed(run: tuple[Resources, Registered]) -> None:

@@ -3,17 +3,16 @@
 import logging
 from collections.abc import Sequence
 
-from waterflow.errors import LedgerError
+from waterflow.errors import LedgerError, StoreError
 from waterflow.ledger.replay import champion_rows, last_change, previous_champion
+from waterflow.lineage.version_history import VersionHistory
 from waterflow.promotion.champion_alias import digest_of_model, find_change_since, move_alias, reconcile_alias
 from waterflow.promotion.rules import PromotionState, decide
 from waterflow.promotion.staging import check_version, serving_process
-from waterflow.records.data import Prepared
-from waterflow.records.evaluation import Evaluated
 from waterflow.records.promotion import Check, Decision
-from waterflow.resources import Resources, load_config
+from waterflow.resources import Resources
 from waterflow.tracking.registry import Version
-from waterflow.tracking.tags import DECISION, EVALUATED_FILE, PARENT_RUN_ID, RECORD_FILE
+from waterflow.tracking.tags import DECISION
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +78,10 @@ def find_target(
 
 def stage_again(version: Version, resources: Resources) -> tuple[Check, ...]:
     """Run the staging checks with the holdout of the version's own run."""
-    run_id = version.tags.get(PARENT_RUN_ID, "")
-    records = [resources.runs.read_json(run_id, name) if run_id else None for name in (RECORD_FILE, EVALUATED_FILE)]
-    if records[0] is None or records[1] is None:
-        raise LedgerError(
-            f"version: {version.version} of {version.model} cannot be checked: its run, or a record of it, is gone"
-        )
-    prepared, evaluated = Prepared.from_json(records[0]), Evaluated.from_json(records[1])
-    config = load_config(prepared, resources)
+    history = VersionHistory(version, resources)
+    try:
+        prepared, evaluated, config = history.registration_prepared, history.evaluated, history.registration_config
+    except StoreError as error:
+        raise LedgerError(f"version: {version.version} of {version.model} cannot be checked: {error}") from error
     with serving_process() as process:
         return check_version(process, version.version, prepared, evaluated, config, resources)

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from waterflow.config.schema import PipelineConfig
+from waterflow.errors import StoreError
 from waterflow.ledger.replay import rolled_back, sum_refreshes
+from waterflow.lineage.version_history import VersionHistory
 from waterflow.promotion.rules import PromotionState
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
@@ -16,9 +18,7 @@ from waterflow.tracking.tags import (
     ACTION_KEY,
     DATA_DIGEST,
     DATA_READ_AT,
-    EVALUATED_FILE,
     MODEL_ID,
-    PARENT_RUN_ID,
     RECIPE,
     SELECTED_MODEL_ID,
     WINDOW_END,
@@ -75,9 +75,10 @@ def find_opponent(model: str, winner: Trained, resources: Resources) -> Version 
     champion = resources.registry.find_alias(model, CHAMPION)
     if champion is None or champion.tags.get(SELECTED_MODEL_ID, champion.tags.get(MODEL_ID)) != winner.model_id:
         return champion
-    parent = champion.tags.get(PARENT_RUN_ID)
-    logged = resources.runs.read_json(parent, EVALUATED_FILE) if parent else None
-    verdict = Evaluated.from_json(logged).verdict if logged else None
+    try:
+        verdict = VersionHistory(champion, resources).evaluated.verdict
+    except StoreError:  # without its records, nobody is known to have been champion before
+        return None
     before = verdict.champion_version if verdict else None
     return next((entry for entry in resources.registry.list_versions(model) if entry.version == before), None)
 
