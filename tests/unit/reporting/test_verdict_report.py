@@ -139,3 +139,13 @@ def test_a_slice_that_is_worse_stands_out() -> None:
     page = report_of(outcome="hold", slices=[worse]).to_html()
     assert '<td class="worse">worse</td>' in page
     assert "is worse than champion version 3 on a part of the rows that matters" in page
+
+
+def test_the_report_says_what_dependent_rows_are_worth() -> None:
+    """In the sentence and in the table, with a warning for what a test found."""
+    warning = "rows of one `customer_id` resemble each other: declare `group`"
+    report = report_of(effective_rows=12.4, clusters=("20 blocks of 3 days",), warnings=(warning,))
+    for page in (report.to_html(), report.to_markdown()):
+        assert "60 rows, worth about 12, that" in page
+        assert "20 blocks of 3 days" in page
+        assert "Warning: rows of one" in page
