@@ -37,7 +37,7 @@ def describe_verdict(verdict: Verdict, model: str) -> str:
         return f"whether {model} is better than {against} is not known: {verdict.reason}."
     numbers = (
         f"{METRIC_NAMES[verdict.metric]} {format_number(verdict.challenger)} against {format_number(verdict.champion)} "
-        f"on {_sample(verdict)} that {_unseen_by(verdict, model)} trained on"
+        f"on {_sample(verdict)}{',' if verdict.clusters else ''} that {_unseen_by(verdict, model)} trained on"
     )
     match verdict.outcome:
         case "promote":
@@ -56,7 +56,7 @@ def verdict_line(verdict: Verdict) -> str:
     p_value = "" if verdict.p_value is None else f", p {verdict.p_value:.3g}"
     return (
         f"{verdict.outcome} against {verdict.against}: {verdict.metric} {verdict.difference:+.4f} "
-        f"{format_bounds(verdict.low, verdict.high)}{p_value}, {verdict.rows} rows"
+        f"{format_bounds(verdict.low, verdict.high)}{p_value}, {_sample(verdict)}"
     )
 
 
@@ -127,7 +127,7 @@ def format_confidence(verdict: Verdict) -> str:
 def _sample(verdict: Verdict) -> str:
     if verdict.effective_rows is None or not verdict.clusters:
         return f"{verdict.rows:,} rows"
-    return f"{describe_sample(verdict.rows, verdict.effective_rows)},"
+    return describe_sample(verdict.rows, verdict.effective_rows)
 
 
 def _count_or_none(verdict: Verdict) -> str | None:
