@@ -1,5 +1,6 @@
 """Looks at held-out rows through the step `evaluate`: counted in the ledger, before anything is compared."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from support.projects import candidates, name_of
 from support.scene import ROWS, Scene
 from support.simulated import leave_out_pictures
 
+from waterflow import workflow
 from waterflow.errors import FitError
 from waterflow.promotion import champion_comparison
+from waterflow.promotion.looks import take_look
 from waterflow.records.data import Prepared
 from waterflow.records.training import Trained
-from waterflow.resources import Resources
+from waterflow.resources import Resources, load_config
 from waterflow.steps.evaluate import evaluate
 from waterflow.stores.base import get_file
 
@@ -97,6 +100,22 @@ def test_when_nothing_is_left_nothing_is_promoted(scene: Scene) -> None:
     verdict = scene.evaluate(scene.prepare("second"), 0.0, seed=3)
     assert verdict.outcome == "insufficient evidence"
     assert verdict.reason.startswith("nothing is left to spend on these rows after 1 looks; new rows renew it; ")
+
+
+def test_looks_at_once_are_counted_one_after_the_other(scene: Scene) -> None:
+    """None is lost, and each spends what the ones before it left."""
+    prepared = scene.prepare("first")
+    config = load_config(prepared, scene.resources)
+    rows = np.arange(100, dtype=np.uint64)
+
+    def look(key: str) -> float:
+        own = workflow.open_resources(scene.resources.project)
+        return take_look(prepared, config, key, rows, own).alpha
+
+    with ThreadPoolExecutor(3) as pool:
+        spent = sorted(pool.map(look, "abc"), reverse=True)
+    assert spent == pytest.approx([0.05, 0.025, 0.05 / 6])
+    assert [number for number, _, _ in looks(scene)] == [1, 2, 3]
 
 
 def test_looks_can_be_ignored(scene: Scene) -> None:
