@@ -10,6 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from support.projects import config_of
 
+from waterflow.promotion import serving_check
 from waterflow.promotion.rules import find_failure
 from waterflow.promotion.serving_check import limit_threads, time_single_rows
 from waterflow.promotion.serving_process import Served, ServingProcess
@@ -152,6 +153,14 @@ def test_a_measurement_ends_when_it_is_clear(budget_ms: float, batches: int) -> 
     assert is_steady
     assert len(percentiles) >= batches
     assert all(value >= 3.0 for value in percentiles)
+
+
+def test_a_model_that_takes_all_the_time_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice, so that it can be told from a busy machine."""
+    monkeypatch.setattr(serving_check, "TOTAL_SECONDS", 0.0)
+    monkeypatch.setattr(serving_check, "BATCH_SECONDS", 0.0)
+    percentiles, is_steady = time_single_rows(Working(30.0), pd.DataFrame({"x": [1.0]}), budget_ms=1.0)
+    assert (len(percentiles), is_steady) == (2, True)
 
 
 def test_waiting_for_a_core_is_no_latency_of_a_model() -> None:
