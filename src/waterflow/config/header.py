@@ -95,31 +95,21 @@ def read_outline(path: Path) -> Outline:
     file, and a duplicate candidate.
     """
     place = f"conf/pipeline/{path.name}"
-    conf = path.parent.parent
     if not re.fullmatch(r"[a-z][a-z0-9_]*", path.stem):
         raise ConfigError(f"{place}: {path.stem!r} is no name for a pipeline; use small letters, digits and _")
     source = path.read_text(encoding="utf-8")
     content, lines = _load(source, place)
     _check_keys(lines, place)
-    strategy, models = _read_defaults(content.get("defaults"), f"{place}:{lines.get('defaults', 1)}")
-    where = f"{place}:{lines.get('defaults', 1)}: defaults"
-    _check_known(strategy, group_options(conf, "strategy"), f"{where}: strategy")
-    options = group_options(conf, "model")
-    for model in models:
-        _check_known(model, options, f"{where}: model")
-    inline = content.get("candidates") or {}
-    if not isinstance(inline, dict):
-        raise ConfigError(f"{place}:{lines['candidates']}: candidates: {inline!r} is no mapping of names to estimators")
-    candidates = (*models, *(name for name in inline if name not in models))
-    if not candidates:
-        raise ConfigError(f"{where}: no candidate; add `- /model@candidates: [random_forest]` or a key candidates")
+    strategy, models = _read_defaults(
+        content.get("defaults"), f"{place}:{lines.get('defaults', 1)}", path.parent.parent
+    )
     return Outline(
         name=path.stem,
         description=str(content.get("description") or ""),
         owner=str(content.get("owner") or "waterflow"),
         tags=tuple(str(tag) for tag in content.get("tags") or ()),
         strategy=strategy,
-        candidates=candidates,
+        candidates=_read_candidates(content.get("candidates"), models, lines, place),
         schedule=_read_schedule(content.get("schedule"), f"{place}:{lines.get('schedule', 1)}: schedule"),
         time_column=content.get("time_column"),
         source=source,
@@ -192,7 +182,7 @@ def _check_known(name: str, options: tuple[str, ...], place: str) -> None:
         raise ConfigError(f"{place}: {name!r} is unknown; valid: {', '.join(options)}")
 
 
-def _read_defaults(defaults: Any, place: str) -> tuple[str, list[str]]:
+def _read_defaults(defaults: Any, place: str, conf: Path) -> tuple[str, list[str]]:
     if not isinstance(defaults, list):
         raise ConfigError(f"{place}: defaults: a list is needed, such as `- /strategy: balanced`")
     entries = {key: value for entry in defaults if isinstance(entry, dict) for key, value in entry.items()}
@@ -202,7 +192,23 @@ def _read_defaults(defaults: Any, place: str) -> tuple[str, list[str]]:
     models = entries.get("/model@candidates") or []
     models = [models] if isinstance(models, str) else [str(model) for model in models]
     check_names_once(models, f"{place}: defaults: /model@candidates")
+    _check_known(strategy, group_options(conf, "strategy"), f"{place}: defaults: strategy")
+    options = group_options(conf, "model")
+    for model in models:
+        _check_known(model, options, f"{place}: defaults: model")
     return strategy, models
+
+
+def _read_candidates(inline: Any, models: list[str], lines: Mapping[str, int], place: str) -> tuple[str, ...]:
+    if not isinstance(inline or {}, dict):
+        raise ConfigError(f"{place}:{lines['candidates']}: candidates: {inline!r} is no mapping of names to estimators")
+    candidates = (*models, *(name for name in inline or () if name not in models))
+    if not candidates:
+        raise ConfigError(
+            f"{place}:{lines.get('defaults', 1)}: defaults: no candidate; add `- /model@candidates: [random_forest]` "
+            "or a key candidates"
+        )
+    return candidates
 
 
 def _read_approval(promotion: Any, place: str) -> timedelta | None:
