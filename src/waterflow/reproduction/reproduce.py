@@ -19,6 +19,7 @@ from waterflow.lineage.version_history import VersionHistory
 from waterflow.promotion.opponents import load_holdout
 from waterflow.promotion.predictions import predict_holdout
 from waterflow.records.base import Record
+from waterflow.records.training import Trained
 from waterflow.reproduction.code_checkout import CodeCheckout, find_code
 from waterflow.reproduction.comparison import (
     SHOWN_ROWS,
@@ -79,9 +80,7 @@ def reproduce(version: Version, resources: Resources, report: Callable[[str], No
     fit; ReproduceError when environment or code are not those of the fit, or the fit fails.
     """
     history, started = VersionHistory(version, resources), datetime.now(UTC)
-    served = Verifier(resources).verify_served(history)
-    if served.resolves is False:
-        raise StoreError(served.reason)
+    _check_models(history, resources)
     with scratch_folder() as folder:
         check_environment(history, resources, folder)
         threads = fetch_inputs(history, resources, folder)
@@ -90,6 +89,13 @@ def reproduce(version: Version, resources: Resources, report: Callable[[str], No
         report(f"training {history.trained.candidate} again with {code.description}, {threads} threads")
         result = fit_again(history, code, threads, folder)
         lines, predictions = compare_fits(history, result, read_parquet(folder / "predictions.parquet"), resources)
+        for fit in _other_fits(history):
+            report(f"training the fit on {fit.fitted_on} again, which was compared in its place")
+            fit_again(history, code, write_orders(fit, folder), folder)
+            again = read_parquet(folder / "predictions.parquet")
+            found = compare_predictions(_predict(fit.model_id, history, resources), again, _tolerance(history))
+            lines.append(found.summarize(f"predictions of the fit on {fit.fitted_on}"))
+            predictions = predictions if len(predictions.differing) else found
         first = json.loads(predictions.differing.head(SHOWN_ROWS).to_json(orient="records", double_precision=15))
         outcome = Reproduction(
             model=version.model,
@@ -112,13 +118,18 @@ def reproduce(version: Version, resources: Resources, report: Callable[[str], No
 
 def fetch_inputs(history: VersionHistory, resources: Resources, folder: Path) -> int:
     """Fetch a fit's inputs by digest, write the worker's orders, and return the threads."""
-    prepared, trained = history.prepared, history.trained
+    prepared = history.prepared
     for blob, name in (
         (prepared.data, "data.parquet"),
         (prepared.split, "split.parquet"),
         (prepared.config, "config.json"),
     ):
         get_file(resources.store, blob, folder / name)
+    return write_orders(history.trained, folder)
+
+
+def write_orders(trained: Trained, folder: Path) -> int:
+    """Write which fit the worker has to make, and return its threads."""
     threads = trained.threads or count_threads()
     fit = {"candidate": trained.candidate, "choices": trained.choices.to_json(), "threads": threads}
     write_json(folder / "fit.json", fit | {"fitted_on": trained.fitted_on.to_json()})
@@ -147,17 +158,22 @@ def compare_fits(
 ) -> tuple[list[ComparedValue], ComparedPredictions]:
     """Compare digests, parameters, metrics, and predictions of the holdout.
 
-    Predictions are compared with those of the registered model and with those that its verdict is based on. The second
-    value returned is the comparison that differs, if one does.
+    Predictions are compared with those of the registered model and, where it was compared itself, with those that its
+    verdict is based on. The second value returned is the comparison that differs, if one does.
     """
     prepared, tolerance = history.prepared, _tolerance(history)
     digests = {"data": prepared.data.digest, "split": prepared.split.digest}
     lines = compare_texts("digest of", digests, {name: result[f"{name}_digest"] for name in digests})
     params = {name: param_text(value) for name, value in result["params"].items()}
     lines += compare_texts("parameter", dict(history.fit_run.params), params)
-    lines += compare_numbers("metric", _recorded_metrics(history), result["metrics"], tolerance)
-    loaded = compare_predictions(_predict_registered(history, resources), again, tolerance)
+    metrics = dict(result["metrics"])
+    if not _was_compared(history):  # the scores of the holdout are those of other fits
+        metrics = {name: value for name, value in metrics.items() if not name.startswith(tag.TEST_METRIC)}
+    lines += compare_numbers("metric", _recorded_metrics(history), metrics, tolerance)
+    loaded = compare_predictions(_predict(history.model.model_id, history, resources), again, tolerance)
     lines.append(loaded.summarize("predictions of the registered model"))
+    if not _was_compared(history):
+        return lines, loaded
     try:
         judged = compare_predictions(_judged_predictions(history, again, resources), again, tolerance)
     except StoreError as error:
@@ -185,21 +201,37 @@ def _recorded_metrics(history: VersionHistory) -> dict[str, float]:
 
 def _was_compared(history: VersionHistory) -> bool:
     """Return whether all of the recorded predictions are this fit's; else other fits of its recipe were compared."""
-    evaluated = history.evaluated
+    try:
+        evaluated = history.evaluated
+    except StoreError:  # the predictions cannot be compared then, and are reported so
+        return True
     return len(evaluated.compared) <= 1 and evaluated.challenger.model_id == history.model.model_id
 
 
-def _predict_registered(history: VersionHistory, resources: Resources) -> pd.DataFrame:
+def _other_fits(history: VersionHistory) -> list[Trained]:
+    """Return the fits whose predictions of the holdout were compared in place of the served model's."""
+    if _was_compared(history):
+        return []
+    return [fit for fit in history.evaluated.compared if fit.model_id != history.model.model_id]
+
+
+def _check_models(history: VersionHistory, resources: Resources) -> None:
+    """Raise StoreError unless every model to be loaded is what its fit recorded."""
+    verifier = Verifier(resources)
+    for found in (verifier.verify_served(history), *map(verifier.verify_fit, _other_fits(history))):
+        if found.resolves is False:
+            raise StoreError(found.reason)
+
+
+def _predict(model_id: str, history: VersionHistory, resources: Resources) -> pd.DataFrame:
     holdout = load_holdout(history.prepared, resources)
-    model = resources.models.load_model(history.model.model_id)
+    model = resources.models.load_model(model_id)
     predicted = predict_holdout(model, holdout.rows, history.config)
     return tabulate_predictions(predicted, np.flatnonzero(holdout.part == "test"))
 
 
 def _judged_predictions(history: VersionHistory, again: pd.DataFrame, resources: Resources) -> pd.DataFrame:
     """Return the predictions of the verdict with the columns of `again`; raises StoreError when they are gone."""
-    if not _was_compared(history):
-        raise StoreError("other fits of its recipe were compared, on rows that they had not seen")
     verdict = history.evaluated.verdict
     if verdict is None or verdict.predictions is None:
         raise StoreError("the evaluation stored none")

@@ -261,12 +261,14 @@ def test_serving_all_rows_needs_a_split_by_time(resources: Resources, pipeline: 
 
 
 def test_a_serving_model_is_reproduced(dated: Writer, resources: Resources) -> None:
-    """From its own rows; the fits that were compared are other ones."""
+    """From its own rows; so are the fits that were compared in its place, each from its own."""
     name = dated()
     registered = run(name, resources, "one", 150)
     version = resources.registry.get_version(name, registered.version)
     assert version is not None
     outcome = reproduce(version, resources, report=lambda text: None)
     assert outcome.reproduced, [line for line in outcome.lines if line.agrees is False]
-    assert "predictions when it was judged" in outcome.not_compared
+    assert outcome.not_compared == ()
+    compared = [line.what for line in outcome.lines if line.what.startswith("predictions of the fit on ")]
+    assert compared == [f"predictions of the fit on {fit.fitted_on}" for fit in registered.evaluated.compared]
     assert train(prepared_of(registered, resources), "nb", prepared_of(registered, resources).origin, resources)
