@@ -28,6 +28,7 @@ ACCURACY_LIKE = ("accuracy", "balanced_accuracy", "precision_macro", "recall_mac
 LEAST_OF_CLASS = 8
 POWER = 0.8
 MOST_UNDEFINED = 0.05
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def compare_models(pair: Pair, metric: str, *, alpha: float, resamples: int, see
         raise UndefinedError(f"{metric} is undefined: there is no row")
     prepared = prepare_metric(pair, metric)
     sign = 1.0 if METRICS[metric].greater_is_better else -1.0
-    observed, influence = _with_difference(prepared.observed[None], sign)[0], _with_difference(prepared.influence, sign)
+    observed = _with_difference(prepared.observed[None], sign)[0]
+    influence = _without_noise(_with_difference(prepared.influence, sign))
     classes = pd.factorize(pair.truth, use_na_sentinel=False)[0] if pair.task == "classification" else None
     dependence = pair.dependence
     if not dependence.declared:
@@ -167,6 +169,12 @@ class _Estimate:
         """Return the difference that would be shown in four of five cases."""
         quantile = stats.t(self.freedom)
         return float(quantile.isf(alpha) + quantile.ppf(POWER)) * self.standard_error
+
+
+def _without_noise(influence: Values) -> Values:
+    """Set differences of influences to 0 that are no more than the rounding of numerical derivatives."""
+    influence[np.abs(influence[:, 2]) <= ROUNDING * np.abs(influence).max(), 2] = 0
+    return influence
 
 
 def _with_difference(values: Values, sign: float) -> Values:

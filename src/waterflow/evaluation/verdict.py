@@ -29,6 +29,8 @@ def decide(
     worse = ", ".join(f"{entry.column} = {entry.value}" for entry in slices if entry.worse)
     if identical:
         return "hold", "both models predict the same on every row"
+    if difference.low == difference.high == 0:
+        return "hold", f"{name} does not differ on any row"
     if difference.high < 0:
         return "hold", f"{name} is worse by {format_value(-difference.value)} ({interval}){sample}"
     if difference.high <= evidence.min_gain:

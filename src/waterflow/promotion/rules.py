@@ -98,10 +98,10 @@ def check_recency(state: PromotionState) -> Outcome | None:
     mine, theirs = state.rows_end, state.champion_rows_end
     if mine is None or theirs is None or mine >= theirs:
         return None
-    what = "its window ends" if state.is_dated else "its rows were read"
+    what, that = ("its window ends", "that") if state.is_dated else ("its rows were read", "those")
     return Outcome(
         "hold",
-        f"{what} {mine.isoformat()}, before those of champion {name_version(state.champion_version)} "
+        f"{what} {mine.isoformat()}, before {that} of champion {name_version(state.champion_version)} "
         f"({theirs.isoformat()}); an older window never replaces a newer one",
     )
 

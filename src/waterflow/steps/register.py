@@ -94,7 +94,7 @@ def _register(
 def register_and_stage(
     prepared: Prepared, evaluated: Evaluated, served: Trained, config: PipelineConfig, resources: Resources
 ) -> tuple[int, tuple[Check, ...]]:
-    """Make the version, let it be challenger, and check it; a retry finds the checks of the first try."""
+    """Make the version, let it be challenger, and check it; a retry finds the checks of the first attempt."""
     logged = resources.runs.read_json(prepared.parent_run_id, tag.STAGING_FILE)
     if logged is not None:
         version = make_version(prepared, evaluated, served, config, resources)

@@ -58,6 +58,16 @@ def test_less_error_is_a_positive_difference() -> None:
     assert compare_models(pair, "rmse", alpha=0.05, resamples=5000, seed=0).difference.value == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "balanced_accuracy"])
+def test_equal_labels_differ_by_exactly_zero(metric: str) -> None:
+    """The rounding of numerical derivatives is no difference."""
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 3, 262)
+    calls = np.where(draw.random(262) < 0.8, truth, draw.integers(0, 3, 262))
+    found = compare_models(labelled(truth, calls, calls), metric, alpha=0.05, resamples=300, seed=0)
+    assert (found.difference.low, found.difference.high, found.smallest_detectable) == (0, 0, None)
+
+
 def test_a_small_alpha_is_reached() -> None:
     """A budget of looks may ask for less than one in as many resamples."""
     generator = np.random.default_rng(0)

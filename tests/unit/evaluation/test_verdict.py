@@ -63,6 +63,14 @@ def test_a_slice_that_may_be_worse_does_not() -> None:
     assert decide(compared(0.05, 0.01, 0.09), EVIDENCE, [part(worse=False)], identical=False)[0] == "promote"
 
 
+def test_a_metric_that_differs_on_no_row_holds() -> None:
+    """The labels are the same, whatever the probabilities, and no interval of width 0 is shown."""
+    assert decide(compared(0, 0, 0, p_value=1), EvidenceConfig(), [], identical=False) == (
+        "hold",
+        "accuracy does not differ on any row",
+    )
+
+
 def test_identical_predictions_hold() -> None:
     """Nothing is gained by changing a model for its twin, even if nothing is asked for."""
     assert decide(compared(0, 0, 0), EvidenceConfig(), [], identical=True) == (
