@@ -1,4 +1,6 @@
-"""Every use case as one function: the CLI, DAGs, DVC and services enter here and nowhere else.
+"""Every use case as one function.
+
+The CLI, DAGs, DVC and services enter here and nowhere else.
 
 A function whose capability not every caller needs imports it in its body, so that entering costs little.
 """
@@ -64,7 +66,9 @@ __all__ = [
 
 
 def open_resources(project: Project | None = None, overrides: Sequence[str] = ()) -> Resources:
-    """Open the stores of the profile; `overrides` are Hydra's and only those of `profile` count here.
+    """Open the stores of the profile.
+
+    `overrides` are Hydra's; only those of `profile` count here.
 
     Raises ConfigError, StoreError or UnreachableError, each in one line.
     """
@@ -85,7 +89,7 @@ def run_all(
     report: Callable[[str, str], None] = lambda step, text: None,
     ask: Callable[[Registered], Approval | None] = lambda registered: None,
 ) -> Registered:
-    """Run the five steps in this process, the candidates one after the other.
+    """Run the five steps here, one candidate after another.
 
     A candidate that fails is reported and left out, as a red task would be in Airflow. `report` is called
     with a step's name and a line of progress; `ask` is called where the pipeline wants a person's approval, and
@@ -122,7 +126,7 @@ def run_all(
 def write_dvc_files(
     prepared: Prepared, evaluated: Evaluated, resources: Resources, *, metrics: Path | None, plots: Path | None
 ) -> None:
-    """Write an evaluation's metrics as JSON and its plots' data as CSV, where DVC expects them."""
+    """Write an evaluation's metrics and plot data for DVC."""
     from waterflow.reporting.dvc_outputs import write_metrics, write_plots
 
     if metrics is not None:
@@ -132,7 +136,7 @@ def write_dvc_files(
 
 
 def question_of(registered: Registered, resources: Resources) -> dict[str, str]:
-    """Return what a person sees who is asked to approve: `subject` and `body`, in Markdown."""
+    """Return the question of an approval. `subject` and `body` are Markdown."""
     from waterflow.promotion.approval import approval_body, approval_subject
 
     champion = resources.registry.find_alias(registered.model, CHAMPION)
@@ -140,13 +144,13 @@ def question_of(registered: Registered, resources: Resources) -> dict[str, str]:
 
 
 def origin_of_shell() -> Origin:
-    """Return the origin of a run that was typed, named by time and process."""
+    """Return the origin of a typed run."""
     moment = datetime.now(UTC)
     return Origin(runner="cli", run_id=f"cli__{moment:%Y-%m-%dT%H:%M:%S.%f}_{os.getpid()}")
 
 
 def manual_window(start: str | None = None, end: str | None = None) -> Window:
-    """Return the window of a typed run: up to now unless `end` is given; raises ConfigError on unreadable times."""
+    """Return the window of a typed run. It ends now unless `end` is given; raises ConfigError on unreadable times."""
     from waterflow.data.window import window_of
 
     return window_of("manual", None, {"window_start": start, "window_end": end}, now=datetime.now(UTC))
@@ -167,14 +171,14 @@ def shell_user() -> str:
 
 
 def open_for(pipeline: str) -> Resources:
-    """Open the profile's stores for a pipeline; raises ConfigError unless it has a YAML."""
+    """Open the profile's stores for a pipeline. Raises ConfigError unless it has a YAML."""
     resources = open_resources()
     find_outline(resources.project.conf, pipeline)
     return resources
 
 
 def propose_contract(pipeline: str, overrides: Sequence[str], window: Window) -> str:
-    """Return a contract for the rows of a pipeline's source in a window, as YAML to paste."""
+    """Return a contract for a window's rows, as YAML."""
     from waterflow.data.contract_inference import infer_contract
     from waterflow.data.preparation import window_for
     from waterflow.stores.open import copy_object
@@ -185,7 +189,7 @@ def propose_contract(pipeline: str, overrides: Sequence[str], window: Window) ->
 
 
 def list_datasets() -> "list[tuple[Fetchable, bool]]":
-    """Return the data sets that can be fetched, each with whether it is here."""
+    """Return the data sets that can be fetched. The flag says whether it is here."""
     from waterflow.datasets.download import FETCHABLE, is_fetched
 
     home = find_project().home
@@ -193,7 +197,7 @@ def list_datasets() -> "list[tuple[Fetchable, bool]]":
 
 
 def find_dataset(name: str) -> "Fetchable":
-    """Return a data set that can be fetched; raises ConfigError on an unknown name."""
+    """Return a data set that can be fetched. Raises ConfigError on an unknown name."""
     from waterflow.datasets.download import find_fetchable
 
     return find_fetchable(name)
@@ -208,7 +212,7 @@ def fetch_dataset(dataset: "Fetchable", archive: Path | None) -> list[Path]:
 
 @dataclass(frozen=True)
 class ListedVersion:
-    """A registered version as lists show it; `metrics` are those of the holdout."""
+    """A registered version as lists show it. `metrics` are those of the holdout."""
 
     number: int
     candidate: str
@@ -217,7 +221,7 @@ class ListedVersion:
 
 
 def list_versions(pipeline: str, resources: Resources) -> list[ListedVersion]:
-    """Return the registered versions of a pipeline, newest first; raises TrackingError where there is none."""
+    """Return the registered versions of a pipeline, newest first. Raises TrackingError where there is none."""
     return [
         ListedVersion(
             entry.version,
@@ -234,14 +238,14 @@ def list_versions(pipeline: str, resources: Resources) -> list[ListedVersion]:
 
 
 def explain_run(pipeline: str, run: str | None, resources: Resources) -> "RunExplanation":
-    """Explain why each step of a run was done or reused; the latest run if `run` is None."""
+    """Explain why each step was done or reused. The latest run if `run` is None."""
     from waterflow.caching.explain import explain
 
     return explain(pipeline, run, resources)
 
 
 def trace_lineage(reference: str, resources: Resources) -> "LineageNode":
-    """Return the lineage of a version such as `iris@3` or `iris@champion`, as a tree."""
+    """Return the lineage of a version as a tree. `reference` is like `iris@3` or `iris@champion`."""
     from waterflow.lineage import graph
     from waterflow.lineage.verification import Verifier
     from waterflow.lineage.version_history import VersionHistory, find_version
@@ -257,7 +261,7 @@ def list_nodes(lineage: "LineageNode") -> "list[LineageNode]":
 
 
 def reproduce_version(reference: str, resources: Resources, report: Callable[[str], None]) -> "Reproduction":
-    """Train a version again from its records, in another process, and compare every prediction."""
+    """Train a version again in another process and compare predictions."""
     from waterflow.lineage.version_history import find_version
     from waterflow.reproduction.reproduce import reproduce
 
@@ -267,56 +271,56 @@ def reproduce_version(reference: str, resources: Resources, report: Callable[[st
 def audit_store(
     pipeline: str | None, resources: Resources, *, reproduced: int, report: Callable[[str], None]
 ) -> "Audit":
-    """Audit one pipeline, or all: bytes, access times, integrity, lineage, reproducibility."""
+    """Audit one pipeline, or all. Covers bytes, access times, integrity, lineage and reproducibility."""
     from waterflow.operations.audit import audit
 
     return audit(pipeline, resources, reproduced=reproduced, report=report)
 
 
 def survey_objects(age: timedelta, resources: Resources) -> "Survey":
-    """Return which objects of the store nothing needs any more, of those older than `age`."""
+    """Return objects older than `age` that nothing needs any more."""
     from waterflow.operations.garbage_collection import survey
 
     return survey(resources, age, datetime.now(UTC))
 
 
 def remove_objects(survey: "Survey", resources: Resources) -> None:
-    """Remove the objects that a survey found unneeded; raises StoreError where something needed could be lost."""
+    """Remove the objects that a survey found unneeded. Raises StoreError where something needed could be lost."""
     from waterflow.operations.garbage_collection import remove
 
     remove(survey, resources)
 
 
 def verify_ledger(pipeline: str, resources: Resources) -> list[str]:
-    """Replay the ledger of a pipeline and return each contradiction as a line."""
+    """Replay the ledger and return each contradiction as a line."""
     from waterflow.promotion.champion_alias import verify
 
     return verify(pipeline, resources)
 
 
 def champion_decision(pipeline: str, moment: datetime | None, resources: Resources) -> Decision | None:
-    """Return the decision that made the champion of a moment, by default of now; None without a champion."""
+    """Return the decision that made the champion of a moment. The moment is now by default; None without a champion."""
     from waterflow.ledger.replay import last_change
 
     return last_change(resources.ledger.entries(pipeline), moment)
 
 
 def find_change_since(row: Decision, resources: Resources) -> str:
-    """Return how the registry's version differs from the champion that a row made; empty if it does not."""
+    """Return how the registry differs from a row's champion. Empty if it does not."""
     from waterflow.promotion.champion_alias import find_change_since as find
 
     return find(row, resources)
 
 
 def rollback(model: str, to: int | None, reason: str, actor: str, resources: Resources) -> tuple[Decision, bool]:
-    """Make an earlier champion champion again; returns the ledger's row and whether it is new."""
+    """Restore an earlier champion. Returns the ledger's row and whether it is new."""
     from waterflow.promotion.rollback import rollback as roll_back
 
     return roll_back(model, to, reason, actor, resources)
 
 
 def describe_verdict(verdict: Verdict) -> str:
-    """Return a verdict in one line: outcome, difference, interval, p-value, rows."""
+    """Return a verdict in one line."""
     from waterflow.reporting.verdict_text import verdict_line
 
     return verdict_line(verdict)

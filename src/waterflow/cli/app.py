@@ -1,4 +1,4 @@
-"""The command `waterflow`: its options, and where its commands come from."""
+"""The command `waterflow` and its options."""
 
 import gc
 import logging
@@ -59,7 +59,7 @@ def options(
 
 
 def main() -> None:
-    """Run the command; our errors become one line and exit code 1."""
+    """Run the command. Our errors become one line and exit code 1."""
     # MLflow and scikit-learn make a million lasting objects; scanning them for garbage takes a tenth of a short run.
     gc.set_threshold(100_000, 20, 20)
     try:

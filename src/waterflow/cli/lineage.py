@@ -1,4 +1,4 @@
-"""`waterflow lineage` and `why`: what a version was made from, and why a step ran."""
+"""`waterflow lineage` and `waterflow why`."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ def lineage(
     reference: Reference,
     as_json: AsJson = False,
 ) -> None:
-    """Print the lineage of a version, and which of its links are broken."""
+    """Print the lineage of a version and its broken links."""
     from waterflow import workflow
 
     found = workflow.trace_lineage(reference, workflow.open_resources())
@@ -49,7 +49,7 @@ def why(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Explain for each step of a run whether it ran or was cached, and which input changed."""
+    """Explain which steps ran, which were cached, and why."""
     from waterflow import workflow
 
     explained = workflow.explain_run(pipeline, run, workflow.open_for(pipeline))
@@ -96,7 +96,7 @@ def print_explanation(step: "StepExplanation") -> None:
 
 
 def describe_all(changes: "Sequence[InputChange]") -> list[str]:
-    """Describe changes; a block of settings that is new or gone is one line."""
+    """Describe changes. A block of settings that is new or gone is one line."""
     blocks = Counter(_block(change) for change in changes)
     lines: dict[str, None] = {}
     for change in changes:

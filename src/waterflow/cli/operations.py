@@ -1,4 +1,4 @@
-"""`waterflow audit` and `gc`: the state of the stores, and their clean-up."""
+"""`waterflow audit` and `waterflow gc`."""
 
 import json
 import re
@@ -55,7 +55,7 @@ def gc(
     delete: Annotated[bool, typer.Option("--delete", help="Remove the objects instead of listing them.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List stored objects that nothing refers to; with --delete, remove them."""
+    """List stored objects that nothing refers to. Remove them with --delete."""
     from waterflow import workflow
 
     age = _age(older_than)

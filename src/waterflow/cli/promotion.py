@@ -1,4 +1,4 @@
-"""`waterflow ledger`, `champion` and `rollback`, and the question of an approval."""
+"""`waterflow ledger`, `champion` and `rollback`; asking for approval."""
 
 import json
 import sys
@@ -41,7 +41,7 @@ def ledger(
 
 
 def print_row(row: "Decision") -> None:
-    """Print a row of the ledger: the decision and its reason."""
+    """Print a row of the ledger with its reason."""
     colour = {"promote": "green", "refresh": "green", "rollback": "yellow", "manual": "yellow"}.get(row.kind, "cyan")
     moved = _version(row.to_version)
     champion = moved if row.from_version == row.to_version else f"{_version(row.from_version)} → {moved}"
@@ -55,7 +55,7 @@ def print_row(row: "Decision") -> None:
 
 
 def verify_ledger(pipeline: str, resources: "Resources") -> None:
-    """Replay the ledger; exit with code 1 if it is inconsistent."""
+    """Replay the ledger. Exit with code 1 if it is inconsistent."""
     from waterflow import workflow
 
     found = workflow.verify_ledger(pipeline, resources)
@@ -72,7 +72,7 @@ def champion(
     pipeline: str,
     at: Annotated[str | None, typer.Option("--at", help="Such as 2026-04-01 or 2026-04-01T12:00+02:00.")] = None,
 ) -> None:
-    """Print which version of PIPELINE is champion, or was at a moment, and why."""
+    """Print the champion of PIPELINE, now or at a moment."""
     from waterflow import workflow
     from waterflow.errors import LedgerError
 
@@ -101,7 +101,7 @@ def rollback(
     ] = None,
     reason: Annotated[str, typer.Option(help="The reason, for the ledger.")] = "no reason given",
 ) -> None:
-    """Restore the previous champion of PIPELINE, after the staging checks; safe to repeat."""
+    """Restore the previous champion of PIPELINE. Safe to repeat."""
     from waterflow import workflow
 
     decision, is_new = workflow.rollback(pipeline, to, reason, workflow.shell_user(), workflow.open_for(pipeline))
@@ -119,7 +119,7 @@ def rollback(
 
 
 def asker(yes: bool, resources: "Resources") -> "Callable[[Registered], Approval | None]":
-    """Return a function that asks for approval: by `--yes`, in a terminal, or not at all."""
+    """Return a function that asks for approval. `--yes` is an answer; without a terminal nobody is asked."""
 
     def ask(registered: "Registered") -> "Approval | None":
         from waterflow import workflow

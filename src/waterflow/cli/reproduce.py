@@ -19,7 +19,7 @@ def reproduce(
     reference: Reference,
     as_json: AsJson = False,
 ) -> None:
-    """Train a version again from its records, and compare every prediction."""
+    """Train a version again and compare every prediction."""
     from waterflow import workflow
 
     report = (lambda text: None) if as_json else partial(print_step, "reproduce")
@@ -63,7 +63,7 @@ def differing(row: dict[str, Any]) -> str:
 
 
 def _comparison_rows(outcome: "Reproduction") -> Iterator[tuple[str, ...]]:
-    """Yield the table's rows; parameters and class metrics that agree are counted."""
+    """Yield the table's rows. Parameters and class metrics that agree are counted."""
     shown: list[ComparedValue] = []
     summed = {"parameters": 0, "metrics of single classes": 0}
     for line in outcome.lines:

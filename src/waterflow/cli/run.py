@@ -22,7 +22,7 @@ def run(
     yes: Yes = False,
     force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
 ) -> None:
-    """Prepare, train, evaluate, register and promote PIPELINE in this process, without Airflow."""
+    """Run the five steps of PIPELINE without Airflow."""
     from waterflow import workflow
     from waterflow.records.run import RunRequest
 
@@ -67,7 +67,7 @@ def pipelines() -> None:
 
 
 def show(pipeline: str) -> None:
-    """Print the registered versions of PIPELINE, newest first, with their holdout metrics."""
+    """Print the versions of PIPELINE with their holdout metrics."""
     from waterflow import workflow
     from waterflow.config.compose import compose_pipeline
 
@@ -86,7 +86,7 @@ def print_progress(step: str, text: str) -> None:
 
 
 def print_result(registered: "Registered", mlflow_url: str | None = None) -> None:
-    """Print the result of a run: candidates, winner, version, decision, next commands."""
+    """Print the result of a run."""
     evaluated = registered.evaluated
     is_tuned = any(entry.trials for entry in evaluated.ranked)
     table = Table(
@@ -122,7 +122,7 @@ def print_result(registered: "Registered", mlflow_url: str | None = None) -> Non
 
 
 def what_next(registered: "Registered", mlflow_url: str | None) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return the two commands to type next, each with its purpose."""
+    """Return the next two commands to type, with their purpose."""
     if mlflow_url is None:
         show = f".venv/bin/waterflow show {registered.model}"
         return ("make ui", "compare the runs in MLflow"), (show, "all versions of this model")

@@ -1,4 +1,4 @@
-"""`waterflow step`: single steps on records in JSON files, for runners such as DVC."""
+"""`waterflow step`, for runners such as DVC."""
 
 import json
 from datetime import UTC, datetime
@@ -81,7 +81,7 @@ def step_register(
     prepared: PreparedFile,
     evaluated: Annotated[Path, typer.Option(help="The record of evaluate.")],
 ) -> None:
-    """Register the winner, and run the staging checks if its verdict allows."""
+    """Register the winner. Run the staging checks if its verdict allows."""
     from waterflow import workflow
     from waterflow.records.data import Prepared
     from waterflow.records.evaluation import Evaluated
@@ -97,7 +97,7 @@ def step_promote(
     registered: Annotated[Path, typer.Option(help="The record of register.")],
     yes: Yes = False,
 ) -> None:
-    """Decide on the registered version, record it in the ledger, and move the alias."""
+    """Decide on the registered version and record the decision."""
     from waterflow import workflow
     from waterflow.records.data import Prepared
     from waterflow.records.promotion import Registered
@@ -109,7 +109,7 @@ def step_promote(
 
 
 def _records_at(path: Path, candidates: "Sequence[str]") -> list[Path]:
-    """Return the path, or the paths of the candidates' records in a folder."""
+    """Return the path, or the candidates' records in a folder."""
     if not path.is_dir():
         return [path]
     return [path / f"{name}.json" for name in candidates if (path / f"{name}.json").is_file()]

@@ -1,1 +1,1 @@
-"""Airflow DAGs of the pipelines; the only package that imports Airflow."""
+"""Airflow DAGs of the pipelines. No other package imports Airflow."""

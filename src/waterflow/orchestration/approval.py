@@ -1,11 +1,11 @@
-"""The task that asks a person whether a version may become champion."""
+"""The task that asks a person for approval."""
 
 import datetime
 from typing import Any
 
 
 def build_approval(timeout: datetime.timedelta) -> Any:
-    """Build the task; no answer within `timeout` counts as a no.
+    """Build the task. No answer within `timeout` counts as a no.
 
     It is skipped when there is nothing to approve.
     """
@@ -13,7 +13,10 @@ def build_approval(timeout: datetime.timedelta) -> Any:
     from airflow.sdk.exceptions import AirflowSkipException
 
     class AskPerson(ApprovalOperator):
-        """Airflow's approval, but a no skips nothing: `promote` records it in the ledger, with its author."""
+        """Airflow's approval, but a no skips nothing.
+
+        `promote` records it in the ledger, with its author.
+        """
 
         def execute(self, context: Any) -> None:
             registered = context["ti"].xcom_pull(task_ids="register")

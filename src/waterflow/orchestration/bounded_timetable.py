@@ -14,7 +14,7 @@ from pendulum import DateTime
 
 
 class CronDataIntervalUntil(CronDataIntervalTimetable):
-    """Data intervals of a cron line; the last one begins before `end`."""
+    """Data intervals of a cron line that begin before `end`."""
 
     def __init__(self, cron: str, timezone: Any, end: DateTime) -> None:
         super().__init__(cron, timezone)
@@ -23,7 +23,7 @@ class CronDataIntervalUntil(CronDataIntervalTimetable):
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """Return the next interval; None if it would begin at or after the end."""
+        """Return the next interval. None if it would begin at or after the end."""
         last = self._end - timedelta(microseconds=1)  # Airflow's own bound is inclusive
         latest = last if restriction.latest is None else min(last, restriction.latest)
         return super().next_dagrun_info(

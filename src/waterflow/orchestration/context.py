@@ -1,4 +1,4 @@
-"""From Airflow's context to our records, and from our errors to Airflow's."""
+"""Conversion of Airflow's context and of our errors."""
 
 import logging
 from collections.abc import Iterator
@@ -13,7 +13,9 @@ logger = logging.getLogger(__name__)
 
 
 def build_request(pipeline: str, context: Any) -> "RunRequest":
-    """Turn a DAG run into a request; fields left at their default are left to the YAML.
+    """Turn a DAG run into a request.
+
+    Fields left at their default are left to the YAML.
 
     Raises ConfigError for an unknown key of the trigger's conf.
     """
@@ -41,7 +43,7 @@ def build_request(pipeline: str, context: Any) -> "RunRequest":
 
 
 def build_origin(context: Any) -> "Origin":
-    """Name the DAG run and the attempt of the current task."""
+    """Return the DAG run and attempt of the current task."""
     from waterflow.records.run import Origin
 
     run, instance = context["dag_run"], context["ti"]
@@ -56,7 +58,10 @@ def build_origin(context: Any) -> "Origin":
 
 
 def read_answer(answer: dict[str, Any] | None) -> "Approval | None":
-    """Turn the output of the approval task into a record; Airflow names nobody after a timeout."""
+    """Turn the output of the approval task into a record.
+
+    Airflow names nobody after a timeout.
+    """
     from waterflow.records.promotion import Approval
 
     if answer is None:
@@ -68,7 +73,10 @@ def read_answer(answer: dict[str, Any] | None) -> "Approval | None":
 
 @contextmanager
 def fail_without_retry() -> Iterator[None]:
-    """Fail the task at once on errors of ours, except for a server that does not answer."""
+    """Fail the task at once on errors of ours.
+
+    A server that does not answer is worth a retry.
+    """
     from airflow.sdk.exceptions import AirflowFailException
 
     from waterflow.errors import UnreachableError, WaterflowError

@@ -1,4 +1,6 @@
-"""One DAG for each `conf/pipeline/*.yaml`: prepare → train (one task per candidate) → evaluate → register → promote.
+"""One DAG for each `conf/pipeline/*.yaml`.
+
+prepare → train (one task per candidate) → evaluate → register → promote.
 
 Airflow's DAG processor parses these files again and again, so what is imported here is light: Airflow's SDK, pendulum
 and the parse-time reader of the YAML files. A task imports what it needs inside its body.
@@ -83,7 +85,7 @@ def build_dag(outline: Outline, strategies: tuple[str, ...], scenarios: tuple[st
 
 
 def build_broken_dag(name: str, problem: str) -> DAG:
-    """Build the placeholder of a pipeline whose YAML cannot be read.
+    """Build the placeholder of a pipeline that cannot be read.
 
     Its page shows the error, and its only task fails with it.
     """

@@ -1,4 +1,4 @@
-"""A pipeline's real DAG in this process, on an Airflow whose metadata lie in SQLite."""
+"""A pipeline's real DAG in this process, on SQLite."""
 
 import gc
 import logging
@@ -28,7 +28,7 @@ STEP_OF = {
 
 
 def run_in_process(pipeline: str, conf: dict[str, Any]) -> "Registered | None":
-    """Run the DAG of a pipeline and return what it registered; None when it failed.
+    """Run a pipeline's DAG and return what it registered. None when it failed.
 
     `conf` holds values of the trigger form. The terminal shows the progress of the steps; what Airflow prints goes to
     `.waterflow/logs/train_<pipeline>.log`.
@@ -68,7 +68,7 @@ def configure_airflow(home: Path) -> None:
 
 
 def run_dag(pipeline: str, conf: dict[str, Any], terminal: TextIO) -> tuple[Any, dict[str, Any] | None]:
-    """Run the DAG with `dag.test()`; return the DAG run and the record of `promote`, or None."""
+    """Run the DAG with `dag.test()`. Return the DAG run and the record of `promote`, or None."""
     migrate_metadata(terminal)
     serve_newest_api()
     dag = load_dag(pipeline)
@@ -93,7 +93,7 @@ def close_runs(dag_id: str) -> None:
 
 
 def migrate_metadata(terminal: TextIO) -> None:
-    """Make the SQLite metadata database if needed, and the pool of the training tasks.
+    """Create the metadata database and the training pool if needed.
 
     A note beside the database names the Airflow version that made it: reading the migrations takes a second.
     """
@@ -129,7 +129,7 @@ def serve_newest_api() -> None:
 
 
 def load_dag(pipeline: str) -> Any:
-    """Return the pipeline's DAG from the DAG file; exit when there is none."""
+    """Return the pipeline's DAG. Exit when there is none."""
     import runpy
 
     module = runpy.run_path(str(ROOT / "dags" / "training.py"))
@@ -141,7 +141,7 @@ def load_dag(pipeline: str) -> Any:
 
 
 def refuse_question(dag: Any, pipeline: str) -> None:
-    """Exit when the DAG would ask a person: nobody can answer without Airflow's servers."""
+    """Exit when the DAG would ask a person. Nobody can answer without Airflow's servers."""
     if dag.has_task("approve"):
         raise SystemExit(
             f"error: promotion.approval: 'human' in conf/pipeline/{pipeline}.yaml waits for an answer in Airflow's UI, "
@@ -162,7 +162,7 @@ class StepFormatter(logging.Formatter):
     """Prefix each message with the step that logs it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a line such as `   train  fitting svc on 90 rows`."""
+        """Return a line such as `train  fitting svc`."""
         _, *packages, module = record.name.split(".")
         step = STEP_OF.get(module) or next((STEP_OF[name] for name in packages if name in STEP_OF), module)
         label = step if record.levelno == logging.INFO else record.levelname.lower()
@@ -170,7 +170,7 @@ class StepFormatter(logging.Formatter):
 
 
 def read_result(run: Any) -> dict[str, Any] | None:
-    """Return the record of `promote`; None when it did not run."""
+    """Return the record of `promote`. None when it did not run."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 

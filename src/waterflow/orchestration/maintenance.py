@@ -9,7 +9,7 @@ from waterflow.orchestration import tasks
 
 
 def build_reconcile_dag() -> DAG:
-    """Build the DAG that closes MLflow runs whose Airflow task is dead, every five minutes."""
+    """Build the DAG that closes MLflow runs of dead tasks."""
     with DAG(
         dag_id="reconcile_mlflow_runs",
         description="Closes MLflow runs whose Airflow task is dead.",

@@ -1,4 +1,4 @@
-"""Links to MLflow in Airflow's UI: an item in the navigation and a link on each task's details.
+"""Links to MLflow in Airflow's UI.
 
 `WATERFLOW_MLFLOW_URL` is MLflow's address as a browser reaches it; without it nothing is shown. The links are
 resolved in the API server, from the records that the tasks pushed to XCom.
@@ -26,7 +26,7 @@ def run_url(experiment_id: str, run_id: str) -> str:
 
 
 class MLflowRunLink(BaseOperatorLink):
-    """Link to the candidate's run, or to the parent run of the DAG run."""
+    """Link to the candidate's run, or to the parent run."""
 
     name = "MLflow run"
 
@@ -58,7 +58,7 @@ def read_xcom(ti_key: Any, *, task_id: str, key: str, map_index: int = -1) -> di
 
 
 class MLflowPlugin(AirflowPlugin):
-    """Register the link and, when MLflow has an address, the navigation item."""
+    """Register the link and, with an address, the navigation item."""
 
     name = "mlflow_links"
     global_operator_extra_links: ClassVar = [MLflowRunLink()]

@@ -1,4 +1,4 @@
-"""The tasks of a training DAG; each calls one function of `workflow`."""
+"""Tasks of the DAGs. Each calls one function of `workflow`."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ RECORD: dict[str, Any] = {"multiple_outputs": False, "show_return_value_in_logs"
 
 @task
 def report_problem(problem: str) -> None:
-    """Fail with the reason why the pipeline could not be read."""
+    """Fail with the reason why the pipeline is broken."""
     from airflow.sdk.exceptions import AirflowFailException
 
     raise AirflowFailException(problem)
@@ -48,7 +48,7 @@ def train(prepared: dict[str, Any], candidate: str) -> dict[str, Any]:
 
 @task(trigger_rule="all_done_min_one_success", pool=POOL, **RECORD)  # it fits the winner again
 def evaluate(prepared: dict[str, Any], trained: list[dict[str, Any]]) -> dict[str, Any]:
-    """Compare the fitted candidates and evaluate the winner on the holdout."""
+    """Compare the candidates and evaluate the winner on the holdout."""
     from waterflow import workflow
     from waterflow.records.data import Prepared
     from waterflow.records.training import Trained
@@ -80,7 +80,7 @@ def register(prepared: dict[str, Any], evaluated: dict[str, Any]) -> dict[str, A
 def promote(
     prepared: dict[str, Any], registered: dict[str, Any], answer: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Decide on the version, record it in the ledger, and move the champion's alias."""
+    """Decide on the version and record the decision."""
     from waterflow import workflow
     from waterflow.records.data import Prepared
     from waterflow.records.promotion import Registered
@@ -92,7 +92,7 @@ def promote(
 
 @task
 def reconcile() -> list[str]:
-    """Close what a killed task or scheduler left RUNNING; return the ids of the closed runs."""
+    """Close runs that a killed task left RUNNING. Return their ids."""
     from waterflow import workflow
 
     instance = get_current_context()["ti"]

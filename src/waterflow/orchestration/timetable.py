@@ -1,4 +1,4 @@
-"""When a DAG runs: the schedule of a pipeline as one of Airflow's timetables."""
+"""Schedules of pipelines as Airflow's timetables."""
 
 import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from waterflow.config.schedule import Schedule
 
 
 def build_timetable(schedule: Schedule | None) -> Any:
-    """Return a timetable with real data intervals; None without a schedule.
+    """Return a timetable with real data intervals. None without a schedule.
 
     A bare cron string would give intervals of zero length. Raises ValueError for an invalid cron line.
     """
@@ -28,5 +28,5 @@ def build_timetable(schedule: Schedule | None) -> Any:
 
 
 def first_moment(date: datetime.date, schedule: Schedule) -> pendulum.DateTime:
-    """Return the first moment of a day in the schedule's time zone."""
+    """Return the first moment of a day in its zone."""
     return pendulum.datetime(*date.timetuple()[:3], tz=schedule.timezone)

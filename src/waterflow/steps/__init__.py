@@ -1,1 +1,1 @@
-"""The five steps of a run: prepare, train, evaluate, register, promote. Each takes records and gives one."""
+"""The five steps of a run. Each takes records and gives one."""
