@@ -8,10 +8,11 @@ from pathlib import Path
 
 @contextmanager
 def exclusive_setup(uri: str, schema: str) -> Iterator[None]:
-    """Let one process at a time set up the tables of a SQLite database.
+    """Let one process at a time set up SQLite tables.
 
-    `schema` names the library behind the tables and its version. A file beside the database is the lock and lists what
-    is set up, so that later processes do not wait. Other databases, and those in memory, are left to their own locks.
+    The processes share a SQLite database. `schema` names the library behind the tables and its version. A file beside
+    the database is the lock and lists what is set up, so that later processes do not wait. Other databases, and those
+    in memory, are left to their own locks.
     """
     path = _sqlite_file(uri)
     if path is None or not path.parent.is_dir():

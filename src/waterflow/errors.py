@@ -1,4 +1,4 @@
-"""Exceptions that Waterflow raises, and what a caller may do about them.
+"""Exceptions that Waterflow raises, and what callers may do.
 
     WaterflowError
     ├── ConfigError         a setting is wrong: edit the YAML or the override
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 
 def first_line(error: object) -> str:
-    """Return the first line of an error's message, empty if it has none."""
+    """Return the first line of an error's message. It is empty if the error has none."""
     return (str(error).strip().splitlines() or [""])[0]
 
 
@@ -33,7 +33,7 @@ class ConfigError(WaterflowError):
 
 
 class DataError(WaterflowError):
-    """Data that cannot be read, or that cannot be trained on."""
+    """Data that cannot be read or trained on."""
 
 
 class Break(NamedTuple):
@@ -55,11 +55,11 @@ class ContractError(DataError):
 
 
 class FitError(WaterflowError):
-    """A candidate that could not be fitted, or a run in which none could."""
+    """A failed fit of one candidate, or of all candidates."""
 
 
 class ReproduceError(WaterflowError):
-    """A version that cannot be trained again here, so that nothing was compared."""
+    """A version that cannot be trained again here. Therefore nothing was compared."""
 
 
 class StoreError(WaterflowError):
@@ -71,7 +71,7 @@ class LedgerError(WaterflowError):
 
 
 class LedgerConflict(LedgerError):  # noqa: N818  # raised to be caught, not to be shown
-    """A row whose place in the sequence another row has taken."""
+    """A row whose place in the sequence is taken. Another row has it."""
 
 
 class TrackingError(WaterflowError):

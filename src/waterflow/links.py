@@ -15,7 +15,7 @@ def run_link(experiment_id: str, run_id: str, profile: Profile) -> str:
 
 
 def dag_run_url(origin: Origin, profile: Profile) -> str | None:
-    """Return the address of the DAG run in Airflow's UI, where there is one."""
+    """Return the address of the DAG run in Airflow's UI. None where there is none."""
     if profile.airflow_url is None or origin.dag_id is None:
         return None
     return f"{profile.airflow_url}/dags/{origin.dag_id}/runs/{quote(origin.run_id, safe='')}"

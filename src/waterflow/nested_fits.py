@@ -1,4 +1,7 @@
-"""Fits as cached actions, each in a nested MLflow run: of a candidate in training, and of its recipe on other rows."""
+"""Fits as cached actions, each in a nested MLflow run.
+
+A fit is of a candidate in training, or of its recipe on other rows.
+"""
 
 import logging
 from collections.abc import Callable
@@ -36,9 +39,10 @@ Fit = Callable[[str, ExecutedAction], Trained]
 def refit(
     prepared: Prepared, config: PipelineConfig, recipe: Trained, rows: FitRows, role: str, resources: Resources
 ) -> Trained:
-    """Fit a trained candidate's recipe on other rows, with the parameters and rounds that training settled on.
+    """Fit a trained candidate's recipe on other rows.
 
-    `role` tells the fit from others of the same run. Raises FitError when the fit fails.
+    The parameters and rounds are those that training settled on. `role` tells the fit from others of the same run.
+    Raises FitError when the fit fails.
     """
 
     def fit(run_id: str, executed: ExecutedAction) -> Trained:
@@ -91,7 +95,10 @@ def run_fit(
     name: str,
     tags: dict[str, str] | None = None,
 ) -> Trained:
-    """Return the record of a fit: finished by an earlier attempt, found in the cache, or made now by `fit`."""
+    """Return the record of a fit.
+
+    It was finished by an earlier attempt, is found in the cache, or is made now by `fit`.
+    """
     key = key_of(action)
     opened = resources.runs.open_run(
         prepared.experiment_id,
@@ -123,7 +130,7 @@ def log_model(
     run_id: str,
     resources: Resources,
 ) -> LoggedModel:
-    """Log a fitted pipeline to its run, with the first rows as its example."""
+    """Log a fitted pipeline to its run. The first rows are its example."""
     example: pd.DataFrame = rows.features.head(EXAMPLE_ROWS)
     return resources.models.log_model(
         pipeline,

@@ -1,4 +1,4 @@
-"""What a use case works with: project, profile, stores, registry and ledger."""
+"""What a use case works with. These are project, profile, stores, registry and ledger."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""The rows of a run, their split and its configuration, stored and read by digest."""
+"""The rows of a run, their split and configuration. They are stored and read by digest."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def store_frame(frame: pd.DataFrame, resources: Resources) -> tuple[Blob, bool]:
-    """Store rows as canonical Parquet; returns the blob, and whether the store did not have it yet."""
+    """Store rows as canonical Parquet. Return the blob, and whether the store did not have it yet."""
     with scratch_folder() as folder:
         path = folder / "data.parquet"
         write_parquet(frame, path)
@@ -28,7 +28,7 @@ def store_frame(frame: pd.DataFrame, resources: Resources) -> tuple[Blob, bool]:
 
 
 def store_config(config: PipelineConfig, resources: Resources) -> Blob:
-    """Store a composed configuration, from which the later steps load it."""
+    """Store a composed configuration. The later steps load it from there."""
     with scratch_folder() as folder:
         return put_json(resources.store, config.model_dump(mode="json"), folder)
 
@@ -44,7 +44,7 @@ def store_division(divided: DividedRows, resources: Resources) -> DividedBlob:
 def load_rows(
     prepared: Prepared, config: PipelineConfig, resources: Resources, parts: tuple[Part, ...]
 ) -> "dict[Part, LabelledRows]":
-    """Read the prepared rows by their digest and divide them by their stored parts, with their folds if any."""
+    """Read the prepared rows by their digest. Divide them by their stored parts, with their folds if any."""
     from waterflow.training.partitions import read_partitions  # scikit-learn
 
     with scratch_folder() as folder:
@@ -56,7 +56,10 @@ def load_rows(
 def load_fit_rows(
     prepared: Prepared, config: PipelineConfig, chosen: FitRows, resources: Resources
 ) -> "tuple[LabelledRows, datetime | None]":
-    """Read the prepared rows that a fit learns from, by their digest, and the time of the last where rows are dated."""
+    """Read the prepared rows that a fit learns from.
+
+    They are found by their digest. Also return the time of the last where rows are dated.
+    """
     from waterflow.training.partitions import select_rows  # scikit-learn
 
     with scratch_folder() as folder:

@@ -1,1 +1,1 @@
-"""Configuration: Hydra composes it, pydantic freezes it, a light reader serves the DAG files."""
+"""Configuration: composed by Hydra, frozen by pydantic. A light reader serves the DAG files."""

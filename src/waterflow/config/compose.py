@@ -1,4 +1,4 @@
-"""Composition of YAML by Hydra and its validation by pydantic, with one kind of error."""
+"""Composition of YAML by Hydra and its validation by pydantic. Every error is a ConfigError of the same form."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -36,10 +36,10 @@ Model = TypeVar("Model", bound=BaseModel)
 def compose_pipeline(
     project: Project, pipeline: str, overrides: Sequence[str] = (), *, checked: bool = True
 ) -> PipelineConfig:
-    """Compose and validate a pipeline with Hydra overrides such as `strategy=quick`.
+    """Compose and validate a pipeline.
 
-    With `checked=False` the caller calls `check_estimators`, which imports the estimators. Raises ConfigError naming
-    the path in the YAML, the value found and what is valid.
+    `overrides` are Hydra's, such as `strategy=quick`. With `checked=False` the caller calls `check_estimators`, which
+    imports the estimators. Raises ConfigError naming the path in the YAML, the value found and what is valid.
     """
     _check_model_files(project, pipeline)
     scenario = _find_scenario(project, pipeline, overrides)
@@ -54,13 +54,13 @@ def compose_pipeline(
 
 
 def check_estimators(config: PipelineConfig) -> None:
-    """Import the estimators and check their parameters; raises ConfigError naming the place."""
+    """Import the estimators and check their parameters. Raises ConfigError naming the place."""
     for name, candidate in config.candidates.items():
         check_candidate(candidate, config.task, f"{_place(config.name, config.scenario)}: candidates.{name}")
 
 
 def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:
-    """Compose the profile that an override, `WATERFLOW_PROFILE` or the project names."""
+    """Compose the profile of a run. An override names it, else `WATERFLOW_PROFILE`, else the project."""
     profile_overrides = [override for override in overrides if override.lstrip("+").startswith("profile")]
     named = project.conf / "profile" / f"{os.environ.get('WATERFLOW_PROFILE') or _default_profile(project)}.yaml"
     if named.is_file() and not profile_overrides:
@@ -71,7 +71,7 @@ def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:
 
 
 def choose_scenario(project: Project, pipeline: str, scenario: str | None) -> tuple[str, ...]:
-    """Return the Hydra override for a scenario; raises ConfigError when it does not fit the pipeline."""
+    """Return the Hydra override for a scenario. Raises ConfigError when it does not fit the pipeline."""
     if scenario is None:
         return ()
     options = scenarios_for(read_scenarios(project.conf), pipeline)
@@ -84,10 +84,10 @@ def choose_scenario(project: Project, pipeline: str, scenario: str | None) -> tu
 def choose(
     config: PipelineConfig, project: Project, strategy: str | None, candidates: Sequence[str] | None
 ) -> tuple[str, ...]:
-    """Return Hydra overrides for the strategy and candidates of a trigger form.
+    """Return Hydra overrides for the choices of a trigger form.
 
-    Only strategies with a file and listed candidates pass; anything else, such as a dotted path, raises ConfigError
-    before Hydra sees it.
+    The choices are a strategy and candidates. Only strategies with a file and listed candidates pass; anything else,
+    such as a dotted path, raises ConfigError before Hydra sees it.
     """
     overrides: list[str] = []
     if strategy is not None:
@@ -108,7 +108,7 @@ def choose(
 
 
 def validate(model: type[Model], content: Mapping[str, Any], place: str) -> Model:
-    """Validate `content` by a pydantic model; raises ConfigError of one line."""
+    """Validate `content` by a pydantic model. Raises ConfigError of one line."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -139,7 +139,7 @@ def _check_model_files(project: Project, pipeline: str) -> None:
 
 
 def _find_scenario(project: Project, pipeline: str, overrides: Sequence[str]) -> str | None:
-    """Return the scenario named last in the overrides; None without one."""
+    """Return the scenario named last in the overrides. None without one."""
     named = [entry.partition("=")[2] for entry in overrides if entry.partition("=")[0].lstrip("+") == "scenario"]
     if not named or named[-1] in ("", "null"):
         return None
@@ -171,9 +171,10 @@ def _compose(project: Project, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _allow_new_key(override: str, project: Project) -> str:
-    """Prefix an override with `++`, so that the YAML need not have its key.
+    """Prefix an override with `++` to allow a new key.
 
-    The choice of a group's file, such as `strategy=quick`, stays as it is. Unknown keys are refused by the schema.
+    The YAML then need not have the key. The choice of a group's file, such as `strategy=quick`, stays as it is. Unknown
+    keys are refused by the schema.
     """
     key = override.partition("=")[0]
     plain = key[:1].isalnum() and "@" not in key and not (project.conf / key).is_dir()
@@ -215,7 +216,7 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
 
 
 def _keys_at(model: Any, path: Sequence[str | int]) -> list[str]:
-    """Return the keys valid at `path`, walking through lists, mappings and unions."""
+    """Return the keys valid at `path`. Walks through lists, mappings and unions."""
     sections = [model]
     for part in path:
         annotations = [_annotations_of(section).get(str(part)) for section in sections]
@@ -236,7 +237,7 @@ def _sections_in(annotation: Any) -> list[Any]:
 
 
 def compose_request(request: RunRequest, project: Project) -> PipelineConfig:
-    """Compose the configuration of a request, its estimators unchecked; raises ConfigError on an unknown name."""
+    """Compose the configuration of a request. The estimators are not checked. Raises ConfigError on an unknown name."""
     overrides = (*request.overrides, *choose_scenario(project, request.pipeline, request.scenario))
     config = compose_pipeline(project, request.pipeline, overrides, checked=False)
     choice = choose(config, project, request.strategy, request.candidates)

@@ -1,4 +1,4 @@
-"""Estimators by dotted path, and early checks that they can be used."""
+"""Estimators by dotted path, and early checks of their use."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ def build_estimator(candidate: CandidateConfig, seed: int, place: str) -> Any:
 
 
 def check_candidate(candidate: CandidateConfig, task: Task, place: str) -> None:
-    """Raise ConfigError for a candidate of the wrong task or with unknown parameters."""
+    """Raise ConfigError for a candidate that cannot be used. Its task is wrong or it has unknown parameters."""
     from sklearn.base import is_classifier, is_regressor  # slow to import, and only a run needs it
 
     estimator = build_estimator(candidate, seed=0, place=place)
@@ -75,7 +75,7 @@ def check_ready(candidates: Mapping[str, CandidateConfig]) -> None:
 
 
 def _check_parameters(candidate: CandidateConfig, estimator: Any, place: str) -> None:
-    """Raise ConfigError for names that the estimator would refuse late, or never."""
+    """Raise ConfigError for invalid parameter names. The estimator itself would refuse them late, or never."""
     known = _parameters(type(estimator))
     for name in candidate.params:
         if name not in known:  # XGBoost accepts any name and only warns during the fit
@@ -102,7 +102,7 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _parameters(estimator_class: type[Any]) -> list[str]:
-    """Return a class's parameters, from an instance if it takes any keyword."""
+    """Return a class's parameters. They are read from an instance if the class takes any keyword."""
     parameters = inspect.signature(estimator_class).parameters
     if any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in parameters.values()):
         return sorted(estimator_class().get_params(deep=False))

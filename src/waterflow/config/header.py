@@ -1,7 +1,8 @@
-"""The parse-time view of `conf/pipeline/*.yaml`: PyYAML and the standard library alone.
+"""The parse-time view of `conf/pipeline/*.yaml`.
 
-Airflow's DAG processor parses every DAG file again and again. Names, choices for the trigger form and the schedule are
-therefore read here without Hydra or pydantic; a test compares them with what `compose` reads.
+It needs PyYAML and the standard library alone. Airflow's DAG processor parses every DAG file again and again. Names,
+choices for the trigger form and the schedule are therefore read here without Hydra or pydantic; a test compares them
+with what `compose` reads.
 """
 
 import re
@@ -62,7 +63,7 @@ def group_options(conf: Path, group: str) -> tuple[str, ...]:
 
 
 def read_scenarios(conf: Path) -> dict[str, list[str] | None]:
-    """Read which pipelines each scenario fits, from its key `for`; None fits all."""
+    """Read which pipelines each scenario fits. Its key `for` names them; None fits all."""
     scenarios: dict[str, list[str] | None] = {}
     for path in sorted((conf / "scenario").glob("*.yaml")):
         try:
@@ -79,7 +80,7 @@ def scenarios_for(scenarios: Mapping[str, list[str] | None], pipeline: str) -> t
 
 
 def find_outline(conf: Path, pipeline: str) -> Path:
-    """Return the path of a pipeline's YAML; raises ConfigError listing the valid names."""
+    """Return the path of a pipeline's YAML. Raises ConfigError listing the valid names."""
     names = [path.stem for path in pipeline_files(conf)]
     if pipeline not in names:
         raise ConfigError(
@@ -118,16 +119,17 @@ def read_outline(path: Path) -> Outline:
 
 
 def check_names_once(names: list[str], place: str) -> None:
-    """Raise ConfigError on a duplicate candidate, which Hydra would merge silently."""
+    """Raise ConfigError on a duplicate candidate. Hydra would merge it silently."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"{place}: candidate {twice[0]!r} stands twice; each needs a name of its own")
 
 
 def check_model_file(conf: Path, model: str) -> None:
-    """Raise ConfigError unless a model's file holds the candidate of its name.
+    """Raise ConfigError unless a model's file holds its candidate.
 
-    Under another name, as in a copied file, it would silently replace a candidate.
+    The candidate has the name of the file. Under another name, as in a copied file, it would silently replace a
+    candidate.
     """
     path = conf / "model" / f"{model}.yaml"
     place = f"conf/model/{path.name}"

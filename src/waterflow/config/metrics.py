@@ -1,4 +1,4 @@
-"""The metrics that a pipeline may name, with their task and direction."""
+"""The metrics of pipelines, with their task and direction."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The servers and folders of a run; they are never part of its logged configuration."""
+"""The servers and folders of a run. They are never part of its logged configuration."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ class Profile(BaseModel):
     airflow_password_file: str | None = None
 
     def find_database(self) -> str:
-        """Return the URL of Waterflow's database, with its password; raises ConfigError without one."""
+        """Return the URL of Waterflow's database, with its password. Raises ConfigError without one."""
         if self.database_uri is not None:
             return self.database_uri
         if self.database_uri_file is None:

@@ -1,4 +1,4 @@
-"""The folders of a project: its configuration, its root, and its home for everything written."""
+"""The folders of a project. These are its configuration, its root, and its home for everything written."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,10 @@ from waterflow.errors import ConfigError
 
 @dataclass(frozen=True)
 class Project:
-    """`conf` holds the YAML, relative paths start at `root`, and everything is written to `home`."""
+    """The folders of a project.
+
+    `conf` holds the YAML, relative paths start at `root`, and everything is written to `home`.
+    """
 
     conf: Path
     home: Path

@@ -1,4 +1,4 @@
-"""Durations, schedules and approval: what the schema validates and DAG files read without pydantic."""
+"""Durations, schedules and approval. The schema validates them, and DAG files read them, without pydantic."""
 
 import re
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ MINUTES = {"minute": 1, "hour": 60, "day": 1440, "week": 10_080, "month": 43_200
 
 
 def check_duration(text: str) -> str:
-    """Return a duration unchanged; raises ValueError unless it reads like '36 hours'."""
+    """Return a duration unchanged. Raises ValueError unless it reads like '36 hours'."""
     if not DURATION.fullmatch(text):
         raise ValueError(f"{text!r} is no duration; write it like '36 hours' or '3 months'")
     return text
 
 
 def check_time_zone(name: str) -> str:
-    """Return the name of a time zone unchanged; raises ValueError on an unknown one."""
+    """Return the name of a time zone unchanged. Raises ValueError on an unknown one."""
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -31,17 +31,20 @@ def check_time_zone(name: str) -> str:
 
 
 def timedelta_of(duration: str) -> timedelta:
-    """Convert a duration, with months of 30 days and years of 365; raises ValueError as `check_duration` does."""
+    """Convert a duration to a timedelta.
+
+    Months have 30 days and years 365. Raises ValueError as `check_duration` does.
+    """
     count, unit = check_duration(duration).split(" ")
     return timedelta(minutes=int(count) * MINUTES[unit.removesuffix("s")])
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A cron line, each interval of which is one run; the run's window ends with it.
+    """A cron line, each interval of which is one run.
 
-    Intervals count from `start`; none is scheduled after `end`. Raises ValueError on a cron line or time zone that
-    cannot be read.
+    The run's window ends with it. Intervals count from `start`; none is scheduled after `end`. Raises ValueError on a
+    cron line or time zone that cannot be read.
     """
 
     cron: str

@@ -1,1 +1,4 @@
-"""Rows: where they come from, which of them a run may see, and how they are held out."""
+"""Rows: their sources, windows and holdout.
+
+The modules say where rows come from, which of them a run may see, and how they are held out.
+"""

@@ -1,4 +1,4 @@
-"""The canonical Parquet of a set of rows: the same bytes in whatever order the rows came."""
+"""The canonical Parquet of a set of rows. It has the same bytes in whatever order the rows came."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +16,10 @@ EXACT_FLOATS = 2**53  # up to here float64 represents every integer
 
 
 def canonical_order(frame: pd.DataFrame, time_column: str | None, identity: Sequence[str]) -> pd.DataFrame:
-    """Sort rows by time, then by the columns that identify them, then by the others; drop the index.
+    """Sort rows by their values, and drop the index.
 
-    So an order of its own follows from the values of the rows, however they were read and whatever else they carry.
+    Rows are sorted by time, then by the columns that identify them, then by the others. So an order of its own follows
+    from the values of the rows, however they were read and whatever else they carry.
     """
     hashes = hash_rows(frame, identity)
     if time_column is None:
@@ -32,10 +33,10 @@ def canonical_order(frame: pd.DataFrame, time_column: str | None, identity: Sequ
 
 
 def by_time_then_hash(times: NDArray[np.int64], hashes: Hashes) -> NDArray[np.intp]:
-    """Sort as `np.lexsort((hashes, times))` does, much faster where rows come in order of time.
+    """Sort as `np.lexsort((hashes, times))` does.
 
-    One number holds a row's rank in time and, in the bits below, as much of its hash as fits; where that does not
-    separate two hashes of one moment, lexsort does.
+    This is much faster where rows come in order of time. One number holds a row's rank in time and, in the bits below,
+    as much of its hash as fits; where that does not separate two hashes of one moment, lexsort does.
     """
     by_time = np.argsort(times, kind="stable")
     ordered = times[by_time]
@@ -50,7 +51,7 @@ def by_time_then_hash(times: NDArray[np.int64], hashes: Hashes) -> NDArray[np.in
 
 
 def _order_ties(positions: NDArray[np.intp], times: NDArray[np.int64], hashes: Hashes, others: pd.DataFrame) -> None:
-    """Sort rows of equal time and identity by their other columns, in place."""
+    """Sort rows of equal time and identity, in place. The order is that of their other columns."""
     times, hashes = times[positions], hashes[positions]
     repeats = np.concatenate([[False], (times[1:] == times[:-1]) & (hashes[1:] == hashes[:-1])])
     if not repeats.any():
@@ -62,7 +63,7 @@ def _order_ties(positions: NDArray[np.intp], times: NDArray[np.int64], hashes: H
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write `frame` without index, and without pandas' metadata, which varies between its versions."""
+    """Write `frame` without index and without pandas' metadata. The metadata varies between pandas' versions."""
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     pq.write_table(table, path, compression="zstd", compression_level=3, row_group_size=1 << 20)
 

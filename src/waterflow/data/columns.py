@@ -1,4 +1,4 @@
-"""Types and roles of columns, and their conversion to numbers and times."""
+"""Types, roles and conversion of columns. Columns are converted to numbers and times."""
 
 import warnings
 from typing import Literal
@@ -15,9 +15,10 @@ TIMES = {"date", "datetime", "datetime64"}
 
 
 def type_of(column: pd.Series) -> ColumnType:
-    """Return the type of a column: booleans are `numeric`, text is `categorical`.
+    """Return the type of a column.
 
-    Where nulls stand beside booleans, dates or decimals, pandas holds Python objects; their own types decide.
+    Booleans are `numeric`, text is `categorical`. Where nulls stand beside booleans, dates or decimals, pandas holds
+    Python objects; their own types decide.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         return "categorical"
@@ -30,19 +31,19 @@ def type_of(column: pd.Series) -> ColumnType:
 
 
 def as_numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Convert numbers and booleans of any storage to float64, null to NaN."""
+    """Convert numbers and booleans of any storage to float64. Null becomes NaN."""
     return pd.DataFrame({name: to_floats(frame[name]) for name in frame.columns}, index=frame.index)
 
 
 def to_floats(column: pd.Series, errors: Literal["raise", "coerce"] = "raise") -> pd.Series:
-    """Convert a column of numbers or booleans, of any storage, to float64; null becomes NaN."""
+    """Convert a column of numbers or booleans to float64. Any storage is accepted; null becomes NaN."""
     if not (is_bool_dtype(column) or is_numeric_dtype(column)):
         column = pd.to_numeric(column.astype(object).where(column.notna(), np.nan), errors=errors)
     return column.astype("float64")
 
 
 def to_times(column: pd.Series) -> pd.Series:
-    """Convert a column to UTC times, from ISO 8601 or else one other format; what is no time becomes NaT."""
+    """Convert a column to UTC times. Tries ISO 8601, then one other format. What is no time becomes NaT."""
     if is_numeric_dtype(column):
         return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")
     times = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
@@ -52,9 +53,10 @@ def to_times(column: pd.Series) -> pd.Series:
 
 
 def feature_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:
-    """Return the columns that a model may see: the declared features, else all without another role.
+    """Return the columns that a model may see.
 
-    Dropped columns and those that are known only after the outcome are never features, even if declared.
+    These are the declared features, else all without another role. Dropped columns and those that are known only after
+    the outcome are never features, even if declared.
     """
     if config.features is not None:
         return [name for name in config.features if name not in (*config.drop, *config.known_after)]

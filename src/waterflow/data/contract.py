@@ -1,4 +1,4 @@
-"""Validation of rows against the pipeline's contract, with Pandera, before anything is trained."""
+"""Validation of rows against the pipeline's contract, with Pandera. It happens before anything is trained."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ WORST_SHOWN = 20  # values reported of each rule
 
 @dataclass(frozen=True)
 class Rule:
-    """One demand on a column; `holds` returns for each value whether it is met.
+    """One demand on a column.
 
-    `badness` ranks the values that break it, worst highest; without it they are reported in the order of rows.
+    `holds` returns for each value whether it is met. `badness` ranks the values that break it, worst highest; without
+    it they are reported in the order of rows.
     """
 
     text: str
@@ -33,9 +34,10 @@ class Rule:
 
 
 def check_contract(frame: pd.DataFrame, config: PipelineConfig) -> None:
-    """Raise ContractError on rows that break the contract, with their number and the worst of each rule.
+    """Raise ContractError on rows that break the contract.
 
-    `frame` is indexed by row number. A null breaks `nullable: false` and no other rule. Passes without a contract.
+    The error has their number and the worst of each rule. `frame` is indexed by row number. A null breaks `nullable:
+    false` and no other rule. Passes without a contract.
     """
     if config.contract is None:
         return
@@ -83,9 +85,10 @@ def _rules(column: ColumnContract) -> Iterator[Rule]:
 
 
 def has_type(values: pd.Series, wanted: str) -> pd.Series:
-    """Return for each value, none of them null, whether it is an integer, number, text, boolean or datetime.
+    """Return for each value whether it has the wanted type.
 
-    Whole floats are integers, as beside nulls; decimals are numbers; text that is written as a time is a datetime.
+    `wanted` is integer, number, text, boolean or datetime; `values` holds no nulls. Whole floats are integers, as
+    beside nulls; decimals are numbers; text that is written as a time is a datetime.
     """
     if wanted == "datetime":
         return to_times(values).notna()
@@ -119,7 +122,7 @@ def _distance_below(bound: float | date) -> Callable[[pd.Series], pd.Series]:
 
 
 def _distance_above(bound: float | date) -> Callable[[pd.Series], pd.Series]:
-    """Return how far values lie above an inclusive bound; a day extends to its last microsecond."""
+    """Return how far values lie above an inclusive bound. A day extends to its last microsecond."""
     if isinstance(bound, date):
         end = pd.Timestamp(bound, tz="UTC") + pd.Timedelta(days=1, microseconds=-1)
         return lambda values: (to_times(values) - end).dt.total_seconds()
@@ -155,7 +158,7 @@ def _are_unique(names: tuple[str, ...]) -> Callable[[pd.DataFrame], pd.Series]:
 def _breaks_of(
     error: Any, rules: dict[str, list[Rule]], frame: pd.DataFrame, config: PipelineConfig
 ) -> tuple[int, list[Break]]:
-    """Return how often one of Pandera's errors occurs, and the worst occurrences."""
+    """Return the count and worst occurrences of Pandera's error."""
     reason, name = error.reason_code.name, error.column_name or ""
     if reason == "COLUMN_NOT_IN_DATAFRAME":
         return 1, [Break("", str(error.failure_cases), "no such column", "columns")]
@@ -178,7 +181,7 @@ def _worst_breaks(
     frame: pd.DataFrame,
     config: PipelineConfig,
 ) -> list[Break]:
-    """Return the worst breaks of a rule on a column, or on several where `name` is empty."""
+    """Return the worst breaks of a rule on a column. The rule is on several columns where `name` is empty."""
     if name:
         rule = next(rule for rule in rules[name] if rule.text == rule_text)
         chosen = _worst(frame.loc[broken, [name]], rule)
@@ -206,7 +209,7 @@ def _describe(first: Break) -> str:
 
 
 def _row_name(frame: pd.DataFrame, position: Any, config: PipelineConfig) -> str:
-    """Return a row's key, else its time and its number in the window, from 0."""
+    """Return a row's key. Without a key, return its time and its number in the window, from 0."""
     names = config.key or ((config.time_column,) if config.time_column else ())
     values = [f"{name}={_format(frame.at[position, name])}" for name in names if name in frame]
     return ", ".join(values if config.key else [*values, f"row {position}"])

@@ -21,7 +21,7 @@ MOST_PAIRS = 30
 
 
 def infer_contract(config: PipelineConfig, window: Window | None, project: Project, copy_object: CopyObject) -> str:
-    """Return a contract that the rows of a window obey, as YAML to paste into the pipeline."""
+    """Return a contract that the rows of a window obey. The result is YAML to paste into the pipeline."""
     source = read_source(config.dataset, project, copy_object)
     frame = cut_to_window(source.frame, window, config)
     origin = f"# From {len(frame)} rows of {source.facts.where}; loosen what may rightly vary.\n"
@@ -29,10 +29,11 @@ def infer_contract(config: PipelineConfig, window: Window | None, project: Proje
 
 
 def propose_contract(frame: pd.DataFrame, config: PipelineConfig) -> dict[str, Any]:
-    """Return a contract that the rows obey: types, nulls, ranges, categories, unique keys, rows.
+    """Return a contract that the rows obey.
 
-    Ranges are rounded outward, `min_rows` is half the number of rows, and the time column has no upper bound, so that
-    next month's rows obey it too. `values` are proposed for text with few categories.
+    It covers types, nulls, ranges, categories, unique keys and the number of rows. Ranges are rounded outward,
+    `min_rows` is half the number of rows, and the time column has no upper bound, so that next month's rows obey it
+    too. `values` are proposed for text with few categories.
     """
     columns = {str(name): _propose_column(frame[name], config) for name in frame.columns}
     keys = _unique_keys(frame, config, columns)
@@ -78,7 +79,7 @@ def _propose_column(column: pd.Series, config: PipelineConfig) -> dict[str, Any]
 
 
 def _kind_of(values: pd.Series) -> str | None:
-    """Return the narrowest type of all values; text that can be parsed as times stays text."""
+    """Return the narrowest type of all values. Text that can be parsed as times stays text."""
     wanted = ["boolean", "integer", "number", "text"]
     if kinds.is_datetime64_any_dtype(values):
         wanted = ["datetime"]
@@ -86,7 +87,7 @@ def _kind_of(values: pd.Series) -> str | None:
 
 
 def _outward(value: float, span: float, rounded: Any) -> float | int:
-    """Round outward to half the span's order of magnitude: −0.137 with a span of 5 becomes −0.5."""
+    """Round outward to half the span's order of magnitude. With a span of 5, −0.137 becomes −0.5."""
     step = 10.0 ** math.floor(math.log10(span)) / 2 if span > 0 else 10.0 ** math.floor(math.log10(abs(value) or 1.0))
     outward = rounded(value / step) * step
     if value >= 0 > outward:
@@ -102,7 +103,7 @@ def _below(count: int) -> int:
 
 
 def _unique_keys(frame: pd.DataFrame, config: PipelineConfig, columns: dict[str, dict[str, Any]]) -> list[list[str]]:
-    """Return what identifies a row: the key, else a column, else a pair, no measurements among them."""
+    """Return what identifies a row. This is the key, else a column, else a pair, no measurements among them."""
     if config.key:
         return [] if frame.duplicated(list(config.key)).any() else [list(config.key)]
     eligible = [name for name, column in columns.items() if column.get("type") in ("integer", "text", "datetime")]

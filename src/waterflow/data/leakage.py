@@ -1,4 +1,4 @@
-"""Features that reveal the target on their own, most often because they were recorded after the outcome."""
+"""Features that reveal the target on their own. Most often they were recorded after the outcome."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,21 +22,21 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Leak:
-    """A column that alone separates the target, and how well: from 0.99, exclusive, to 1."""
+    """A column that alone separates the target. `score` says how well: from 0.99, exclusive, to 1."""
 
     column: str
     score: float
 
 
 def find_leaks(features: pd.DataFrame, target: pd.Series, task: Task, seed: int = 0) -> tuple[Leak, ...]:
-    """Return the columns that each predict the target almost perfectly, the worst first.
+    """Return the columns that predict the target almost perfectly.
 
-    A column's score is the area under the ROC curve, by ranks (Hanley & McNeil, Radiology 143, 1982), in the better
-    direction; of several classes, the mean of each one against the rest. For a regression it is the absolute rank
-    correlation (Spearman, 1904). Numbers and times rank by value. Categories, and numbers with few values, rank by the
-    mean of the target in one half of the rows (Micci-Barreca, SIGKDD Explorations 3, 2001) and are scored on the
-    other half, so that an identifier, which says nothing about other rows, is no leak. Missingness is scored as a
-    feature too. Uses at most 20,000 rows, drawn by `seed`.
+    Each does so on its own; the worst comes first. A column's score is the area under the ROC curve, by ranks (Hanley &
+    McNeil, Radiology 143, 1982), in the better direction; of several classes, the mean of each one against the rest.
+    For a regression it is the absolute rank correlation (Spearman, 1904). Numbers and times rank by value. Categories,
+    and numbers with few values, rank by the mean of the target in one half of the rows (Micci-Barreca, SIGKDD
+    Explorations 3, 2001) and are scored on the other half, so that an identifier, which says nothing about other rows,
+    is no leak. Missingness is scored as a feature too. Uses at most 20,000 rows, drawn by `seed`.
     """
     chance = np.random.default_rng(seed)
     chosen = np.sort(chance.permutation(len(target))[:MOST_ROWS])
@@ -48,7 +48,7 @@ def find_leaks(features: pd.DataFrame, target: pd.Series, task: Task, seed: int 
 
 
 def _truth(target: pd.Series, task: Task) -> Floats:
-    """Return what columns are scored on, shape (rows, targets): numbers, or membership in each main class."""
+    """Return what columns are scored on, shape (rows, targets). These are numbers, or membership in each main class."""
     if task == "regression":
         return target.to_numpy(float)[:, np.newaxis]
     codes, names = pd.factorize(target)
@@ -71,7 +71,10 @@ def _scores(column: pd.Series, truth: Floats, learns: NDArray[np.bool_], task: T
 
 
 def _separation_by_category(column: pd.Series, truth: Floats, learns: NDArray[np.bool_], task: Task) -> float:
-    """Learn the target's mean per category on one half of the rows, and score it on the other half."""
+    """Return how well a column's categories separate the target.
+
+    The target's mean per category is learned on one half of the rows and scored on the other half.
+    """
     codes, names = pd.factorize(column, use_na_sentinel=False)
     counts = np.bincount(codes[learns], minlength=len(names))
     scores = []
@@ -84,7 +87,10 @@ def _separation_by_category(column: pd.Series, truth: Floats, learns: NDArray[np
 
 
 def _separation(values: Floats, truth: Floats, task: Task) -> float:
-    """Return the mean score of one column of numbers over the targets; 0 with too few rows."""
+    """Return the mean score of a column over the targets.
+
+    The column holds numbers; with too few rows the score is 0.
+    """
     if len(values) < FEWEST_ROWS:
         return 0.0
     ranks: Floats = rankdata(values)

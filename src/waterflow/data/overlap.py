@@ -13,11 +13,11 @@ from waterflow.errors import DataError
 def unseen_rows(
     holdout: pd.DataFrame, seen: pd.DataFrame, config: PipelineConfig, seen_config: PipelineConfig
 ) -> NDArray[np.bool_]:
-    """Return which rows of `holdout` are surely not among `seen`, shape (rows,).
+    """Return which rows of `holdout` are surely unseen, shape (rows,).
 
-    `seen` are the rows that a model of `seen_config` was fitted and selected on. Under a time split the unseen rows
-    are those later than all of them; otherwise rows are compared by identity. Raises DataError when they cannot be
-    told apart.
+    They are not among `seen`. `seen` are the rows that a model of `seen_config` was fitted and selected on. Under a
+    time split the unseen rows are those later than all of them; otherwise rows are compared by identity. Raises
+    DataError when they cannot be told apart.
     """
     if seen.empty:
         return np.ones(len(holdout), dtype=bool)

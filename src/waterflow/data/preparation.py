@@ -1,4 +1,4 @@
-"""From a source to split rows, without any store: the module whose imports key `prepare` and the split."""
+"""From a source to split rows, without any store. The imports of this module key `prepare` and the split."""
 
 import logging
 from collections.abc import Callable
@@ -28,7 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 class DividedRows(NamedTuple):
-    """The part and fold of each row, the rows of each part, and features that alone reveal the target."""
+    """The part and fold of each row, and more.
+
+    Also the rows of each part, and the features that alone reveal the target.
+    """
 
     split: pd.DataFrame
     shares: tuple[Share, ...]
@@ -53,7 +56,10 @@ def window_for(requested: Window | None, config: PipelineConfig) -> Window | Non
 def read_rows(
     config: PipelineConfig, window: Window | None, project: Project, copy_object: Callable[[str, Path], None]
 ) -> tuple[pd.DataFrame, SourceFacts]:
-    """Read the source, cut it to the window before anything else sees it, check it and order it."""
+    """Read the source and cut it to the window.
+
+    The cut comes before anything else sees the rows, which are then checked and ordered.
+    """
     source = read_source(config.dataset, project, copy_object)
     frame = cut_to_window(source.frame, window, config)
     check_contract(frame, config)
@@ -69,7 +75,7 @@ def read_rows(
 
 
 def divide_rows(frame: pd.DataFrame, config: PipelineConfig, holdout_start: datetime | None = None) -> DividedRows:
-    """Split checked rows into parts and folds, and look for features that reveal the target."""
+    """Split checked rows into parts and folds. Also looks for features that reveal the target."""
     from waterflow.data.leakage import find_leaks
 
     split = split_rows(frame, config, holdout_start)

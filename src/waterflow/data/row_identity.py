@@ -1,4 +1,6 @@
-"""The identity of a row: a 64-bit hash of its values, whatever types they were read as.
+"""The identity of a row: a hash of its values.
+
+The hash has 64 bits and does not depend on the types that the values were read as.
 
 - Numbers are equal by value: 3, 3.0, Decimal("3") and True with 1; integers of any size keep every digit.
 - Text that is written as a number, an ISO 8601 time or a boolean is that number, time or boolean: a file's reader
@@ -37,21 +39,21 @@ BOOLEAN = r"^(?:true|True|TRUE|false|False|FALSE)$"  # as CSV readers know them
 
 
 def identity_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:
-    """Return the columns that identify a row, sorted: group, else key, else features and target."""
+    """Return the columns that identify a row, sorted. These are the group, else the key, else features and target."""
     if config.group is not None:
         return [config.group]
     return sorted(config.key or {*feature_columns(frame, config), config.target})
 
 
 def hash_fractions(frame: pd.DataFrame, config: PipelineConfig, salt: int = 0) -> NDArray[np.float64]:
-    """Place each row in [0, 1) by its identity, the split's seed and `salt`."""
+    """Place each row in [0, 1). The place depends on the row's identity, the split's seed and `salt`."""
     seed = np.uint64(config.split.seed ^ salt)
     hashes = scramble(hash_rows(frame, identity_columns(frame, config)) ^ seed)
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def hash_rows(frame: pd.DataFrame, names: Iterable[str]) -> Hashes:
-    """Hash the values of some columns, row by row; their order counts."""
+    """Hash the values of some columns, row by row. The columns' order counts."""
     hashes = np.zeros(len(frame), dtype=np.uint64)
     for name in names:
         hashes = scramble(hashes ^ hash_column(frame[name]))
@@ -59,7 +61,7 @@ def hash_rows(frame: pd.DataFrame, names: Iterable[str]) -> Hashes:
 
 
 def hash_column(column: pd.Series) -> Hashes:
-    """Hash each value of a column, so that equal values of any types have equal hashes."""
+    """Hash each value of a column. Equal values of any types have equal hashes."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return _take(column.cat.codes.to_numpy(), hash_column(column.cat.categories.to_series()))
     if is_bool_dtype(column) or is_numeric_dtype(column):
@@ -74,7 +76,7 @@ def hash_column(column: pd.Series) -> Hashes:
 
 
 def scramble(values: Hashes) -> Hashes:
-    """Mix 64-bit integers by the finalizer of SplitMix64 (Steele, Lea and Flood 2014)."""
+    """Mix 64-bit integers by the finalizer of SplitMix64. Source: Steele, Lea and Flood (2014)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values ^= values >> np.uint64(30)
     values *= np.uint64(0xBF58476D1CE4E5B9)
@@ -107,7 +109,7 @@ def _hash_integers(values: NDArray[np.int64]) -> Hashes:
 
 
 def _hash_floats(values: NDArray[np.float64]) -> Hashes:
-    """Hash whole numbers of 64 bits as integers, and others by their bits."""
+    """Hash floats. Whole numbers of 64 bits are hashed as integers, others by their bits."""
     with np.errstate(invalid="ignore"):
         integers = values.astype(np.int64)
     bits = values.view(np.uint64) ^ FLOAT_SALT
@@ -132,7 +134,10 @@ def _hash_mixed_numbers(values: Iterable[Any]) -> Hashes:
 
 
 def _exact_number(value: Any) -> int | float | str:
-    """Return a number as 64-bit integer or as float where one equals it, else its digits."""
+    """Return a number as 64-bit integer, float or digits.
+
+    An integer or a float is returned where one equals it, else its digits.
+    """
     if abs(value) == math.inf or int(value) != value:
         return float(value)
     whole = int(value)
@@ -190,7 +195,7 @@ def _hash_plain(texts: NDArray[Any]) -> Hashes:
 
 
 def _hash_time_texts(texts: pa.Array, hashes: Hashes) -> Hashes:
-    """Hash what is a time indeed; the 30th of February keeps its hash as a text."""
+    """Hash texts that are times. A text that is no time, such as the 30th of February, keeps its hash as a text."""
     times = pd.DatetimeIndex(pd.to_datetime(texts.to_pandas(), format="ISO8601", utc=True, errors="coerce"))
     return np.where(times.isna(), hashes, _hash_times(times))
 

@@ -1,4 +1,4 @@
-"""A sample for a quick look: a share of the rows, the same ones each time."""
+"""A sample for a quick look. It is a share of the rows, the same ones each time."""
 
 import pandas as pd
 
@@ -10,9 +10,10 @@ SAMPLE_SALT = 0x1EEF5EED  # makes the sample independent of the holdout
 
 
 def sample_rows(frame: pd.DataFrame, config: PipelineConfig) -> pd.DataFrame:
-    """Keep the share `config.sample` of the rows, by a hash of their identity.
+    """Keep the share `config.sample` of the rows.
 
-    A row of a sample is in every larger one; a group stays whole. Raises DataError when none is left.
+    Rows are chosen by a hash of their identity. A row of a sample is in every larger one; a group stays whole. Raises
+    DataError when none is left.
     """
     if config.sample is None:
         return frame

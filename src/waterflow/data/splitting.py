@@ -1,4 +1,4 @@
-"""The split of rows into train, validation and test (the holdout), and into folds."""
+"""The split of rows into parts and folds. The parts are train, validation and test (the holdout)."""
 
 from datetime import datetime
 
@@ -20,12 +20,13 @@ FOLDS_SALT = 0x5F01D5  # makes the folds' hash independent of the holdout's
 
 
 def split_rows(frame: pd.DataFrame, config: PipelineConfig, holdout_start: datetime | None = None) -> pd.DataFrame:
-    """Assign each row its part, and its fold under a strategy with folds; aligned with `frame`.
+    """Assign each row its part and, with folds, its fold.
 
-    Columns: `part`, categorical; under a strategy with folds `fold`, int8, from 1 to the number of folds, -1 outside
-    the training rows; for folds in time also `learn_from`, int8, the first fold whose model may learn from a row.
-    Folds obey the rule of the holdout: a group is never divided, classes are even where the split is stratified.
-    A fold in time is scored by a model of earlier rows, so the earliest slice is fold 0, which is never scored.
+    The result is aligned with `frame`. Columns: `part`, categorical; under a strategy with folds `fold`, int8, from 1
+    to the number of folds, -1 outside the training rows; for folds in time also `learn_from`, int8, the first fold
+    whose model may learn from a row. Folds obey the rule of the holdout: a group is never divided, classes are even
+    where the split is stratified. A fold in time is scored by a model of earlier rows, so the earliest slice is fold 0,
+    which is never scored.
 
     A time split with `label_delay` purges rows whose outcome was known only when the next part had begun. The holdout
     depends on the data and the pipeline's `split` alone, or begins at `holdout_start`; validation rows and folds come
@@ -51,7 +52,7 @@ def split_rows(frame: pd.DataFrame, config: PipelineConfig, holdout_start: datet
 
 
 def count_shares(split: pd.Series, target: pd.Series | None) -> tuple[Share, ...]:
-    """Count rows by part, and by class where `target` is a class label."""
+    """Count rows by part. Also counts them by class where `target` is a class label."""
     shares = []
     for part in PARTS:
         chosen = (split == part).to_numpy()
@@ -63,7 +64,7 @@ def count_shares(split: pd.Series, target: pd.Series | None) -> tuple[Share, ...
 
 
 def _place_rows(frame: pd.DataFrame, config: PipelineConfig, start: datetime | None) -> NDArray[np.float64]:
-    """Place each row in [0, 1); the holdout takes the lowest, validation rows the next."""
+    """Place each row in [0, 1). The holdout takes the lowest places, validation rows the next."""
     match config.split_kind:
         case "hash":
             return hash_fractions(frame, config)
@@ -74,16 +75,17 @@ def _place_rows(frame: pd.DataFrame, config: PipelineConfig, start: datetime | N
 
 
 def _time_fractions(times: pd.Series) -> NDArray[np.float64]:
-    """Place each row by the share of later rows: equal times never fall on two sides."""
+    """Place each row by the share of later rows. Equal times never fall on two sides."""
     moments = pd.DatetimeIndex(times).asi8
     not_earlier = len(moments) - np.searchsorted(np.sort(moments), moments, side="left")
     return (not_earlier - 1) / len(moments)
 
 
 def _time_places(times: pd.Series, test_fraction: float, start: datetime | None) -> NDArray[np.float64]:
-    """Place the rows from `start` on below `test_fraction` and the others above it, each by the share of later rows.
+    """Place each row by the share of later rows.
 
-    Without a start the latest slice decides it, so that a cut at the same moment gives the same places.
+    Rows from `start` on lie below `test_fraction`, the others above it. Without a start the latest slice decides it, so
+    that a cut at the same moment gives the same places.
     """
     if start is None:
         latest = times[_time_fractions(times) < test_fraction]
@@ -97,7 +99,7 @@ def _time_places(times: pd.Series, test_fraction: float, start: datetime | None)
 
 
 def _stratified_fractions(frame: pd.DataFrame, config: PipelineConfig) -> NDArray[np.float64]:
-    """Place the rows of each class evenly, in an order drawn from the split's seed and the class."""
+    """Place the rows of each class evenly. The order is drawn from the split's seed and the class."""
     codes, classes = _strata(frame, config)
     places = np.empty(len(frame))
     for code, name in enumerate(classes.tolist()):
@@ -108,7 +110,7 @@ def _stratified_fractions(frame: pd.DataFrame, config: PipelineConfig) -> NDArra
 
 
 def _strata(frame: pd.DataFrame, config: PipelineConfig) -> tuple[NDArray[np.intp], Hashes]:
-    """Return each row's class as a code, and the hash of each class; all rows of a regression are one."""
+    """Return each row's class code, and each class's hash. All rows of a regression are one class."""
     if config.task == "regression":
         return np.zeros(len(frame), dtype=np.intp), np.zeros(1, dtype=np.uint64)
     return pd.factorize(hash_column(frame[config.target]))
@@ -117,10 +119,11 @@ def _strata(frame: pd.DataFrame, config: PipelineConfig) -> tuple[NDArray[np.int
 def _keep_delay(
     times: pd.Series, is_test: NDArray[np.bool_], validation_share: float, config: PipelineConfig
 ) -> NDArray[np.intp]:
-    """Return part codes with a gap of `label_delay` before validation rows and before the holdout.
+    """Return part codes with gaps of `label_delay`.
 
-    Rows of a gap are purged. Validation rows are the latest before theirs, `validation_share` of those outside the
-    holdout, so that the gap shortens the training rows and not the validation rows.
+    One gap is before validation rows, one before the holdout. Rows of a gap are purged. Validation rows are the latest
+    before theirs, `validation_share` of those outside the holdout, so that the gap shortens the training rows and not
+    the validation rows.
     """
     known = known_times(times, config)
     codes = np.where(is_test, TEST, TRAIN)
@@ -140,7 +143,7 @@ def _is_not_before(known: pd.Series, part: pd.Series) -> NDArray[np.bool_]:
 def _assign_folds(
     rows: pd.DataFrame, places: NDArray[np.float64], config: PipelineConfig, folds: int
 ) -> dict[str, NDArray[np.int8]]:
-    """Return the columns of folds for the training rows; `places` are those of the split into parts."""
+    """Return the columns of folds for the training rows. `places` are those of the split into parts."""
     match config.split_kind:
         case "hash":
             numbers = 1 + np.floor(hash_fractions(rows, config, FOLDS_SALT) * folds)
@@ -153,7 +156,7 @@ def _assign_folds(
 
 
 def _folds_in_time(times: pd.Series, config: PipelineConfig, folds: int) -> dict[str, NDArray[np.int8]]:
-    """Assign slices of time, from 0; a row is learnt from by folds that begin after its outcome was known."""
+    """Assign slices of time, from 0. A row is learned from by folds that begin after its outcome was known."""
     numbers = folds - np.floor(_time_fractions(times) * (folds + 1)).astype(np.int8)
     starts = times.groupby(numbers).min().loc[1:]
     known = pd.DatetimeIndex(known_times(times, config))
@@ -179,9 +182,9 @@ def _check_folds(split: pd.DataFrame, frame: pd.DataFrame, config: PipelineConfi
 
 
 def learning_rows(folds: pd.DataFrame, number: int) -> NDArray[np.bool_]:
-    """Return which rows the model learns from that is scored on fold `number`.
+    """Return which rows a fold's model learns from.
 
-    `folds` has the columns `fold` and, in time, `learn_from`.
+    The model is the one scored on fold `number`. `folds` has the columns `fold` and, in time, `learn_from`.
     """
     is_train = folds["fold"] != HELD_OUT
     if "learn_from" in folds:

@@ -1,4 +1,4 @@
-"""Validation of rows against what the pipeline declares, before anything is split or trained."""
+"""Validation of rows against what the pipeline declares. It happens before anything is split or trained."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
 
 
 def check_promotion_columns(frame: pd.DataFrame, config: PipelineConfig) -> None:
-    """Raise ConfigError for a slice or dependence by a column that the data lacks."""
+    """Raise ConfigError for missing columns of slices and dependence."""
     named = [("not_worse_on", asked.column) for asked in config.promotion.not_worse_on]
     named += [("dependence.by", name) for name in (config.promotion.dependence or DependenceConfig()).by]
     for key, name in named:
@@ -55,7 +55,7 @@ def check_promotion_columns(frame: pd.DataFrame, config: PipelineConfig) -> None
 
 
 def _is_blank(column: pd.Series) -> bool:
-    """Return whether a column has only nulls, empty text and spaces."""
+    """Return whether a column has only nulls and blank text. Blank text is empty or has only spaces."""
     values = column.dropna()
     return all(isinstance(value, str) and not value.strip() for value in values)
 

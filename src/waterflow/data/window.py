@@ -1,4 +1,4 @@
-"""The window of rows that a run may see, and the cut to it."""
+"""The window of a run's rows, and the cut. A run may see no other rows."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -58,9 +58,10 @@ def apply_window_rule(window: Window, config: PipelineConfig) -> Window:
 
 
 def shift_times(times: pd.Series, duration: str, time_zone: str = "UTC", sign: Literal[1, -1] = 1) -> pd.Series:
-    """Add a duration such as `36 hours` or `3 months` to UTC times.
+    """Add a duration to UTC times.
 
-    Hours and minutes are exact; days, weeks, months and years follow the calendar of `time_zone`. `sign=-1` subtracts.
+    A duration reads like `36 hours` or `3 months`. Hours and minutes are exact; days, weeks, months and years follow
+    the calendar of `time_zone`. `sign=-1` subtracts.
     """
     matched = DURATION.fullmatch(duration)
     assert matched is not None, duration  # the configuration has been validated
@@ -83,10 +84,11 @@ def to_utc(
 
 
 def cut_to_window(frame: pd.DataFrame, window: Window | None, config: PipelineConfig) -> pd.DataFrame:
-    """Keep the rows of `[start, end)` by the time column, whose values become UTC.
+    """Keep the rows of `[start, end)` by the time column.
 
-    With a `label_delay`, rows whose outcome was not yet known at the end are dropped too. Without a time column the
-    frame is returned unchanged. Raises DataError on an empty window, and on missing or malformed times.
+    The column's values become UTC. With a `label_delay`, rows whose outcome was not yet known at the end are dropped
+    too. Without a time column the frame is returned unchanged. Raises DataError on an empty window, and on missing or
+    malformed times.
     """
     if config.time_column is None:
         return frame
@@ -107,15 +109,15 @@ def cut_to_window(frame: pd.DataFrame, window: Window | None, config: PipelineCo
 
 
 def known_times(times: pd.Series, config: PipelineConfig) -> pd.Series:
-    """Return when each row's outcome is known: its time plus `label_delay`."""
+    """Return when each row's outcome is known. This is the row's time plus `label_delay`."""
     return shift_times(times, config.label_delay, config.clock) if config.label_delay else times
 
 
 def parse_times(frame: pd.DataFrame, time_column: str, time_zone: str) -> pd.Series:
-    """Return a column as UTC times; naive ones count as local times of `time_zone`.
+    """Return a column as UTC times.
 
-    Raises DataError when the column is missing, holds numbers or nulls, mixes zoned and naive times, or cannot be
-    parsed.
+    Naive times count as local times of `time_zone`. Raises DataError when the column is missing, holds numbers or
+    nulls, mixes zoned and naive times, or cannot be parsed.
     """
     if time_column not in frame:
         raise DataError(f"time_column: {time_column!r} is no column; the data has {', '.join(map(str, frame.columns))}")
@@ -139,7 +141,7 @@ def parse_times(frame: pd.DataFrame, time_column: str, time_zone: str) -> pd.Ser
 
 
 def _parse_utc(values: pd.Series) -> pd.Series:
-    """Parse ISO 8601 of any precision, else one other format throughout."""
+    """Parse ISO 8601 of any precision. Otherwise one other format is used throughout."""
     try:
         return pd.to_datetime(values, utc=True, format="ISO8601")
     except ValueError:
@@ -147,9 +149,10 @@ def _parse_utc(values: pd.Series) -> pd.Series:
 
 
 def _have_zones(values: pd.Series, time_column: str) -> bool:
-    """Return whether the times have zones; different offsets, as in summer and winter, are fine.
+    """Return whether the times have zones.
 
-    Raises DataError when only some have one: the others could be any moment.
+    Different offsets, as in summer and winter, are fine. Raises DataError when only some have one: the others could be
+    any moment.
     """
     if is_datetime64_any_dtype(values):
         return isinstance(values.dtype, pd.DatetimeTZDtype)

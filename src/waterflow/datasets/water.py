@@ -1,4 +1,4 @@
-"""The water systems of US ZIP codes and their violations, as one flat table."""
+"""Water systems of US ZIP codes, and their violations. They form one flat table."""
 
 import os
 from collections.abc import Mapping
@@ -34,9 +34,10 @@ PLAIN = (
 
 
 def water(home: Path) -> pd.DataFrame:
-    """Load the 23,795 US ZIP codes whose public water system is known (CC-BY-4.0, ZipCheckup; EPA SDWIS and ECHO).
+    """Load the 23,795 US ZIP codes with known water systems.
 
-    One row per `zip` (str, unique). Null means unknown, never 0 or clean.
+    The systems are public ones. Source: ZipCheckup (CC-BY-4.0); EPA SDWIS and ECHO. One row per `zip` (str, unique).
+    Null means unknown, never 0 or clean.
 
     where       state, city (str), latitude, longitude (degrees)
     system      pwsid (str, EPA's id of the main water system), system_name, population (people served),
@@ -92,7 +93,7 @@ def _flatten(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _service_areas(systems: list[list[str]]) -> list[str]:
-    """Return for each row the smallest id that is linked to its own by rows with several ids."""
+    """Return for each row its service area's smallest id. An area's ids are linked by rows with several ids."""
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 

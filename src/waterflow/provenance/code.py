@@ -1,4 +1,4 @@
-"""Source files behind a step, found by following imports, and their digests."""
+"""Source files behind a step, and their digests. They are found by following imports."""
 
 import ast
 import sys
@@ -64,7 +64,7 @@ def trace_imports(
 
 
 def trace_estimator(estimator_path: str) -> ImportClosure:
-    """Follow the imports of an estimator's module, given the estimator's dotted path."""
+    """Follow the imports of an estimator's module. The estimator is named by its dotted path."""
     module = estimator_path.rpartition(".")[0]
     # An editable install may have a finder of its own. Finding a submodule would import its package.
     spec = find_spec(module.partition(".")[0])
@@ -78,7 +78,7 @@ def code_digest(module: str) -> str:
 
 
 def list_modules(package: str) -> list[str]:
-    """List the modules of a package of Waterflow, with their dotted names."""
+    """List the dotted names of a package's modules. The package is one of Waterflow's."""
     files = sorted(SOURCE_ROOT.joinpath(*package.split(".")).rglob("*.py"))
     parts = (file.relative_to(SOURCE_ROOT).with_suffix("").parts for file in files)
     return [".".join(names[:-1] if names[-1] == "__init__" else names) for names in parts]

@@ -80,7 +80,7 @@ def _extra_of(estimator_path: str) -> tuple[str, tuple[str, ...]]:
 
 @cache  # reading every list of installed files takes 50 ms
 def _owners(path: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
-    """Return the distributions that installed each top-level package, by the package's name."""
+    """Return the distributions that installed each top-level package. Keys are the packages' names."""
     owners: dict[str, set[str]] = {}
     for name, (_, folder) in _installed(path).items():
         record = folder / "RECORD"

@@ -16,7 +16,7 @@ class GitState:
 
 
 def git_state(root: Path, environment: Mapping[str, str] = os.environ) -> GitState:
-    """Return the commit of a checkout, and whether tracked files differ from it.
+    """Return a checkout's commit, and whether tracked files differ.
 
     Without a checkout, as in an image, the commit comes from `WATERFLOW_GIT_COMMIT`.
     """

@@ -1,4 +1,4 @@
-"""The code of another commit, in a work tree of its own."""
+"""The code of another commit, in its own work tree."""
 
 import re
 import subprocess
@@ -33,7 +33,7 @@ def find_top(root: Path) -> Path | None:
 
 
 def check_out(root: Path, commit: str, diff: Path | None, folder: Path) -> None:
-    """Check out a commit into `folder`, and apply its uncommitted changes.
+    """Check out a commit into `folder` with its uncommitted changes.
 
     The folder becomes a repository that borrows the objects of the checkout at `root`. Unlike `git worktree add` that
     writes nothing to the checkout, which a container may see read-only, and leaves nothing behind if the process is

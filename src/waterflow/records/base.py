@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Record(BaseModel):
-    """A frozen object that turns into JSON and back without loss."""
+    """A frozen object that survives JSON without loss. It turns into JSON and back."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Records of actions: what decided a step, and whether it ran."""
+"""Records of actions: their inputs, and whether they ran. The inputs are what decided a step."""
 
 from datetime import datetime
 
@@ -6,11 +6,11 @@ from waterflow.records.base import Record
 
 
 class Action(Record):
-    """All that decides a step, for comparison: equal keys mean equal work.
+    """All that decides a step, for comparison.
 
-    `inputs` are digests and ids, `config` the step's own section with dotted keys and values as JSON, `code` the sha256
-    of each module's source, `environment` Python, platform and versions of packages. `subject` is the candidate of
-    `train`.
+    Equal keys mean equal work. `inputs` are digests and ids, `config` the step's own section with dotted keys and
+    values as JSON, `code` the sha256 of each module's source, `environment` Python, platform and versions of packages.
+    `subject` is the candidate of `train`.
     """
 
     step: str

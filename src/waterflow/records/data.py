@@ -1,4 +1,4 @@
-"""Records of prepared data: stored objects, the split and its shares."""
+"""Records of prepared data: stored objects, split and shares."""
 
 from datetime import datetime
 from typing import Literal
@@ -20,7 +20,7 @@ class Blob(Record):
 
 
 class Share(Record):
-    """The rows in one part of the split, also by class."""
+    """The rows in one part of the split. They are counted by class too."""
 
     part: Part
     rows: int
@@ -41,7 +41,7 @@ class HoldoutCut(Record):
     champion_model_id: str | None = None
 
     def is_recorded_by(self, version: int | None) -> bool:
-        """Return whether the recorded predictions of this version are the opponent's."""
+        """Return whether this version's recorded predictions are the opponent's."""
         return self.kind == "recorded" and version is not None and version == self.champion_version
 
 
@@ -57,9 +57,10 @@ class DividedBlob(Record):
 
 
 class Prepared(Record):
-    """The result of `prepare`: rows, split and composed configuration, each by digest.
+    """The result of `prepare`.
 
-    `read_at` is the moment in UTC at which the source was read.
+    It holds rows, split and composed configuration, each by digest. `read_at` is the moment in UTC at which the source
+    was read.
     """
 
     pipeline: str

@@ -1,4 +1,4 @@
-"""Records of an evaluation: gate, verdict and the numbers behind it."""
+"""Records of an evaluation: gate, verdict and their numbers."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ Rule = Literal["at_least", "at_most"]
 
 
 class GateResult(Record):
-    """The result of the gate in the pipeline's YAML, with its numbers."""
+    """The result of the pipeline's gate, with its numbers. The gate is declared in the pipeline's YAML."""
 
     metric: str
     value: float | None
@@ -23,10 +23,11 @@ class GateResult(Record):
 
 
 class SliceResult(Record):
-    """The same comparison on the rows with one value of a column.
+    """The comparison on the rows of one slice.
 
-    `worse` says that the model is shown to be worse. If nothing was compared, `note` says why: too few rows, or a
-    metric without a value there.
+    A slice is the rows with one value of a column. The comparison is the same as on all rows. `worse` says that the
+    model is shown to be worse. If nothing was compared, `note` says why: too few rows, or a metric without a value
+    there.
     """
 
     column: str
@@ -138,5 +139,5 @@ class Evaluated(Record):
 
     @property
     def challenger(self) -> Trained:
-        """The fit that was compared with the champion, the latest of several."""
+        """The latest fit that was compared with the champion."""
         return self.compared[-1] if self.compared else self.winner

@@ -56,7 +56,7 @@ class Decision(Record):
 
     @property
     def champion(self) -> tuple[int | None, str | None]:
-        """The version and the logged model that are champion, for a row that made one."""
+        """The version and logged model that are champion. Only a row that made one has them."""
         return self.to_version, self.model_id
 
     @property

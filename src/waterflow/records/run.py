@@ -1,4 +1,4 @@
-"""Records of what starts a run: its request, origin and window."""
+"""Records of what starts a run: request, origin and window."""
 
 from datetime import UTC, datetime
 from typing import Literal
@@ -9,7 +9,7 @@ from waterflow.records.base import Record
 
 
 class Window(Record):
-    """The half-open time range `[start, end)` of the rows that a run may see; None is unbounded."""
+    """The half-open time range `[start, end)` of a run's rows. The run may see these only. None is unbounded."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -41,7 +41,7 @@ class Origin(Record):
 
 
 class RunRequest(Record):
-    """The request for a run, by a person or a schedule.
+    """The request for a run, by a person or schedule.
 
     `strategy` and `candidates` replace those of the pipeline's YAML, `scenario` composes a file of `conf/scenario/`
     over it; all are names only. `overrides` are Hydra's, from the command line; Airflow never sends any. `force` fits

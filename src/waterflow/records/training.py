@@ -12,11 +12,11 @@ ScoredOn = Literal["validation", "folds", "test"]
 
 
 class DecisionRule(Record):
-    """The decision rule of a two-class model, chosen from out-of-sample predictions.
+    """The decision rule of a two-class model.
 
-    A row is called `positive` if its probability of it reaches `threshold`. `slope`, `intercept` and `knots` calibrate
-    that probability; by default they leave it unchanged. `positive_rate` is the share of those predictions that are
-    called positive.
+    It is chosen from out-of-sample predictions. A row is called `positive` if its probability of it reaches
+    `threshold`. `slope`, `intercept` and `knots` calibrate that probability; by default they leave it unchanged.
+    `positive_rate` is the share of those predictions that are called positive.
     """
 
     positive: Any
@@ -60,7 +60,10 @@ class FitRows(Record):
     before: datetime | None = None
 
     def __str__(self) -> str:
-        """Describe the rows in keys and logs: `train + validation`, `all before 2013-06-01T00:00:00+00:00`."""
+        """Describe the rows in keys and logs.
+
+        Examples: `train + validation`, `all before 2013-06-01T00:00:00+00:00`.
+        """
         name = " + ".join(self.parts) or "all"
         return name if self.before is None else f"{name} before {self.before.isoformat()}"
 
@@ -95,13 +98,13 @@ class Trained(Record):
 
     @property
     def fit_params(self) -> dict[str, Any]:
-        """The parameters that this fit took on top of the YAML's. Validation rows stop it by themselves."""
+        """The parameters of this fit on top of the YAML's. Validation rows stop it by themselves."""
         watches = self.scored_on == "validation" and self.fitted_on == FitRows()
         return self.choices.params if watches else self.choices.params_with_rounds
 
     @property
     def where(self) -> str:
-        """What the scores were measured on, in words that follow `candidates`."""
+        """What the scores were measured on. The words follow `candidates`."""
         return {
             "validation": "on the validation rows",
             "folds": "by their mean over the folds",

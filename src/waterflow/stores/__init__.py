@@ -1,1 +1,1 @@
-"""Object stores: a folder or an S3 bucket, with content addresses on top."""
+"""Object stores with content addresses on top. A store is a folder or an S3 bucket."""

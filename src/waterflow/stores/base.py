@@ -1,4 +1,4 @@
-"""The protocol of object stores, and content addresses on top of it.
+"""The protocol of object stores, with content addresses on top.
 
 The key of a blob is `blobs/<first two hex digits>/<sha256>`. It is written once, verified whenever it is read or put
 again, and overwritten only if its bytes no longer match its name.
@@ -37,7 +37,7 @@ class ObjectStore(Protocol):
 
     @property
     def uri(self) -> str:
-        """The address of the store, for messages and lineage: `file://…` or `s3://…`."""
+        """The address of the store: `file://…` or `s3://…`. Used in messages and lineage."""
         ...
 
     def exists(self, key: str) -> bool:

@@ -1,4 +1,4 @@
-"""An object store in an S3 bucket, such as of MinIO."""
+"""An object store in an S3 bucket, such as MinIO's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

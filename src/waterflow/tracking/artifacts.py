@@ -63,9 +63,10 @@ class ArtifactReader(RunQueries):
                 raise StoreError(f"its {path} cannot be read ({first_line(error)})") from error
 
     def read_records(self, run: TrackedRun) -> dict[str, str]:
-        """Read all JSON files that Waterflow logged, as text by path.
+        """Read all JSON files that Waterflow logged.
 
-        Raises StoreError, in a clause, when one is no JSON, cannot be fetched, or when a FINISHED run has no record.
+        Return their text by path. Raises StoreError, in a clause, when one is no JSON, cannot be fetched, or when a
+        FINISHED run has no record.
         """
         texts: dict[str, str] = {}
         with translated(self.uri):

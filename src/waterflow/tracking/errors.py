@@ -12,9 +12,10 @@ from waterflow.errors import StoreError, TrackingError, UnreachableError, Waterf
 
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
-    """Raise UnreachableError for what is worth a retry, TrackingError for the rest.
+    """Raise MLflow's errors as Waterflow's.
 
-    `uri` names the server in messages. Artifacts in a folder that cannot be used are a StoreError.
+    UnreachableError for what is worth a retry, TrackingError for the rest. `uri` names the server in messages.
+    Artifacts in a folder that cannot be used are a StoreError.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Formats of logged models: from a fitted pipeline to files, and back."""
+"""Formats of logged models, between fitted pipelines and files. They lead from one to the other and back."""
 
 import json
 import logging

@@ -26,7 +26,7 @@ from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_FORMAT, MODEL_PAYL
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model in MLflow, its run, and where its files are.
+    """A model in MLflow, its run and its files' location.
 
     `digest` is the sha256 of what holds the fitted pipeline, `files_digest` that of all files.
     """
@@ -56,10 +56,11 @@ class ModelStore:
         requirements: Sequence[str],
         tags: dict[str, str],
     ) -> LoggedModel:
-        """Log a fitted pipeline with signature, input example and given requirements.
+        """Log a fitted pipeline.
 
-        MLflow's own `log_model` does the same and more: it loads the model again to try its example, reads the run's
-        metrics back and, without a run of the fluent API, chooses experiment 0.
+        It gets a signature, an input example and the given requirements. MLflow's own `log_model` does the same and
+        more: it loads the model again to try its example, reads the run's metrics back and, without a run of the fluent
+        API, chooses experiment 0.
         """
         example, quiet = _without_zones(example), without_advice()
         with translated(self._uri), quiet, without_package_map(), tempfile.TemporaryDirectory() as scratch:
@@ -104,9 +105,9 @@ class ModelStore:
             return self._fetch(model_id, folder, name)[1]
 
     def verify(self, model_id: str) -> None:
-        """Raise StoreError, in a clause, unless all files match their digest.
+        """Raise StoreError, in a clause, unless all files are unchanged.
 
-        Raises UnreachableError when the server does not answer.
+        They must match their digest. Raises UnreachableError when the server does not answer.
         """
         with translated(self._uri), tempfile.TemporaryDirectory() as folder:
             mlflow.set_tracking_uri(self._uri)
@@ -169,7 +170,7 @@ class ModelStore:
 
     @contextmanager
     def _finalizing(self, model_id: str) -> Iterator[None]:
-        """Mark the logged model as READY, or FAILED after an error."""
+        """Mark the logged model as READY. After an error it is FAILED."""
         try:
             yield
         except Exception:

@@ -87,7 +87,7 @@ class ModelRegistry:
         return entry and _version(entry, dict.fromkeys(entry.aliases, entry.version))
 
     def served_model(self, model: str, version: int) -> str:
-        """Return the id of the logged model that the registry serves. Raises TrackingError without such a version."""
+        """Return the logged model that the registry serves, by id. Raises TrackingError without such a version."""
         with translated(self._uri):
             return _version(self._client.get_model_version(model, str(version)), {}).model_id
 
@@ -111,12 +111,12 @@ class ModelRegistry:
         return _version(entry, {alias: entry.version})
 
     def find_by_model(self, model: str, model_id: str) -> Version | None:
-        """Return the first version that a logged model was registered as. None if it was not."""
+        """Return the first version of a logged model. None if it was not registered."""
         found = self._versions(f"name = '{model}' and tags.`{MODEL_ID}` = '{model_id}'")
         return self.get_version(model, min(entry.version for entry in found)) if found else None
 
     def find_by_tag(self, model: str, name: str, value: str) -> Version | None:
-        """Return the newest version that carries a tag with this value; None if none does."""
+        """Return the newest version with this value of a tag. None if none has it."""
         found = self._versions(f"name = '{model}' and tags.`{name}` = '{value}'")
         return self.get_version(model, max(entry.version for entry in found)) if found else None
 

@@ -99,7 +99,10 @@ class RunQueries:
     def find_runs(
         self, experiment_id: str, tags: Mapping[str, str | None], limit: int | None = MAX_CACHE_RUNS
     ) -> list[TrackedRun]:
-        """Return the newest runs with these tags that were not superseded. None stands for a tag that is missing."""
+        """Return the newest runs with these tags.
+
+        Superseded runs are left out. None stands for a tag that is missing.
+        """
         required = {name: value for name, value in tags.items() if value is not None}
         absent = {SUPERSEDED, *tags} - set(required)
         found = self._search([experiment_id], _condition(required), page=SMALL_PAGE if limit else None)
@@ -108,7 +111,10 @@ class RunQueries:
     def list_runs(
         self, experiment_id: str | None = None, *, status: str | None = None, deleted: bool = False
     ) -> list[TrackedRun]:
-        """List all runs of an experiment, or of every experiment, newest first. Only the deleted ones if asked to."""
+        """List all runs of an experiment, newest first.
+
+        Without `experiment_id`, list those of every experiment. `deleted` asks for the deleted ones only.
+        """
         view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
         with translated(self.uri):
             if experiment_id is not None:

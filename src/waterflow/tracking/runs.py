@@ -32,7 +32,7 @@ EXPERIMENT_TAGS = {tag.MLFLOW_EXPERIMENT_KIND: "custom_model_development"}
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run, with the record of an earlier attempt that finished."""
+    """A run, with the record of its finished earlier attempt."""
 
     run_id: str
     experiment_id: str
@@ -199,7 +199,7 @@ class RunStore(ArtifactReader):
         return dead
 
     def close(self, run_id: str, status: str, reason: str) -> None:
-        """Close a run from outside, with the reason as a tag."""
+        """Close a run from outside. The reason becomes a tag."""
         with translated(self.uri):
             self.client.set_tag(run_id, tag.FAILURE, _cut(reason, MAX_TAG_LENGTH))
             self.client.set_terminated(run_id, status=status)
@@ -256,7 +256,7 @@ class RunStore(ArtifactReader):
             return None
 
     def _close_quietly(self, run_id: str, status: str, reason: str) -> None:
-        """Close after a failure, which an error in closing must not hide."""
+        """Close after a failure. An error in closing must not hide it."""
         try:
             self.close(run_id, status, reason)
         except Exception as error:
@@ -264,7 +264,7 @@ class RunStore(ArtifactReader):
 
 
 def param_text(value: Any) -> str:
-    """Return a parameter as the text that MLflow keeps of it."""
+    """Return a parameter as the text MLflow keeps."""
     return _cut(str(value), MAX_PARAM_LENGTH)
 
 

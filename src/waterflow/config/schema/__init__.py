@@ -1,4 +1,4 @@
-"""The validated configuration of a pipeline: frozen, and without unused keys.
+"""The validated configuration of a pipeline, frozen, without unused keys.
 
 Credentials and server addresses belong to `profile.py`. The configuration is stored with every run, and its sections
 enter the digests that decide what is computed again.

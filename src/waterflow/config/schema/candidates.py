@@ -9,7 +9,7 @@ from waterflow.config.schema.preprocessing import Block
 
 
 class Dimension(Section):
-    """The values of one parameter: a range of numbers, or choices."""
+    """The values of one parameter: a range, or choices. A range is one of numbers."""
 
     low: float | None = None
     high: float | None = None
@@ -31,7 +31,7 @@ class Dimension(Section):
 
 
 class SearchConfig(Section):
-    """How a candidate's parameters are tuned: by TPE, or on a grid.
+    """How a candidate is tuned: by TPE or a grid.
 
     `trials` bounds their number: 20 by default for TPE, all points for a grid. No trial begins after the time budget.
     """
@@ -52,19 +52,19 @@ class SearchConfig(Section):
 
 
 class TuningConfig(Section):
-    """A pipeline's bounds on tuning; with 0 trials parameters stay as they are."""
+    """A pipeline's bounds on tuning. With 0 trials, parameters stay as they are."""
 
     trials: Annotated[int, Field(ge=0)] | None = None
     time_budget_seconds: Annotated[float, Field(gt=0)] | None = None
 
 
 class CandidateConfig(Section):
-    """An estimator with the scikit-learn API, by its dotted path, with its parameters.
+    """An estimator by its dotted path, with its parameters.
 
-    `search` says how `params` are tuned under a strategy that tunes; `early_stopping_rounds` ends boosting once the
-    validation rows stop improving; `preprocessing` replaces the pipeline's for this candidate. `reads` declares what
-    the estimator reads beside its rows, so that a change there fits it again: files or folders relative to the project,
-    and environment variables written as `$NAME`.
+    It has the scikit-learn API. `search` says how `params` are tuned under a strategy that tunes;
+    `early_stopping_rounds` ends boosting once the validation rows stop improving; `preprocessing` replaces the
+    pipeline's for this candidate. `reads` declares what the estimator reads beside its rows, so that a change there
+    fits it again: files or folders relative to the project, and environment variables written as `$NAME`.
     """
 
     estimator: str

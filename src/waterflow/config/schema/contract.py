@@ -10,9 +10,10 @@ from waterflow.config.schema.base import Section
 
 
 class ColumnContract(Section):
-    """The rules for one column; `min` and `max` are inclusive, `values` lists all that may occur.
+    """The rules for one column.
 
-    `pattern` is a regular expression for the whole text. A null breaks `nullable: false` and no other rule.
+    `min` and `max` are inclusive, `values` lists all that may occur. `pattern` is a regular expression for the whole
+    text. A null breaks `nullable: false` and no other rule.
     """
 
     type: Literal["integer", "number", "text", "boolean", "datetime"] | None = None
@@ -37,7 +38,7 @@ class ColumnContract(Section):
 
 
 class ContractConfig(Section):
-    """What the rows of a window must fulfil before anything is trained on them.
+    """What the rows of a window must fulfil before training.
 
     `unique` lists sets of columns whose values together identify a row; `closed` refuses columns that are not listed.
     """

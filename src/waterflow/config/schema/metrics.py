@@ -15,7 +15,10 @@ class MetricsConfig(Section):
 
 
 class GateConfig(Section):
-    """The value of one metric on the holdout that a winner must reach to become champion."""
+    """The value that a winner must reach on the holdout.
+
+    It is of one metric. A winner that misses it does not become champion.
+    """
 
     metric: str
     at_least: float | None = None
@@ -29,9 +32,10 @@ class GateConfig(Section):
 
 
 class CostsConfig(Section):
-    """The cost per row of each outcome of a two-class decision; a gain is negative.
+    """The cost per row of each outcome of a decision.
 
-    `positive` is the class that raises the alarm, by default the greater one or the pipeline's.
+    The decision is between two classes. A gain is negative. `positive` is the class that raises the alarm, by default
+    the greater one or the pipeline's.
     """
 
     positive: Any = None
@@ -42,7 +46,7 @@ class CostsConfig(Section):
 
 
 class RecallDecision(Section):
-    """As few alarms as possible while this share of the positives is found."""
+    """As few alarms as possible at a given recall. This share of the positives must be found."""
 
     recall_at_least: Annotated[float, Field(gt=0, le=1)]
 

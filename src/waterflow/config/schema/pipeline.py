@@ -1,4 +1,4 @@
-"""The whole configuration of a pipeline, and the sections that key each step."""
+"""The whole configuration of a pipeline, and its sections. The sections key each step."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -163,12 +163,12 @@ class PipelineConfig(Section):
 
     @property
     def declared_positive(self) -> Any:
-        """The positive class of two, as declared; None stands for the greater one."""
+        """The declared positive class of two. None stands for the greater one."""
         return self.positive if self.costs is None or self.costs.positive is None else self.costs.positive
 
     @property
     def decision_rule(self) -> Decision:
-        """The declared decision, else `costs` where they are declared, else 0.5."""
+        """The declared decision. By default `costs` where they are declared, else 0.5."""
         return self.decision or ("costs" if self.costs else 0.5)
 
     @property
@@ -185,27 +185,33 @@ class PipelineConfig(Section):
 
     @property
     def refresh_margin(self) -> float | None:
-        """By how much a run of the champion's recipe may be worse; None where that is not stated and has a unit."""
+        """By how much the champion's refreshed recipe may be worse.
+
+        None where that is not stated and the main metric has a unit.
+        """
         return self.promotion.refresh_margin or (REFRESH_MARGIN if self.metrics.main in SHARES else None)
 
     @property
     def split_kind(self) -> SplitKind:
-        """The declared kind of split, else `time` for dated rows, else `hash`."""
+        """The declared kind of split. By default `time` for dated rows, else `hash`."""
         return self.split.kind or ("time" if self.time_column else "hash")
 
     @property
     def clock(self) -> str:
-        """The time zone of naive times and calendar days: declared, else the schedule's, else UTC."""
+        """The time zone of naive times and calendar days. By default the schedule's, else UTC."""
         return self.time_zone or (self.schedule.timezone if self.schedule else "UTC")
 
     @property
     def serves(self) -> Literal["all", "judged"]:
-        """Which model is registered: one fitted on all rows, where they are split by time, or the compared one."""
+        """Which model is registered.
+
+        Either one fitted on all rows, where they are split by time, or the compared one.
+        """
         return self.promotion.serve or ("all" if self.split_kind == "time" else "judged")
 
     @property
     def shown_metrics(self) -> tuple[str, ...]:
-        """The metrics of tables, the main one first; by default the usual ones of the task."""
+        """The metrics of tables, the main one first. By default the usual ones of the task."""
         chosen = self.metrics.show or USUALLY_SHOWN[self.task]
         return (self.metrics.main, *(name for name in chosen if name != self.metrics.main))
 
@@ -221,7 +227,7 @@ class PipelineConfig(Section):
         return self.strategy.evidence.model_copy(update=own)
 
     def search_of(self, candidate: str) -> SearchConfig | None:
-        """Return a candidate's search within the pipeline's bounds; None without tuning."""
+        """Return a candidate's search within the pipeline's bounds. None without tuning."""
         search = self.candidates[candidate].search
         if search is None or not self.strategy.tune or self.tuning.trials == 0:
             return None
@@ -232,7 +238,7 @@ class PipelineConfig(Section):
         return search.model_copy(update=bounds)
 
     def data_section(self) -> dict[str, Any]:
-        """Return what decides the prepared rows and their split; it keys `prepare`."""
+        """Return what decides the prepared rows and their split. It keys `prepare`."""
         section = self.model_dump(
             mode="json", include=ROWS_KEYS | {"dataset", "sample", "split", "contract", "label_delay"}
         )
@@ -240,7 +246,7 @@ class PipelineConfig(Section):
         return section | own | {"time_zone": self.clock}
 
     def evaluate_section(self) -> dict[str, Any]:
-        """Return what decides an evaluation beside models and rows; it keys `evaluate`."""
+        """Return what decides an evaluation beside models and rows. It keys `evaluate`."""
         section = self.model_dump(mode="json", include=ROWS_KEYS | {"metrics", "positive", "costs", "gate", "seed"})
         origins = {"origins"} if self.split_kind == "time" else set()
         return section | {

@@ -8,7 +8,7 @@ from waterflow.config.schema.base import Section
 
 
 class Selector(Section):
-    """The columns of a block: by exact names, by type or by a regular expression."""
+    """The columns of a block. They are selected by exact names, by type or by a regular expression."""
 
     names: tuple[str, ...] | None = None
     type: Literal["numeric", "categorical", "datetime"] | None = None
@@ -22,7 +22,7 @@ class Selector(Section):
 
 
 class Clip(Section):
-    """Bounds learned from training rows: two quantiles, or interquartile ranges beyond the quartiles."""
+    """Bounds learned from training rows. Either two quantiles, or interquartile ranges beyond the quartiles."""
 
     quantiles: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] | None = None
     iqr: Annotated[float, Field(gt=0)] | None = None
@@ -37,7 +37,7 @@ class Clip(Section):
 
 
 class Tfidf(Section):
-    """TF-IDF weights of a text's terms; `ngrams` are the shortest and longest run of words."""
+    """TF-IDF weights of a text's terms. `ngrams` are the shortest and longest run of words."""
 
     max_features: Annotated[int, Field(ge=1)] | None = 20_000
     ngrams: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (1, 2)
@@ -49,10 +49,11 @@ DatePart = Literal["year", "quarter", "month", "day", "day_of_week", "day_of_yea
 
 
 class Block(Section):
-    """Preprocessing of some columns, in the order clip, impute, encode, scale.
+    """Preprocessing of some columns.
 
-    A column belongs to the first block that selects it. Times are split into parts before gaps are imputed.
-    `encode: category` keeps categories for estimators that support them; `drop` removes the columns.
+    The order is clip, impute, encode, scale. A column belongs to the first block that selects it. Times are split into
+    parts before gaps are imputed. `encode: category` keeps categories for estimators that support them; `drop` removes
+    the columns.
     """
 
     select: Selector

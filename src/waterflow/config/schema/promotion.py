@@ -35,11 +35,11 @@ SHARES = (
 
 
 class EvidenceConfig(Section):
-    """What counts as evidence that one model is better than another on the main metric.
+    """What counts as evidence that one model is better.
 
-    `alpha` is the accepted probability of promoting a model that is no better; `min_gain` the smallest difference
-    worth having, in the metric's unit; `resamples` the number of bootstrap samples of the holdout; with fewer rows than
-    `min_rows` nothing is decided.
+    Models are compared by the main metric. `alpha` is the accepted probability of promoting a model that is no better;
+    `min_gain` the smallest difference worth having, in the metric's unit; `resamples` the number of bootstrap samples
+    of the holdout; with fewer rows than `min_rows` nothing is decided.
     """
 
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
@@ -71,12 +71,13 @@ class DependenceConfig(Section):
 
 
 class StagingConfig(Section):
-    """The limits for a version that is loaded as it would be served, in a fresh process.
+    """The limits for a version in staging.
 
-    `tolerance` is the largest accepted difference between its predictions and those of training; `latency_p95_ms`
-    the 95th percentile of the time for a batch of one row; `size_mb` that of its files, in 10⁶ bytes. A model that was
-    fitted on more rows than the compared one must correlate with it in rank by at least `rank_correlation` and decide
-    at least the share `equal_decisions` of rows alike; both are lenient, for some estimators remember their rows.
+    It is loaded as it would be served, in a fresh process. `tolerance` is the largest accepted difference between its
+    predictions and those of training; `latency_p95_ms` the 95th percentile of the time for a batch of one row;
+    `size_mb` that of its files, in 10⁶ bytes. A model that was fitted on more rows than the compared one must correlate
+    with it in rank by at least `rank_correlation` and decide at least the share `equal_decisions` of rows alike; both
+    are lenient, for some estimators remember their rows.
     """
 
     tolerance: Annotated[float, Field(ge=0)] = 1e-9
@@ -87,16 +88,15 @@ class StagingConfig(Section):
 
 
 class PromotionConfig(Section):
-    """How a model becomes champion; evidence settings left out here come from the strategy.
+    """How a model becomes champion.
 
-    `baseline` is what a first model must beat: a rule of `BASELINES` or the name of a candidate; by default the rule
-    that scores best on the main metric without a feature. `dependence` states which rows resemble each other. With
-    `reuse: spend` each verdict on the same held-out rows may spend less of `alpha`; `show: verdict` shows nothing of
-    these rows but the outcome.
-    `origins` is the number of blocks in time of a dated holdout, each predicted by a fit on everything before it.
-    `serve` says which model of a dated pipeline is registered: one fitted on `all` rows of the window, the default, or
-    the last one that was compared (`judged`).
-    A run of the champion's own recipe need only be not worse by `refresh_margin`.
+    Evidence settings left out here come from the strategy. `baseline` is what a first model must beat: a rule of
+    `BASELINES` or the name of a candidate; by default the rule that scores best on the main metric without a feature.
+    `dependence` states which rows resemble each other. With `reuse: spend` each verdict on the same held-out rows may
+    spend less of `alpha`; `show: verdict` shows nothing of these rows but the outcome. `origins` is the number of
+    blocks in time of a dated holdout, each predicted by a fit on everything before it. `serve` says which model of a
+    dated pipeline is registered: one fitted on `all` rows of the window, the default, or the last one that was compared
+    (`judged`). A run of the champion's own recipe need only be not worse by `refresh_margin`.
     """
 
     alpha: Annotated[float, Field(gt=0, lt=0.5)] | None = None
@@ -117,7 +117,7 @@ class PromotionConfig(Section):
 
 
 class StrategyConfig(Section):
-    """How candidates are tuned and selected; the holdout's share belongs to the pipeline."""
+    """How candidates are tuned and selected. The holdout's share belongs to the pipeline."""
 
     name: str
     select_on: Literal["validation", "folds", "test"]

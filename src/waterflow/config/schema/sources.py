@@ -9,7 +9,7 @@ from waterflow.config.schema.base import Section
 
 
 class CsvSource(Section):
-    """A CSV file with a header, read by pandas: a path relative to the project, `s3://…` or `https://…`."""
+    """A CSV file with a header, read by pandas. `path` is relative to the project, `s3://…` or `https://…`."""
 
     kind: Literal["csv"]
     path: str
@@ -17,7 +17,7 @@ class CsvSource(Section):
 
 
 class ParquetSource(Section):
-    """A Parquet file: a path relative to the project, `s3://…` or `https://…`."""
+    """A Parquet file. `path` is relative to the project, `s3://…` or `https://…`."""
 
     kind: Literal["parquet"]
     path: str
@@ -48,17 +48,17 @@ class SqlSource(Section):
 
 
 class PackageSource(Section):
-    """A data set shipped with a package, by the name of its loader in `waterflow.datasets.loaders`."""
+    """A data set shipped with a package. `loader` is the name of its loader in `waterflow.datasets.loaders`."""
 
     kind: Literal["package"]
     loader: str
 
 
 class DvcSource(Section):
-    """A CSV or Parquet file tracked by DVC, by its path in the repository and a git revision.
+    """A CSV or Parquet file tracked by DVC.
 
-    `repo` is the repository's folder, relative to the project, or its address; by default the project's own.
-    Without `rev` the workspace is read.
+    It is given by its path in the repository and a git revision. `repo` is the repository's folder, relative to the
+    project, or its address; by default the project's own. Without `rev` the workspace is read.
     """
 
     kind: Literal["dvc"]

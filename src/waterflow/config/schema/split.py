@@ -1,4 +1,4 @@
-"""Which rows a run sees, and which of them are held out."""
+"""Which rows a run sees, and which are held out."""
 
 from datetime import date
 from typing import Annotated, Literal, Self
@@ -11,7 +11,7 @@ SplitKind = Literal["hash", "time", "stratified"]
 
 
 class WindowConfig(Section):
-    """Where a run's window starts by default: on a day, or a look-back before its end."""
+    """Where a run's window starts by default. It starts on a day, or a look-back before its end."""
 
     kind: Literal["expanding", "sliding"] = "expanding"
     start: date | None = None

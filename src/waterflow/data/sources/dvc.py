@@ -1,6 +1,7 @@
-"""Files tracked by DVC, at a revision of their git repository.
+"""Files tracked by DVC, at a git revision.
 
-DVC runs as a subprocess in an environment of its own: its S3 client needs another botocore than the one locked here.
+The revision is one of the repository that tracks them. DVC runs as a subprocess in an environment of its own: its S3
+client needs another botocore than the one locked here.
 """
 
 import json
@@ -70,14 +71,14 @@ UNKNOWN_PROBLEM = "dataset.path: {path!r}: dvc could not read it {at} ({detail})
 
 
 class DvcVersion(NamedTuple):
-    """The commit that a file was read at, ending in `-dirty` for other data than the commit's, and its md5."""
+    """The commit and md5 of a file that was read. The commit ends in `-dirty` for other data than the commit's."""
 
     revision: str
     md5: str
 
 
 def read_dvc(source: DvcSource, root: Path) -> tuple[pd.DataFrame, DvcVersion]:
-    """Read a tracked file, and return the version that was read."""
+    """Return a tracked file's rows and the version read."""
     with tempfile.TemporaryDirectory(prefix="waterflow-") as folder:
         path = Path(folder) / Path(source.path).name
         version = fetch_dvc(source, root, path)
@@ -85,10 +86,10 @@ def read_dvc(source: DvcSource, root: Path) -> tuple[pd.DataFrame, DvcVersion]:
 
 
 def fetch_dvc(source: DvcSource, root: Path, path: Path) -> DvcVersion:
-    """Write the tracked file to `path`; relative repositories start at `root`.
+    """Write the tracked file to `path`.
 
-    Pulls from the remote where needed. Raises ConfigError without DVC or on a wrong setting, DataError without such
-    data, UnreachableError when the remote does not answer.
+    Relative repositories start at `root`. Pulls from the remote where needed. Raises ConfigError without DVC or on a
+    wrong setting, DataError without such data, UnreachableError when the remote does not answer.
     """
     repo = source.repo or "."
     place = repo if is_address(repo) else str(root / repo)
@@ -106,12 +107,12 @@ def fetch_dvc(source: DvcSource, root: Path, path: Path) -> DvcVersion:
 
 
 def is_address(repo: str) -> bool:
-    """Return whether a repository is remote: a URL, or git's short form `user@host:path`."""
+    """Return whether a repository is remote. It is if it is a URL, or git's short form `user@host:path`."""
     return "://" in repo or ("@" in repo.partition("/")[0] and ":" in repo)
 
 
 def find_python(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the Python of this environment's `dvc`, or of the one on the PATH."""
+    """Return the Python of this environment's `dvc`. Without it, the Python of the `dvc` on the PATH."""
     places = [str(Path(sys.executable).parent), environment.get("PATH", "")]
     command = shutil.which("dvc", path=os.pathsep.join(places))
     if command is None:

@@ -1,8 +1,9 @@
-"""The program that reads a file of a DVC repository, run by DVC's Python; it imports nothing from Waterflow.
+"""The program that reads a file of a DVC repository.
 
-Its argument is a JSON object: `repo` (a URL, or a path that may be below the repository's root), `path` (relative to
-it), `rev` or null for the workspace, `out` (the file to write) and `endpoint` or null. Its last line of output is a
-JSON object: `revision`, `md5` and `dvc`, or `problem` with its `detail`.
+DVC's Python runs it; it imports nothing from Waterflow. Its argument is a JSON object: `repo` (a URL, or a path that
+may be below the repository's root), `path` (relative to it), `rev` or null for the workspace, `out` (the file to write)
+and `endpoint` or null. Its last line of output is a JSON object: `revision`, `md5` and `dvc`, or `problem` with its
+`detail`.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class ProblemError(Exception):
-    """A file that cannot be read: a problem that the caller knows by name, and details."""
+    """A file that cannot be read. The error carries a problem that the caller knows by name, and details."""
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 def read(repo: str, path: str, rev: str | None, out: str, endpoint: str | None) -> dict[str, str]:
-    """Write the file to `out`, and return its revision and md5."""
+    """Write the file to `out`. Return its revision and md5."""
     import dvc
 
     root = find_root(repo)
@@ -51,7 +52,7 @@ def read(repo: str, path: str, rev: str | None, out: str, endpoint: str | None) 
 
 
 def find_root(repo: str) -> str | None:
-    """Return the root of a folder's DVC repository; None for a URL."""
+    """Return the root of a folder's DVC repository. None for a URL."""
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
@@ -64,20 +65,20 @@ def find_root(repo: str) -> str | None:
 
 
 def accept_any_owner() -> None:
-    """Accept a repository of another user, such as a mounted checkout: it is only read."""
+    """Accept a repository of another user. It may be a mounted checkout, and it is only read."""
     import pygit2
 
     pygit2.settings.owner_validation = False
 
 
 def is_sealed(root: str) -> bool:
-    """Return whether DVC cannot open the workspace: it was never used there and cannot write locks."""
+    """Return whether DVC cannot open the workspace. This is so where it was never used and cannot write locks."""
     folder = Path(root, ".dvc")
     return not (folder / "tmp").is_dir() and not os.access(folder, os.W_OK)
 
 
 def open_repository(repo: str, rev: str | None, endpoint: str | None) -> Any:
-    """Open the repository's files at a revision; a URL is cloned."""
+    """Open the repository's files at a revision. A URL is cloned."""
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -100,9 +101,10 @@ def open_repository(repo: str, rev: str | None, endpoint: str | None) -> Any:
 
 
 def settings_of(repo: str, endpoint: str | None) -> dict[str, Any]:
-    """Return settings that apply a repository's present default remote to every revision.
+    """Return settings that apply today's default remote to every revision.
 
-    `endpoint` replaces a loopback address, which a container cannot reach.
+    The default remote is the repository's present one. `endpoint` replaces a loopback address, which a container cannot
+    reach.
     """
     from dvc.config import Config
 
@@ -117,7 +119,7 @@ def settings_of(repo: str, endpoint: str | None) -> dict[str, Any]:
 
 
 def tracked_md5(files: Any, path: str, rev: str | None) -> str | None:
-    """Return the md5 that DVC has recorded for a file; None for another kind of hash."""
+    """Return the md5 that DVC has recorded for a file. None for another kind of hash."""
     try:
         found = files.info(path)
     except FileNotFoundError as error:
@@ -145,7 +147,7 @@ def fetch(files: Any, path: str, out: str) -> None:
 
 
 def is_connection(error: BaseException | None) -> bool:
-    """Return whether an error comes from a server that does not answer."""
+    """Return whether an error comes from an unreachable server. Such a server does not answer."""
     if error is None:
         return False
     names = {kind.__name__ for kind in type(error).__mro__}
@@ -154,7 +156,7 @@ def is_connection(error: BaseException | None) -> bool:
 
 
 def revision_of(files: Any, repo: str, path: str, rev: str | None, md5: str) -> str:
-    """Return the commit, with `-dirty` where the workspace's file differs from the commit's."""
+    """Return the commit. It ends in `-dirty` where the workspace's file differs from the commit's."""
     from dvc.scm import RevError, SCMError
 
     try:

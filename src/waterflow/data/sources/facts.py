@@ -1,4 +1,4 @@
-"""What lineage records of a source, never with a password in it."""
+"""What lineage records of a source, never a password."""
 
 import re
 
@@ -21,7 +21,10 @@ class SourceFacts(Record):
 
 
 def describe_source(source: Source) -> str:
-    """Return a path, `package:loader`, `dvc:path@revision`, or `sql:` with address or variable."""
+    """Return a source's description for lineage.
+
+    It is a path, `package:loader`, `dvc:path@revision`, or `sql:` with address or variable.
+    """
     match source:
         case DvcSource():
             repo = f"{hide_credentials(source.repo)}:" if source.repo else ""
@@ -34,7 +37,7 @@ def describe_source(source: Source) -> str:
 
 
 def hide_credentials(address: str) -> str:
-    """Return a path or URL without password and without query, which may be a signature."""
+    """Return a path or URL without password and query. A query may be a signature."""
     if "://" not in address:
         return address
     # A password may contain an unencoded / or @: better to hide too much than too little.

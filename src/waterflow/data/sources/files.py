@@ -17,7 +17,7 @@ CopyObject = Callable[[str, Path], None]
 
 
 def read_file(source: CsvSource | ParquetSource, root: Path, copy_object: CopyObject) -> pd.DataFrame:
-    """Read a file below `root`, or download it first from `s3://…` or `https://…`."""
+    """Read a file below `root`, or from a remote address. It is first downloaded from `s3://…` or `https://…`."""
     if "://" not in source.path:
         return parse_file(_find_file(source.path, root), source)
     with tempfile.TemporaryDirectory(prefix="waterflow-") as folder:
@@ -31,7 +31,7 @@ def read_file(source: CsvSource | ParquetSource, root: Path, copy_object: CopyOb
 
 
 def parse_file(path: Path, source: CsvSource | ParquetSource | DvcSource) -> pd.DataFrame:
-    """Parse a local file as its source declares it; raises DataError when it is empty or of another kind."""
+    """Parse a local file as its source declares it. Raises DataError when it is empty or of another kind."""
     name = hide_credentials(source.path)
     if path.stat().st_size == 0:
         raise DataError(f"dataset.path: {name!r} is empty (0 bytes); fill it or point to another")
@@ -61,7 +61,7 @@ def _read_csv(path: Path, separator: str) -> pd.DataFrame:
 
 
 def _read_integers(path: Path, separator: str, position: int, floats: pd.Series) -> pd.Series:
-    """Read one column again as nullable integers; the floats where it has others."""
+    """Read one column again as nullable integers. Returns `floats` where it has other values."""
     texts = pd.read_csv(path, sep=separator, usecols=[position], dtype="str").iloc[:, 0]
     if not texts.dropna().str.fullmatch(r"-?\d{1,19}").all():
         return floats

@@ -16,17 +16,18 @@ from waterflow.errors import DataError
 
 @dataclass(frozen=True)
 class LoadedSource:
-    """All rows of a source, and where they were read from."""
+    """All rows of a source, and their origin. The origin says where they were read from."""
 
     frame: pd.DataFrame
     facts: SourceFacts
 
 
 def read_source(source: Source, project: Project, copy_object: CopyObject) -> LoadedSource:
-    """Read all rows of a source; relative paths start at the project's root.
+    """Read all rows of a source.
 
-    `copy_object` downloads an `s3://…` object to a file. Raises DataError when the source is missing, empty, refused
-    or not of its kind, UnreachableError when a server does not answer, ConfigError for an unknown loader.
+    Relative paths start at the project's root. `copy_object` downloads an `s3://…` object to a file. Raises DataError
+    when the source is missing, empty, refused or not of its kind, UnreachableError when a server does not answer,
+    ConfigError for an unknown loader.
     """
     facts = SourceFacts(kind=source.kind, where=describe_source(source))
     match source:

@@ -1,4 +1,4 @@
-"""Rows of a SQL query; no message, log line or exception chain shows the password of its database."""
+"""Rows of a SQL query. No message, log line or exception chain shows the password of its database."""
 
 import os
 import re
@@ -24,10 +24,10 @@ TRANSIENT = re.compile(
 
 
 def read_sql(source: SqlSource, root: Path) -> pd.DataFrame:
-    """Return the rows of the query; nothing that it changes is committed.
+    """Return the rows of the query.
 
-    Raises UnreachableError when the database does not answer, DataError when it refuses the login or the query,
-    ConfigError when the address cannot be used.
+    Nothing that it changes is committed. Raises UnreachableError when the database does not answer, DataError when it
+    refuses the login or the query, ConfigError when the address cannot be used.
     """
     from sqlalchemy import NullPool, create_engine
     from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
