@@ -1,4 +1,4 @@
-"""What a first model must beat: a rule that looks at no feature."""
+"""What a first model must beat. It is a rule that looks at no feature."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from waterflow.scoring.metrics import Predicted, find_positive_class, predict_ro
 
 
 def predict_baseline(rule: str, train_target: pd.Series, target: pd.Series, config: PipelineConfig) -> Predicted:
-    """Predict the rows of `target` by a rule learnt from the training rows' target.
+    """Predict `target` by a rule learnt from training targets.
 
     Classes: `most_frequent`, `stratified` (labels at random in their shares, which no other rule without features
     beats on macro F1) and `cheapest` (the class that costs least if always predicted), each with the shares of the
@@ -38,7 +38,7 @@ def _classifier(rule: str, values: NDArray[Any], config: PipelineConfig) -> Base
 
 
 def _cheapest(values: NDArray[Any], config: PipelineConfig) -> Any:
-    """Return the class that costs least on the training rows if it is always predicted."""
+    """Return the class that is cheapest to predict always. Its cost is counted on the training rows."""
     assert config.costs is not None  # the configuration has been validated
     classes = pd.unique(values)
     is_positive = values == find_positive_class(classes, config.declared_positive)
@@ -55,7 +55,7 @@ def _regressor(rule: str, values: NDArray[Any]) -> BaseEstimator:
 
 
 def shortest_half(values: NDArray[Any]) -> float:
-    """Return the middle of the shortest interval that holds half of the values."""
+    """Return the middle of the shortest half. That is the shortest interval that holds half of the values."""
     ordered, half = np.sort(values.astype(float)), len(values) // 2
     start = int(np.argmin(ordered[half:] - ordered[: len(ordered) - half]))
     return float(ordered[start] + ordered[start + half]) / 2

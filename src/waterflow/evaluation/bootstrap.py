@@ -1,4 +1,4 @@
-"""Resamples of the holdout: rows, rows within strata or whole clusters, drawn with replacement.
+"""Resamples of the holdout, drawn with replacement. Rows are drawn, rows within strata, or whole clusters.
 
 A metric that is a function of sums is resampled by its sums, one that needs the order of scores by the weight of each
 row in a resample (Efron and Tibshirani 1993, chapter 6).
@@ -17,7 +17,7 @@ CHUNK_VALUES = 1 << 17  # 1 MB of weights at a time, which fits into a core's ca
 
 @dataclass(frozen=True)
 class Units:
-    """What a resample draws: rows, within `strata` where given, or all rows of a cluster together.
+    """What a resample draws. It is rows, within `strata` where given, or all rows of a cluster together.
 
     `strata` and `clusters` number each row's stratum or cluster from 0, shape (rows,); at most one of them is given.
     """
@@ -40,14 +40,14 @@ class Units:
 
 
 def resample_sums(columns: Values, units: Units, resamples: int, generator: np.random.Generator) -> Values:
-    """Sum columns over each resample: from shape (rows, k) to (resamples, k)."""
+    """Sum columns over each resample. The shape goes from (rows, k) to (resamples, k)."""
     if units.clusters is not None:
         columns, units = sum_by_cluster(columns, units.clusters), Units(units.count)
     return np.concatenate([weights @ columns for weights in draw_weights(units, resamples, generator)])
 
 
 def resample_counts(cells: Codes, units: Units, resamples: int, generator: np.random.Generator) -> Values:
-    """Count rows by cell in each resample: shape (resamples, cells); `cells` numbers each row's cell.
+    """Count rows by cell in each resample. Returns shape (resamples, cells); `cells` numbers each row's cell.
 
     Rows of one cell are alike, so without clusters the counts are multinomial and no row needs to be drawn.
     """
@@ -64,7 +64,7 @@ def resample_counts(cells: Codes, units: Units, resamples: int, generator: np.ra
 
 
 def draw_weights(units: Units, resamples: int, generator: np.random.Generator) -> Iterator[Values]:
-    """Yield how often each unit is drawn: chunks of shape (some resamples, units)."""
+    """Yield how often each unit is drawn. Chunks have the shape (some resamples, units)."""
     members = units.members()
     size = max(1, CHUNK_VALUES // units.rows)
     for start in range(0, resamples, size):
@@ -79,13 +79,13 @@ def draw_weights(units: Units, resamples: int, generator: np.random.Generator) -
 
 
 def draw_row_weights(units: Units, resamples: int, generator: np.random.Generator) -> Iterator[Values]:
-    """Yield how often each row is drawn: chunks of shape (some resamples, rows)."""
+    """Yield how often each row is drawn. Chunks have the shape (some resamples, rows)."""
     for weights in draw_weights(units, resamples, generator):
         yield weights if units.clusters is None else weights[:, units.clusters]
 
 
 def sum_by_cluster(columns: Values, clusters: Codes) -> Values:
-    """Sum columns over the rows of each cluster: from shape (rows, k) to (clusters, k)."""
+    """Sum columns over the rows of each cluster. The shape goes from (rows, k) to (clusters, k)."""
     return np.column_stack([np.bincount(clusters, weights=column) for column in columns.T])
 
 

@@ -1,4 +1,4 @@
-"""Whether one model is better than another on the same rows: the difference, its interval and p-value.
+"""Whether one model beats another on the same rows. A comparison is the difference, its interval and its p-value.
 
 The interval is the wider one, at each end, of two. The first is that of Student's t on the standard error from the
 rows' influences, clustered where rows resemble each other. The second is the percentile interval of a paired
@@ -33,7 +33,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the interval around it, at confidence `1 - 2·alpha`."""
+    """A value and its interval, at confidence `1 - 2·alpha`."""
 
     value: float
     low: float
@@ -42,7 +42,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One metric of both models and their difference, which is positive where the challenger is better.
+    """One metric of both models and their difference. It is positive where the challenger is better.
 
     `p_value` is the smallest alpha at which the interval would lie above 0; `smallest_detectable` the difference
     whose interval would do so in four of five holdouts like this one: (t_alpha + t_0.8) standard errors, None where the
@@ -63,7 +63,7 @@ class Comparison:
 
 
 def compare_models(pair: Pair, metric: str, *, alpha: float, resamples: int, seed: int) -> Comparison:
-    """Compare two models on one metric, at confidence `1 - 2·alpha`.
+    """Compare two models on one metric. The confidence is `1 - 2·alpha`.
 
     Raises UndefinedError where the metric has no value, or where too few rows, groups or days could tell.
     """
@@ -104,7 +104,7 @@ def compare_models(pair: Pair, metric: str, *, alpha: float, resamples: int, see
 
 
 def check_counts(classes: Codes | None, clusterings: Sequence[Clustering]) -> float:
-    """Return the degrees of freedom that the rarest class leaves, infinite where classes do not matter.
+    """Return the degrees of freedom that the rarest class leaves. They are infinite where classes do not matter.
 
     Raises UndefinedError where periods, groups or rows, of each class if classes matter, are too few to decide.
     """
@@ -122,7 +122,7 @@ def check_counts(classes: Codes | None, clusterings: Sequence[Clustering]) -> fl
 
 
 def mcnemar_p_value(pair: Pair) -> float:
-    """Test by McNemar's exact test, two-sided, whether the two models are right equally often."""
+    """Test whether the two models are right equally often. This is McNemar's exact test, two-sided."""
     from statsmodels.stats.contingency_tables import mcnemar  # with scipy.stats loaded, some 20 ms
 
     first, second = (np.asarray(model.prediction == pair.truth) for model in (pair.challenger, pair.champion))
@@ -132,7 +132,7 @@ def mcnemar_p_value(pair: Pair) -> float:
 
 @dataclass(frozen=True)
 class _Estimate:
-    """A value with its standard error, degrees of freedom and resampled values of the same spread."""
+    """A value, its standard error and its degrees of freedom. The resampled values have the same spread."""
 
     value: float
     standard_error: float
@@ -141,7 +141,7 @@ class _Estimate:
 
     @classmethod
     def of(cls, value: float, draws: Values, error: ErrorEstimate, freedom: float) -> "_Estimate":
-        """Stretch the deviations of `draws` to the standard error, the larger of the two estimates of it."""
+        """Stretch the deviations of `draws` to the standard error. The larger of two estimates of it counts."""
         spread = float(np.std(draws))
         largest = max(error.standard_error, spread)
         return cls(value, largest, freedom, value + (draws - value) * (largest / spread if spread else 1.0))
@@ -166,7 +166,7 @@ class _Estimate:
         return float(stats.t.sf(min(ratios), self.freedom))
 
     def smallest_detectable(self, alpha: float) -> float:
-        """Return the difference that would be shown in four of five cases."""
+        """Return the difference that four of five cases would show."""
         quantile = stats.t(self.freedom)
         return float(quantile.isf(alpha) + quantile.ppf(POWER)) * self.standard_error
 

@@ -1,4 +1,4 @@
-"""The standard error of a metric on rows that resemble each other.
+"""Standard errors of metrics on rows that resemble each other.
 
 A metric is linearised: the influence of a row is the derivative of the metric in the row's weight, times the number
 of rows, so that the metric's error is about the mean of the influences. That mean's variance is clustered by blocks
@@ -55,7 +55,7 @@ class Dependence:
 
 @dataclass(frozen=True)
 class Clustering:
-    """One way in which rows belong together: the cluster of each row, and the variance of a mean that follows.
+    """One way in which rows belong together. It is the cluster of each row, and the variance of a mean that follows.
 
     `freedom` are the degrees of freedom of `variance`. `units` says in words what a cluster is. `parts` are what
     clusters consist of, such as days, at least `least` of which are needed; `noun` names them.
@@ -73,7 +73,7 @@ class Clustering:
 
 @dataclass(frozen=True)
 class ErrorEstimate:
-    """The standard error of a metric, its degrees of freedom and how many independent rows would have the same."""
+    """A metric's standard error and its degrees of freedom. Also how many independent rows would have the same."""
 
     standard_error: float
     freedom: float
@@ -81,14 +81,14 @@ class ErrorEstimate:
     clusterings: tuple[Clustering, ...] = ()
 
     def units(self, strata: Codes | None, rows: int) -> Units:
-        """Return what a bootstrap draws: the clusters of the largest variance, else rows."""
+        """Return what a bootstrap draws. It is the clusters of the largest variance, else rows."""
         if not self.clusterings:
             return Units(rows, strata)
         return Units(rows, clusters=max(self.clusterings, key=lambda entry: entry.variance).clusters)
 
 
 def declare_dependence(rows: pd.DataFrame, config: PipelineConfig) -> Dependence:
-    """Return how rows belong together by the pipeline's time column, group and `promotion.dependence`."""
+    """Return how rows belong together. The pipeline's time column, group and `promotion.dependence` decide it."""
     stated = config.promotion.dependence
     names = dict.fromkeys([*([config.group] if config.group else []), *(stated.by if stated else ())])
     unit = (stated.time if stated else None) or "day"
@@ -104,21 +104,21 @@ def declare_dependence(rows: pd.DataFrame, config: PipelineConfig) -> Dependence
 
 
 def describe_suspect(name: str) -> str:
-    """Return a warning about rows that a test finds to resemble each other."""
+    """Return a warning about rows that resemble each other. A test finds the resemblance."""
     if name == ORDER:
         return "rows that arrived together resemble each other: declare `time_column` or `group`"
     return f"rows of one `{name}` resemble each other: declare `group` or `promotion.dependence`"
 
 
 def calendar_periods(times: pd.Series, unit: str, zone: str) -> Codes:
-    """Return the number of each time's hour, day, week or month, in order."""
+    """Return the number of each time's period, in order. Periods are hours, days, weeks or months."""
     local = pd.to_datetime(times, utc=True).dt.tz_convert(zone).dt.tz_localize(None)
     starts = local.dt.to_period({"hour": "h", "day": "D", "week": "W", "month": "M"}[unit]).dt.start_time
     return np.unique(starts.to_numpy(), return_inverse=True)[1]
 
 
 def estimate_error(influence: Values, dependence: Dependence, strata: Codes | None) -> ErrorEstimate:
-    """Estimate the standard error of a metric from the influences of its rows, shape (rows,).
+    """Estimate the standard error of a metric. It follows from the influences of its rows, shape (rows,).
 
     The variance is never below that of the largest single clustering, nor below that of independent rows. The degrees
     of freedom are those of the clustering with the fewest clusters, without one those of the smallest stratum.
@@ -132,7 +132,7 @@ def estimate_error(influence: Values, dependence: Dependence, strata: Codes | No
 
 
 def row_variance(influence: Values, strata: Codes | None) -> float:
-    """Compute the variance of a mean of independent rows, drawn within strata where given."""
+    """Compute the variance of a mean of independent rows. They are drawn within strata where given."""
     strata = np.zeros(len(influence), dtype=np.intp) if strata is None else strata
     sizes = np.bincount(strata)
     squares = np.bincount(strata, weights=(influence - _stratum_means(influence, strata)) ** 2)
@@ -140,13 +140,13 @@ def row_variance(influence: Values, strata: Codes | None) -> float:
 
 
 def cluster_variance(influence: Values, clusters: Codes) -> float:
-    """Compute the variance of a mean whose rows come in independent clusters, numbered from 0."""
+    """Compute the variance of a mean over independent clusters. They are numbered from 0."""
     sums = np.bincount(clusters, weights=influence)
     return float(sums @ sums) / len(influence) ** 2 * len(sums) / max(len(sums) - 1, 1)
 
 
 def cosine_variance(series: NDArray[Any], terms: int) -> float:
-    """Compute the long-run variance of a sum over time from its first cosine terms.
+    """Compute the long-run variance of a sum over time. It follows from the first cosine terms.
 
     The equal-weighted cosine estimator, whose t-ratio has `terms` degrees of freedom however the series is
     autocorrelated at shorter range (Lazarus, Lewis, Stock and Watson, JBES 36, 2018).
@@ -156,7 +156,7 @@ def cosine_variance(series: NDArray[Any], terms: int) -> float:
 
 
 def optimal_block_length(series: Values) -> float:
-    """Return the length of circular blocks by Politis and White (2004), as corrected in 2009.
+    """Return the length of circular blocks. The rule is that of Politis and White (2004), as corrected in 2009.
 
     The automatic rule of Econometric Reviews 23, 53-70, with the correction by Patton, Politis and White, 28, 372-375.
     At most a third of the series, which must have at least 8 values.
@@ -181,7 +181,7 @@ def optimal_block_length(series: Values) -> float:
 
 
 def find_dependence(influence: Values, dependence: Dependence) -> Dependence:
-    """Return an undeclared dependence with what a test of it finds.
+    """Return an undeclared dependence with what a test finds.
 
     The influences of rows that share a value of a key column, or that arrived together, are compared with all others by
     analyses of variance, at 1 % over all of them.
@@ -197,7 +197,7 @@ def find_dependence(influence: Values, dependence: Dependence) -> Dependence:
 
 
 def variance_ratio_p_value(influence: Values, clusters: Codes) -> float:
-    """Test by a one-way analysis of variance whether the means of clusters, numbered from 0, differ."""
+    """Test whether the means of clusters, numbered from 0, differ. The test is a one-way analysis of variance."""
     sizes, sums = np.bincount(clusters), np.bincount(clusters, weights=influence)
     between = (sums**2 / sizes).sum() - influence.sum() ** 2 / len(influence)
     inside = (influence**2).sum() - (sums**2 / sizes).sum()
@@ -208,7 +208,7 @@ def variance_ratio_p_value(influence: Values, clusters: Codes) -> float:
 
 
 def effective_count(clusters: Codes) -> float:
-    """Return how many clusters of equal size would count as much (Kish 1965)."""
+    """Return how many equal clusters would count as much. See Kish (1965)."""
     sizes = np.bincount(clusters).astype(float)
     return float(sizes.sum() ** 2 / (sizes**2).sum())
 
@@ -234,7 +234,7 @@ def _by_value(influence: Values, name: str, clusters: Codes) -> Clustering:
 
 
 def _in_time(influence: Values, periods: Codes, dependence: Dependence) -> Clustering:
-    """Cluster by blocks of time; the variance is the largest of periods', blocks' and the cosine estimator's."""
+    """Cluster by blocks of time. The variance is the largest of periods', blocks' and the cosine estimator's."""
     is_arrival, rows = dependence.unit == ORDER, len(influence)
     within = _centre(influence, dependence.classes) if is_arrival else influence
     sums, sizes = np.bincount(periods, weights=within), np.bincount(periods)
@@ -261,7 +261,7 @@ def _in_time(influence: Values, periods: Codes, dependence: Dependence) -> Clust
 
 
 def _multiway_variance(influence: Values, clusterings: Sequence[Clustering]) -> float:
-    """Add the variances of all clusterings and take off those of their crossings, by inclusion and exclusion."""
+    """Add up the variances of all clusterings. Those of crossings are taken off, by inclusion and exclusion."""
     total = sum(entry.variance for entry in clusterings)
     for size in range(2, len(clusterings) + 1):
         for chosen in combinations(clusterings, size):
@@ -279,7 +279,7 @@ def _centre(influence: Values, classes: Codes | None) -> Values:
 
 
 def _standardise(influence: Values, classes: Codes | None) -> Values:
-    """Scale each class to variance 1, else rare classes decide, where they happen to stand."""
+    """Scale each class to variance 1. Otherwise rare classes would decide, where they happen to stand."""
     within = _centre(influence, classes)
     scale = np.sqrt(_stratum_means(within**2, np.zeros(len(within), dtype=np.intp) if classes is None else classes))
     return np.divide(within, scale, out=np.zeros_like(within), where=scale > 0)

@@ -1,4 +1,4 @@
-"""A metric of two models on the same rows: its values, the influence of each row, and its values on resamples."""
+"""A metric of two models on the same rows. It has values, the influence of each row, and values on resamples."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -28,12 +28,12 @@ OVER_CLASSES = (*WITHIN_CLASSES, "precision_macro", "f1_macro", "average_precisi
 
 
 class UndefinedError(Exception):
-    """A metric that these rows and models have no value for; the message is a clause that says why."""
+    """A metric without a value for these rows and models. The message is a clause that says why."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Predictions of the challenger and of the champion, row by row, and how the rows belong together.
+    """Predictions of challenger and champion, row by row. Also how the rows belong together.
 
     `positive` is the class that costs and average precision are about; of two classes the greater one unless given.
     """
@@ -52,7 +52,7 @@ class Pair:
 
     @property
     def identical(self) -> bool:
-        """Return whether the two models predict the same on every row."""
+        """Return whether the two models agree on every row."""
         first, second = self.challenger.probabilities, self.champion.probabilities
         same = first is second or (first is not None and second is not None and np.array_equal(first, second))
         return bool(same and np.array_equal(self.challenger.prediction, self.champion.prediction))
@@ -68,7 +68,7 @@ class Pair:
 
 
 def prepare_metric(pair: Pair, metric: str) -> PairedMetric:
-    """Prepare a metric on the rows of a pair; raises UndefinedError where it has no value."""
+    """Prepare a metric on the rows of a pair. Raises UndefinedError where it has no value."""
     try:
         return METRICS_OF_PAIRS[metric](pair)
     except UndefinedError as error:
@@ -101,7 +101,10 @@ def _of_labels(metric: str) -> Callable[[Pair], PairedMetric]:
 
 
 def _encode_labels(pair: Pair) -> tuple[Codes, tuple[Any, ...]]:
-    """Return the labels of truth, challenger and champion as positions in the classes, and the classes."""
+    """Return labels as positions in the classes, and the classes.
+
+    The labels are those of truth, challenger and champion.
+    """
     labels = (pair.truth, pair.challenger.prediction, pair.champion.prediction)
     codes, seen = pd.factorize(
         np.concatenate([np.asarray(given, dtype=object) for given in labels]), use_na_sentinel=False
@@ -110,7 +113,7 @@ def _encode_labels(pair: Pair) -> tuple[Codes, tuple[Any, ...]]:
 
 
 def _from_hits(metric: str, size: int) -> Callable[[Values], Values]:
-    """Compute a metric from sums by class, by scikit-learn's definitions; averages are over the labels that occur."""
+    """Compute a metric from sums by class, as scikit-learn does. Averages are over the labels that occur."""
 
     def values(sums: Values) -> Values:
         rows, *calls_and_hits = (sums[:, start * size : (start + 1) * size] for start in range(5))
@@ -201,7 +204,7 @@ def _r2(pair: Pair) -> PairedMetric:
 
 
 def _of_curves(area: Callable[[Values, NDArray[np.bool_]], Curve]) -> Callable[[Pair], PairedMetric]:
-    """Average an area over the classes, each one against the rest; of two classes it is the positive one's."""
+    """Average an area over the classes. Each one is compared with the rest; of two classes it is the positive one's."""
 
     def prepare(pair: Pair) -> PairedMetric:
         curves: list[list[Curve]] = []

@@ -9,14 +9,14 @@ from waterflow.records.training import Trained
 
 
 def rank_candidates(trained: Sequence[Trained], planned: Sequence[str], main_metric: str) -> tuple[Trained, ...]:
-    """Order candidates by the main metric, best first; equals stay in the order in which they were planned."""
+    """Order candidates by the main metric, best first. Equals stay in the order in which they were planned."""
     metric = METRICS[main_metric]
     sign = -1 if metric.greater_is_better else 1
     return tuple(sorted(trained, key=lambda entry: (sign * entry.metrics[metric.name], planned.index(entry.candidate))))
 
 
 def check_gate(gate: GateConfig, scores: Mapping[str, float]) -> GateResult:
-    """Compare one metric on the holdout with the gate's bound; an undefined metric does not pass."""
+    """Compare one metric on the holdout with its bound. The gate sets the bound; an undefined metric does not pass."""
     value = scores.get(gate.metric)
     rule: Rule = "at_least" if gate.at_least is not None else "at_most"
     bound = gate.at_least if gate.at_least is not None else gate.at_most

@@ -1,4 +1,4 @@
-"""The comparison on slices of the holdout: the rows with one value of a column."""
+"""The comparison on slices of the holdout. A slice is the rows with one value of a column."""
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ OTHER, MISSING = "(all other values)", "(missing)"
 def compare_slices(
     pair: Pair, column: pd.Series, asked: SliceConfig, metric: str, evidence: EvidenceConfig, seed: int
 ) -> list[SliceResult]:
-    """Compare the models on the rows of each value of `column`, shape (rows,)."""
+    """Compare the models on each slice. A slice is the rows of one value of `column`, shape (rows,)."""
     values = slice_values(column)
     return [
         _compare_slice(pair.take((values == value).to_numpy()), str(value), asked, metric, evidence, seed)
@@ -39,7 +39,7 @@ def slice_values(column: pd.Series) -> pd.Series:
 
 
 def _in_order(values: pd.Series, column: pd.Series) -> list[str]:
-    """Order slices of numbers and times by value, others by size; missing values come last."""
+    """Order slices by value or size. Numbers and times go by value, others by size; missing values come last."""
     if _is_ordered(column):
         return [str(name) for name in column.groupby(values).min().sort_values(na_position="last").index]
     return [str(name) for name in values.value_counts().index]

@@ -1,4 +1,4 @@
-"""The outcome of a comparison: promote, hold or insufficient evidence, and the reason in one line."""
+"""The outcome of a comparison and its reason. The outcome is promote, hold or insufficient evidence."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -15,7 +15,7 @@ Outcome = Literal["promote", "hold", "insufficient evidence"]
 def decide(
     comparison: Comparison, evidence: EvidenceConfig, slices: Sequence[SliceResult], *, identical: bool
 ) -> tuple[Outcome, str]:
-    """Return the outcome and its reason, by interval, p-value and slices.
+    """Return the outcome and its reason. Interval, p-value and slices decide.
 
     `promote`: the interval of the difference lies above 0, its p-value does not exceed `alpha`, the difference is at
     least `min_gain`, and no slice is shown to be worse. `hold`: the interval rules out a gain above `min_gain`, or a
@@ -49,7 +49,7 @@ def decide(
 
 
 def describe_sample(rows: int, effective_rows: float) -> str:
-    """Return the number of rows and how many independent ones would tell as much.
+    """Return the rows and how many independent ones they equal.
 
     Such as `20,739 rows, worth about 690`.
     """

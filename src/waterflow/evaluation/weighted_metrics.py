@@ -1,4 +1,4 @@
-"""Metrics as functions of the rows' weights: of sums over rows, or of the order of rows.
+"""Metrics as functions of the rows' weights. They are functions of sums over rows, or of the order of rows.
 
 The influence of a row is the derivative of the metric in its weight, times the number of rows; influences sum to zero.
 """
@@ -37,7 +37,7 @@ class PairedMetric(Protocol):
 
 @dataclass(frozen=True)
 class Curve:
-    """One model's metric: `value` maps weights of shape (resamples, rows) to shape (resamples,).
+    """One model's metric. `value` maps weights of shape (resamples, rows) to shape (resamples,).
 
     Rows are sorted once and weighted many times. `influence` has shape (rows,).
     """
@@ -48,7 +48,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class SumMetric:
-    """A function of sums: `value` maps sums of shape (resamples, k) to (resamples, 2).
+    """A function of sums. `value` maps sums of shape (resamples, k) to (resamples, 2).
 
     `columns`, shape (cells, k), belong to the rows of each cell; `cells`, shape (rows,), numbers each row's, None where
     each row is a cell. The last column is 1, so that its sum is the number of rows.
@@ -65,7 +65,7 @@ class SumMetric:
 
     @property
     def influence(self) -> Values:
-        """The derivative in each row's weight, by central differences in each sum."""
+        """Return the derivative in each row's weight. It is taken by central differences in each sum."""
         total, scale = self._counts() @ self.columns, self._counts() @ np.abs(self.columns)
         steps = 1e-5 * np.where(scale > 0, scale, 1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -88,7 +88,7 @@ class SumMetric:
 
 @dataclass(frozen=True)
 class RankMetric:
-    """The mean over `curves` of both models, each one a function of the rows' weights."""
+    """The mean over `curves` of both models. Each curve is a function of the rows' weights."""
 
     curves: tuple[list[Curve], list[Curve]]
 
@@ -113,7 +113,7 @@ class RankMetric:
 
 
 def area_under_roc(scores: Values, positive: NDArray[np.bool_]) -> Curve:
-    """Prepare the area under the ROC curve: the share of ordered pairs, ties counting half.
+    """Prepare the area under the ROC curve. It is the share of ordered pairs, ties counting half.
 
     Influences by DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988).
     """
@@ -136,7 +136,7 @@ def area_under_roc(scores: Values, positive: NDArray[np.bool_]) -> Curve:
 
 
 def average_precision(scores: Values, positive: NDArray[np.bool_]) -> Curve:
-    """Prepare the average precision: precision at each score, weighted by the recall that it adds."""
+    """Prepare the average precision. It is the precision at each score, weighted by the recall that it adds."""
     order = np.argsort(-scores, kind="stable")
     hits = order[positive[order]]
     called_by, hit_by = (
@@ -161,7 +161,7 @@ def average_precision(scores: Values, positive: NDArray[np.bool_]) -> Curve:
 
 
 def median_of(values: Values) -> Curve:
-    """Prepare the median, the mean of the two middle values where their number is even.
+    """Prepare the median. It is the mean of the two middle values where their number is even.
 
     Influences need the density at the median, which is estimated with the bandwidth of Hall and Sheather (1988).
     """
@@ -183,7 +183,7 @@ def median_of(values: Values) -> Curve:
 
 
 def _running(weights: Values) -> Values:
-    """Sum up weights along the rows, from 0 on: shape (resamples, rows + 1)."""
+    """Sum up weights along the rows, from 0 on. Returns shape (resamples, rows + 1)."""
     sums = np.zeros((len(weights), weights.shape[1] + 1))
     np.cumsum(weights, axis=1, out=sums[:, 1:])
     return sums

@@ -1,4 +1,4 @@
-"""Scores of a fitted pipeline on given rows, by scikit-learn's definitions.
+"""Scores of a fitted pipeline on given rows. They follow scikit-learn's definitions.
 
 Labels are hashed to integers once. scikit-learn sorts and compares them as strings for each metric, which takes
 seconds on many rows.
@@ -36,7 +36,7 @@ class Predicted:
 
 
 def predict_rows(pipeline: Any, features: pd.DataFrame, target: pd.Series, task: Task) -> Predicted:
-    """Predict raw columns with a fitted pipeline; `target` holds the true values."""
+    """Predict raw columns with a fitted pipeline. `target` holds the true values."""
     model, transformed = pipeline, features
     if isinstance(pipeline, Pipeline) and len(pipeline) > 1:  # transform once for labels and probabilities
         model, transformed = pipeline[-1], pipeline[:-1].transform(features)
@@ -61,7 +61,9 @@ def _decide(model: Any, probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
 def score_rows(
     predicted: Predicted, task: Task, costs: CostsConfig | None = None, positive: Any = None
 ) -> dict[str, float]:
-    """Compute every metric of the task that is defined on these rows, and precision, recall and F1 per class.
+    """Compute every metric that is defined on these rows.
+
+    They are the metrics of the task, and precision, recall and F1 per class.
 
     Macro averages are over the labels that occur in truth or prediction. Average precision and costs are of the
     `positive` class of two, the greater one by default; of more classes it is the mean of each against the rest. Left
@@ -79,13 +81,13 @@ def headline(scores: dict[str, float]) -> dict[str, float]:
 
 
 def confusion(predicted: Predicted) -> dict[str, Any]:
-    """Count predictions by class: `matrix[i][j]` rows of `classes[i]` were predicted as `classes[j]`."""
+    """Count predictions by class. `matrix[i][j]` rows of `classes[i]` were predicted as `classes[j]`."""
     coded = _encode(predicted)
     return {"classes": [str(name) for name in coded.classes], "matrix": coded.counts.tolist()}
 
 
 def find_positive_class(classes: Iterable[Any], declared: Any = None) -> Any:
-    """Return the positive class of two: the declared one, else the greater of them.
+    """Return the positive class of two. It is the declared one, else the greater of them.
 
     Raises DataError where there are not exactly two classes, ConfigError where the declared one is none of them.
     """
@@ -105,7 +107,7 @@ def find_positive_class(classes: Iterable[Any], declared: Any = None) -> Any:
 
 @dataclass(frozen=True)
 class _Coded:
-    """Labels as positions in `classes`: the model's classes in its order, then any others."""
+    """Labels as positions in `classes`. These are the model's classes in its order, then any others."""
 
     classes: tuple[Any, ...]
     truth: NDArray[np.intp]
@@ -178,7 +180,7 @@ def _score_probabilities(coded: _Coded, probabilities: NDArray[np.float64], posi
 
 
 def _expected_cost(coded: _Coded, costs: CostsConfig, declared: Any) -> float:
-    """Compute the mean cost per row: the confusion matrix weighted by the costs (Elkan, IJCAI 2001)."""
+    """Compute the mean cost per row. It is the confusion matrix weighted by the costs (Elkan, IJCAI 2001)."""
     positive = coded.classes.index(find_positive_class(coded.classes, declared))
     negative = 1 - positive
     total = (
@@ -200,6 +202,6 @@ def _plain(value: Any) -> Any:
 
 
 def _order(value: Any) -> tuple[bool, Any]:
-    """Sort numbers first and by value, everything else by its text."""
+    """Sort numbers first and by value. Everything else is sorted by its text."""
     is_number = isinstance(value, int | float)
     return not is_number, value if is_number else str(value)

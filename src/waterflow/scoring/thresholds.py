@@ -1,4 +1,4 @@
-"""Thresholds of two-class decisions: what each one would have decided, and which is best."""
+"""Thresholds of two-class decisions, and which is best. Each one has the outcomes that it would have had."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ NEVER = float(np.nextafter(1.0, 2.0))  # above every probability
 
 @dataclass(frozen=True)
 class ThresholdCurve:
-    """Outcomes of every distinct decision, by falling threshold; counts of rows, shape (thresholds,).
+    """Outcomes of every distinct decision, by falling threshold. Counts of rows have the shape (thresholds,).
 
     A row is called positive if its score reaches the threshold.
     """
@@ -27,7 +27,7 @@ class ThresholdCurve:
 
 
 def trace_thresholds(actual: NDArray[np.bool_], scores: NDArray[np.float64]) -> ThresholdCurve:
-    """Count the outcomes at each threshold, from never positive to always.
+    """Count the outcomes at each threshold. They go from never positive to always.
 
     `actual` says which rows are positive, `scores` are their probabilities. Thresholds lie midway between scores, so
     that those of another fit fall on the same side.
@@ -47,7 +47,7 @@ def trace_thresholds(actual: NDArray[np.bool_], scores: NDArray[np.float64]) -> 
 def choose_threshold(
     actual: NDArray[np.bool_], scores: NDArray[np.float64], decision: Decision, costs: CostsConfig | None = None
 ) -> float:
-    """Return the best threshold for out-of-sample scores; of equals, the one nearest to 0.5.
+    """Return the best threshold for out-of-sample scores. Of equals it is the one nearest to 0.5.
 
     `recall_at_least` raises as few alarms as that recall allows.
     """
@@ -66,7 +66,7 @@ def choose_threshold(
 def measure_decisions(
     curve: ThresholdCurve, decision: Decision, costs: CostsConfig | None = None
 ) -> tuple[str, NDArray[np.float64]]:
-    """Return the name and the values, by threshold, of what a decision aims at."""
+    """Return the name and values of a decision's aim. The values are by threshold."""
     recall = curve.hits / (curve.hits + curve.misses)
     if isinstance(decision, RecallDecision):
         return "recall", recall
