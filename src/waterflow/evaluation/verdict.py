@@ -1,4 +1,4 @@
-"""The outcome of a comparison and its reason. The outcome is promote, hold or insufficient evidence."""
+"""The outcome of a comparison and its reason. It is promote, hold or insufficient evidence; the reason is one line."""
 
 from collections.abc import Sequence
 from typing import Literal
