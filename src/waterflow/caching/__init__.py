@@ -1,1 +1,1 @@
-"""Action keys, look-ups of earlier results, and explanations of why a step ran."""
+"""Action keys, look-ups and explanations. Look-ups find earlier results; explanations say why a step ran."""

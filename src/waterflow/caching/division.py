@@ -27,7 +27,7 @@ def divide_cached(
     *,
     force: bool,
 ) -> tuple[DividedBlob, ExecutedAction]:
-    """Split the rows, or take the split of an earlier run that had the same ones."""
+    """Split the rows, or take an earlier run's split. That run must have had the same rows."""
     action = division(config, data, cut)
     key = key_of(action)
     found = CacheLookup[DividedBlob]() if force else find_division(opened.experiment_id, key, resources)

@@ -1,4 +1,4 @@
-"""Why a step of a run was done or reused: its action compared with that of an earlier run."""
+"""Why a step of a run was done or reused. Its action is compared with that of an earlier run."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ KINDS = {"inputs": "input", "config": "config", "code": "code", "environment": "
 
 
 class InputChange(Record):
-    """One input that differs from the earlier action; None stands for one that was or is not there."""
+    """One input that differs from the earlier action. None stands for one that was or is not there."""
 
     kind: str
     name: str
@@ -27,7 +27,7 @@ class InputChange(Record):
 
 
 class StepExplanation(Record):
-    """The outcome of one step, `ran`, `cached` or `failed`, its reasons, and the run it was compared with.
+    """The outcome of one step, with its reasons. It is `ran`, `cached` or `failed`, as compared with another run.
 
     `step` is `prepare`, `train`, `evaluate` or `register`, `candidate` that of `train`. `cached_from` and
     `compared_with` are ids of MLflow runs.
@@ -46,14 +46,14 @@ class StepExplanation(Record):
 
 @dataclass(frozen=True)
 class RunExplanation:
-    """A run of a pipeline, and the explanation of each of its steps."""
+    """A run of a pipeline, with each step explained."""
 
     run: TrackedRun
     steps: tuple[StepExplanation, ...]
 
 
 def explain(pipeline: str, wanted: str | None, resources: Resources) -> RunExplanation:
-    """Explain a run: the latest, or that of an MLflow run id (its beginning is enough) or DAG run id.
+    """Explain a run, the latest by default. Else that of an MLflow run id (its beginning is enough) or DAG run id.
 
     Raises TrackingError where there is none.
     """
@@ -79,7 +79,7 @@ def explain(pipeline: str, wanted: str | None, resources: Resources) -> RunExpla
 
 
 def list_changes(before: Action, now: Action) -> Iterator[InputChange]:
-    """Yield each input that differs, section by section; settings of a candidate under their place in the YAML."""
+    """Yield each input that differs, section by section. Settings of a candidate go under their place in the YAML."""
     for section, kind in KINDS.items():
         old, new = getattr(before, section), getattr(now, section)
         for name in sorted(old.keys() | new.keys()):

@@ -1,4 +1,4 @@
-"""The actions of the steps: all that decides the outcome of each, named so that two can be compared."""
+"""The actions of the steps. An action is all that decides a step's outcome, named so that two can be compared."""
 
 import json
 import os
@@ -27,12 +27,12 @@ IO_ROOMS = ("tracking", "stores", "ledger", "reporting", "resources", "links", "
 
 
 def key_of(action: Action) -> str:
-    """Return the digest of all that decides an action; the candidate's name decides nothing."""
+    """Return the digest of all that decides an action. The candidate's name decides nothing."""
     return digest_of(action.model_dump(exclude={"subject"}))
 
 
 def preparation(config: PipelineConfig, window: Window | None, champion: str | None = None) -> Action:
-    """Return what decides the prepared rows, except what their source says at the time.
+    """Return what decides the prepared rows. What their source says at the time is left out.
 
     `champion` is what the holdout of dated rows depends on. The window counts where rows are dated. The whole
     configuration counts: later steps read it from this record.
@@ -43,21 +43,23 @@ def preparation(config: PipelineConfig, window: Window | None, champion: str | N
 
 
 def setting_key(config: PipelineConfig) -> str:
-    """Return the digest of a run's configuration, code and environment, whatever its window and rows."""
+    """Return the digest of configuration, code and environment. Window and rows of the run do not count."""
     own = {name: trace_estimator(candidate.estimator) for name, candidate in config.candidates.items()}
     code = {name: [closure.digests(), environment_facts(closure.packages)] for name, closure in own.items()}
     return digest_of([key_of(preparation(config, None)), code])
 
 
 def division(config: PipelineConfig, data: Blob, cut: HoldoutCut | None) -> Action:
-    """Return what decides the split of some rows, and the search for leaks in its training part."""
+    """Return what decides the split of some rows. It decides the search for leaks in its training part too."""
     start = {} if cut is None else {"holdout": cut.start.isoformat() if cut.start else "latest slice"}
     section = {name: value for name, value in config.data_section().items() if name not in ("dataset", "contract")}
     return _action("split", {"data": data.digest, **start}, section, trace_imports([DATA_ENTRY]))
 
 
 def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, resources: Resources) -> Action:
-    """Return what decides one fitted candidate: rows, split, its configuration, files it reads, code, environment.
+    """Return what decides one fitted candidate.
+
+    These are rows, split, its configuration, files it reads, code and environment.
 
     Threads count where they do: when trials go beside one another, and for estimators other than scikit-learn's, whose
     sums may come in another order. Scikit-learn's are given one thread for linear algebra and sum in one order.
@@ -74,19 +76,19 @@ def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, resource
 def refitting(
     prepared: Prepared, config: PipelineConfig, recipe: Trained, rows: FitRows, resources: Resources
 ) -> Action:
-    """Return what decides the fit of a candidate on chosen rows, with the parameters that its training settled on."""
+    """Return what decides a candidate's fit on chosen rows. It has the parameters that its training settled on."""
     action = fitting(prepared, config, recipe.candidate, resources)
     inputs = {"rows": str(rows), "choices": recipe.choices.model_dump_json()}
     return action.model_copy(update={"inputs": action.inputs | inputs})
 
 
 def recipe_of(config: PipelineConfig, candidate: str) -> str:
-    """Return the digest of the settings that decide a candidate's fits, whatever their rows and tuned parameters."""
+    """Return the digest of the settings behind a candidate's fits. Their rows and tuned parameters do not count."""
     return digest_of(config.train_section(candidate))
 
 
 def train_key(prepared: Prepared, config: PipelineConfig, trained: Trained, resources: Resources) -> str:
-    """Return the key that a fit would have now; where its record has another, the fit cannot recur."""
+    """Return the key that a fit would have now. Where its record has another, the fit cannot recur."""
     if trained.fitted_on == FitRows():
         return key_of(fitting(prepared, config, trained.candidate, resources))
     return key_of(refitting(prepared, config, trained, trained.fitted_on, resources))
@@ -98,7 +100,9 @@ def evaluation(
     ranked: tuple[Trained, ...],
     opponent: Version | None,
 ) -> Action:
-    """Return what decides a verdict: the models and their opponent, the rows, and the rules of the comparison.
+    """Return what decides a verdict.
+
+    These are the models and their opponent, the rows, and the rules of the comparison.
 
     Reports and pictures are no part of it: after an edit there, `--force` draws them again.
     """
@@ -119,7 +123,7 @@ def evaluation(
 
 
 def registration(config: PipelineConfig, model_id: str, champion: str, evaluation_key: str) -> Action:
-    """Return what decides the fate of a winner, as far as it is known before the decision."""
+    """Return what decides the fate of a winner. Only what is known before the decision counts."""
     return Action(
         step="register",
         inputs={"model": model_id, "champion": champion, "evaluation": evaluation_key},
@@ -130,7 +134,7 @@ def registration(config: PipelineConfig, model_id: str, champion: str, evaluatio
 
 
 def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return each value of nested settings under its dotted key, as JSON; an empty section has a key too."""
+    """Return each value of nested settings under its dotted key. Values are JSON; an empty section has a key too."""
     flat: dict[str, str] = {}
     for name, value in section.items():
         if isinstance(value, Mapping) and value:
@@ -154,7 +158,7 @@ def _action(
 
 
 def _digests_of_reads(reads: tuple[str, ...], root: Path) -> Iterator[tuple[str, str]]:
-    """Yield what a candidate declares to read: variables as `$NAME`, and files or folders relative to the project."""
+    """Yield what a candidate declares to read. Variables come as `$NAME`, files and folders relative to the project."""
     for name in reads:
         if name.startswith("$"):
             value = os.environ.get(name[1:])

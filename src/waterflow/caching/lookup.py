@@ -1,4 +1,4 @@
-"""Looking up results of equal actions in earlier runs; each is verified by digest before it is used."""
+"""Looking up results of equal actions in earlier runs. Each is verified by digest before it is used."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -31,21 +31,21 @@ class CacheHit(Generic[RecordT]):
 
 @dataclass(frozen=True)
 class CacheLookup(Generic[RecordT]):
-    """The outcome of a look-up; `misses` say why what was found is not used."""
+    """The outcome of a look-up. `misses` say why what was found is not used."""
 
     hit: CacheHit[RecordT] | None = None
     misses: tuple[str, ...] = ()
 
 
 def is_validated(pipeline: str, setting: str, resources: Resources) -> bool:
-    """Return whether a run of these very settings began before: then its estimators could be built."""
+    """Return whether a run of these settings began before. Then its estimators could be built."""
     experiment_id = resources.runs.find_experiment(pipeline)
     asked = {tag.SETTING_KEY: setting}
     return experiment_id is not None and bool(resources.runs.find_runs(experiment_id, asked, limit=1))
 
 
 def find_division(experiment_id: str, key: str, resources: Resources) -> CacheLookup[DividedBlob]:
-    """Look up the split of the same rows by the same rules, and verify the stored object."""
+    """Look up the split of the same rows. It has the same rules; the stored object is verified."""
 
     def read(run: TrackedRun) -> DividedBlob:
         content = resources.runs.read_verified(run, tag.DIVISION_FILE)
@@ -57,7 +57,7 @@ def find_division(experiment_id: str, key: str, resources: Resources) -> CacheLo
 
 
 def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Resources) -> CacheLookup[Trained]:
-    """Look up a finished fit of the same action, and verify its record and model files.
+    """Look up a finished fit of the same action. Its record and model files are verified.
 
     One whose main metric is undefined is no hit: fitting it again says so, as it would without a cache.
     """
@@ -70,12 +70,12 @@ def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Reso
 
 
 def find_refitted(prepared: Prepared, key: str, resources: Resources) -> CacheLookup[Trained]:
-    """Look up a finished fit of the same recipe on the same rows, and verify its record and model files."""
+    """Look up a finished fit of equal recipe and rows. Its record and model files are verified."""
     return _find_fit(prepared, key, resources, check=lambda trained: None)
 
 
 def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_own: bool) -> CacheLookup[Evaluated]:
-    """Look up an evaluation of the same action, this run's own first, and verify its record and predictions."""
+    """Look up an evaluation of the same action. This run's own comes first; its record and predictions are verified."""
 
     def read(run: TrackedRun) -> Evaluated:
         content = resources.runs.read_verified(run, tag.EVALUATED_FILE)
@@ -108,7 +108,7 @@ def _find_fit(
 
 
 def note_of(run: TrackedRun, experiment_id: str, what: str, resources: Resources) -> str:
-    """Return the note of a run that used an earlier one's result, with a link to that."""
+    """Return the note of a run that used earlier results. It links to the earlier run."""
     link = run_link(experiment_id, run.run_id, resources.profile)
     return f"Cached: {what} by {link} of {run.started_at:%Y-%m-%d %H:%M}."
 

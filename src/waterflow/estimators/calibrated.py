@@ -18,7 +18,7 @@ SMALLEST = 1e-12  # of a probability, to keep its log-odds finite
 
 
 class CalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """An estimator whose probabilities are mapped by constants that no fit changes.
+    """An estimator whose probabilities are mapped by constants. No fit changes the constants.
 
     `positive` is the class that the constants are about. See `calibrate` for `slope`, `intercept` and `knots`.
     """
@@ -44,7 +44,7 @@ class CalibratedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """The two classes, in the order of the columns of `predict_proba`."""
+        """Return the two classes. They are in the order of the columns of `predict_proba`."""
         return self.estimator.classes_
 
     def predict(self, features: Any) -> NDArray[Any]:
@@ -69,7 +69,7 @@ def calibrate(
     intercept: float = 0.0,
     knots: Sequence[tuple[float, float]] = (),
 ) -> NDArray[np.float64]:
-    """Map probabilities of the positive class, each in [0, 1], to calibrated ones.
+    """Map probabilities of the positive class to calibrated ones. Each is in [0, 1].
 
     Either linearly between `knots`, pairs of a raw and a calibrated probability, or by a line through the log-odds
     (Platt, 1999).

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, is_classifier
 
 
 class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A classifier fitted on class numbers that predicts class names, for XGBoost.
+    """A classifier fitted on class numbers, for XGBoost. It predicts class names.
 
     `classes_` holds the names in sorted order, the order of the columns of `predict_proba`.
     """
@@ -21,7 +21,7 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         self.estimator = estimator
 
     def fit(self, features: Any, target: Any, eval_set: Any = None, **params: Any) -> Self:
-        """Fit on class names; rows of `eval_set` whose class is not in `target` are dropped."""
+        """Fit on class names. Rows of `eval_set` whose class is not in `target` are dropped."""
         self.classes_, numbers = np.unique(np.asarray(target), return_inverse=True)
         if eval_set is not None:
             params["eval_set"] = [self._encode(*rows) for rows in eval_set]
@@ -29,7 +29,7 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         return self
 
     def predict(self, features: Any) -> NDArray[Any]:
-        """Return the name of the most probable class of each row."""
+        """Return the name of each row's most probable class."""
         return self.classes_[np.asarray(self.estimator.predict(features)).astype(int)]
 
     def predict_proba(self, features: Any) -> NDArray[np.float64]:
@@ -48,7 +48,7 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
 
 def label_encoded(estimator: Any) -> Any:
-    """Wrap a classifier that requires integer labels; return any other estimator unchanged."""
+    """Wrap a classifier that requires integer labels. Any other estimator is returned unchanged."""
     if type(estimator).__module__.partition(".")[0] == "xgboost" and is_classifier(estimator):
         return LabelEncodedClassifier(estimator)
     return estimator

@@ -172,7 +172,7 @@ class _Estimate:
 
 
 def _without_noise(influence: Values) -> Values:
-    """Set differences of influences to 0 that are no more than the rounding of numerical derivatives."""
+    """Set tiny differences of influences to 0. They are no more than the rounding of numerical derivatives."""
     influence[np.abs(influence[:, 2]) <= ROUNDING * np.abs(influence).max(), 2] = 0
     return influence
 

@@ -13,7 +13,7 @@ OTHERS = "(others)"
 
 @dataclass(frozen=True)
 class Confusion:
-    """Rows by actual and predicted class; `merged` classes, the rarest, are counted together as ``(others)``."""
+    """Rows by actual and predicted class. `merged` classes, the rarest, are counted together as ``(others)``."""
 
     names: list[str]
     counts: NDArray[np.int64]
@@ -21,7 +21,7 @@ class Confusion:
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """The counts as shares of each actual class, from 0 to 1."""
+        """Return the counts as shares of each actual class. They go from 0 to 1."""
         return np.asarray(self.counts / np.maximum(self.counts.sum(axis=1, keepdims=True), 1))
 
     @property
@@ -32,7 +32,7 @@ class Confusion:
 
 
 def count_classes(predicted: Predicted, most: int) -> Confusion:
-    """Count rows by actual and predicted class, in at most `most` classes."""
+    """Count rows by actual and predicted class. At most `most` classes are kept."""
     columns = [np.asarray(values, dtype=object) for values in (predicted.truth, predicted.prediction)]
     codes, classes = pd.factorize(np.concatenate(columns), use_na_sentinel=False)
     ranked = np.argsort(-np.bincount(codes), kind="stable")

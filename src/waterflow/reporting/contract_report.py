@@ -1,4 +1,4 @@
-"""What a run records of a broken contract: a table and JSON."""
+"""What a run records of a broken contract. It is a table and JSON."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def breaks_logged(run_id: str, resources: Resources) -> Iterator[None]:
-    """Log the offenders of a ContractError to the run, as `contract/breaks.md` and `.json`, and pass it on."""
+    """Log the offenders of a ContractError, and pass it on. The run has them as `contract/breaks.md` and `.json`."""
     try:
         yield
     except ContractError as error:

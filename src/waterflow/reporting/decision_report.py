@@ -1,4 +1,4 @@
-"""Pictures of a two-class candidate's decision: the scores behind its threshold and calibration."""
+"""Pictures of a two-class candidate's decision. They show the scores behind its threshold and calibration."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_decision(folder: Path, config: "PipelineConfig", scored: "ScoredCandidate") -> None:
-    """Draw what the decision was chosen from; nothing where it was not."""
+    """Draw what the decision was chosen from. Nothing is drawn where it was not chosen."""
     for name, figure in _plot_decision(config, scored).items():
         folder.mkdir(exist_ok=True)
         figure.savefig(folder / f"{name}.png", dpi=110)

@@ -1,4 +1,4 @@
-"""What evaluate found, as files that tools beside MLflow read: DVC's metrics and plots."""
+"""DVC's metrics and plots of what evaluate found. They are files that tools beside MLflow read."""
 
 from pathlib import Path
 
@@ -13,14 +13,17 @@ from waterflow.tracking.artifacts import write_json
 
 
 def write_metrics(path: Path, prepared: Prepared, evaluated: Evaluated, resources: Resources) -> None:
-    """Write the metrics of tables, as the winner has them on the holdout, and the counts of rows, as flat JSON."""
+    """Write metrics and counts of rows as flat JSON. Metrics are those of tables, of the winner on the holdout."""
     shown = load_config(prepared, resources).shown_metrics
     found = {name: evaluated.holdout_metrics[name] for name in shown if name in evaluated.holdout_metrics}
     write_json(path, found | {"holdout_rows": evaluated.holdout_rows, "rows": prepared.rows})
 
 
 def write_plots(folder: Path, evaluated: Evaluated, resources: Resources) -> None:
-    """Write `candidates.csv` (candidate, score) and `holdout.csv` (actual, predicted), a line for each."""
+    """Write `candidates.csv` and `holdout.csv`, a line for each.
+
+    Their columns are (candidate, score) and (actual, predicted).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     scores = [(entry.candidate, entry.metrics[evaluated.main_metric]) for entry in evaluated.ranked]
     pd.DataFrame(scores, columns=["candidate", "score"]).to_csv(folder / "candidates.csv", index=False)

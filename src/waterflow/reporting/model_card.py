@@ -35,7 +35,7 @@ def model_card(config: PipelineConfig, prepared: Prepared, evaluated: Evaluated,
 
 
 def first_sentence(config: PipelineConfig, evaluated: Evaluated) -> str:
-    """Return one sentence for a manager: purpose, and whether it is better."""
+    """Return one sentence for a manager. It says the purpose, and whether the model is better."""
     verdict = evaluated.verdict
     if evaluated.exploratory:
         return f"An exploratory model that predicts {config.target}; it was chosen on the very rows that judge it."

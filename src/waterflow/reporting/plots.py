@@ -1,4 +1,4 @@
-"""Pictures of a run, each bounded in size however many classes, candidates or rows there are.
+"""Pictures of a run, each bounded in size. That holds however many classes, candidates or rows there are.
 
 Figures are made without pyplot, so that no window system or global state is touched.
 """
@@ -56,7 +56,7 @@ def plot_candidates(scores: Mapping[str, Mapping[str, float]], shown: Sequence[s
 
 
 def plot_winner(predicted: Predicted, task: str) -> dict[str, Figure]:
-    """Draw confusion matrix and curves of classes, or residuals; by file name."""
+    """Draw confusion matrix and curves of classes, or residuals. Pictures are returned by file name."""
     if task == "regression":
         return {"residuals": _plot_residuals(predicted)}
     figures = {"confusion_matrix": _plot_confusion(predicted)}
@@ -67,7 +67,7 @@ def plot_winner(predicted: Predicted, task: str) -> dict[str, Figure]:
 
 
 def plot_differences(verdict: Verdict) -> Figure:
-    """Draw the verdict's difference and its slices' with their intervals around zero."""
+    """Draw the differences of the verdict and its slices. Their intervals are drawn around zero."""
     drawn: list[tuple[str, Any, Any, Any, str]] = [
         ("all rows", verdict.difference, verdict.low, verdict.high, OUTCOME_COLOURS[verdict.outcome])
     ]
@@ -94,7 +94,7 @@ def plot_differences(verdict: Verdict) -> Figure:
 
 
 def plot_residual_histograms(residuals: Mapping[str, NDArray[np.float64]]) -> Figure:
-    """Draw the residuals of several models side by side, on one scale."""
+    """Draw the residuals of several models side by side. They share one scale."""
     edges = np.histogram_bin_edges(np.concatenate(list(residuals.values())), bins=BINS)
     figure = _figure(3.7 * len(residuals), 2.6)
     for axis, (name, values) in zip(figure.subplots(1, len(residuals), sharey=True), residuals.items(), strict=True):
@@ -104,7 +104,7 @@ def plot_residual_histograms(residuals: Mapping[str, NDArray[np.float64]]) -> Fi
 
 
 def plot_thresholds(thresholds: NDArray[np.float64], values: NDArray[np.float64], aim: str, chosen: float) -> Figure:
-    """Draw what a decision aims at over its threshold, with the chosen one.
+    """Draw what a decision aims at over its threshold. The chosen threshold is marked.
 
     `values` has a value per threshold; `aim` is its name.
     """
@@ -121,7 +121,7 @@ def plot_thresholds(thresholds: NDArray[np.float64], values: NDArray[np.float64]
 
 
 def plot_reliability(actual: NDArray[np.bool_], probabilities: Mapping[str, NDArray[np.float64]]) -> Figure:
-    """Draw the share of positive rows over predicted probabilities, in ten bins of equal size."""
+    """Draw the share of positive rows over predicted probabilities. There are ten bins of equal size."""
     figure = _figure(4.6, 4.2)
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color="#bbbbbb", linestyle="--", linewidth=1)
@@ -134,7 +134,7 @@ def plot_reliability(actual: NDArray[np.bool_], probabilities: Mapping[str, NDAr
 
 
 def figure_svg(figure: Figure) -> str:
-    """Return a figure as an SVG element for an HTML page, with text as text; the same each time."""
+    """Return a figure as an SVG element for HTML. Text stays text, and the result is the same each time."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "waterflow", "font.family": "sans-serif"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -146,7 +146,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _label(name: object) -> str:
-    """Return a short label of one line, in which no `$` begins a formula."""
+    """Return a short label of one line. No `$` begins a formula in it."""
     text = " ".join(str(name).split())
     text = text if len(text) <= MAX_LABEL_CHARS else f"{text[: MAX_LABEL_CHARS - 1]}…"
     return text.replace("$", r"\$")
@@ -196,7 +196,7 @@ def _plot_curves(predicted: Predicted, kind: str) -> Figure:
 
 
 def _classes_with_curves(predicted: Predicted) -> tuple[list[int], int]:
-    """Return the positions of the classes to draw, and how many have a curve.
+    """Return the positions of the classes to draw. Also returns how many have a curve.
 
     Of two classes the second one is drawn. A class has no curve where all rows or none are of it.
     """

@@ -1,4 +1,4 @@
-"""Jinja2 templates for people: HTML and Markdown, each escaped by its own rules."""
+"""Jinja2 templates for people. HTML and Markdown are each escaped by their own rules."""
 
 import html
 from functools import cache
@@ -14,12 +14,12 @@ FOLDER = Path(__file__).parent / "templates"
 
 
 def render(template: str, **values: Any) -> str:
-    """Return a filled template; whatever comes from data or YAML is escaped."""
+    """Return a filled template. Whatever comes from data or YAML is escaped."""
     return _environment(template.endswith(".md.j2")).get_template(template).render(**values)
 
 
 def escape_markdown(content: object) -> Markup:
-    """Return text that is safe inside Markdown, which may contain HTML and tables."""
+    """Return text that is safe inside Markdown. Markdown may contain HTML and tables."""
     if isinstance(content, Markup):
         return content
     return Markup(html.escape(str(content), quote=False).replace("|", "\\|").replace("`", "'"))  # noqa: S704

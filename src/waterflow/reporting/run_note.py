@@ -1,4 +1,4 @@
-"""The note of a parent run in MLflow, rendered from the records of its steps."""
+"""The note of a parent run in MLflow. It is rendered from the records of its steps."""
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.records.data import Prepared
@@ -6,7 +6,7 @@ from waterflow.records.promotion import Registered
 
 
 def run_note(prepared: Prepared, registered: Registered, config: PipelineConfig, airflow_url: str | None) -> str:
-    """Return what became of a run, as Markdown: version, metrics, window, and the decision once it is made."""
+    """Return what became of a run, as Markdown. It has version, metrics, window, and the decision once it is made."""
     lines = (
         [f"**{config.name}**: {registered.reason}."] if not registered.new else [_describe_version(registered, config)]
     )

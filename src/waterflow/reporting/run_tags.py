@@ -1,4 +1,4 @@
-"""Tags of a run: its origin, and the rows and configuration behind it."""
+"""Tags of a run. They hold its origin, and the rows and configuration behind it."""
 
 import platform
 
@@ -15,7 +15,7 @@ from waterflow.tracking import tags as tag
 def origin_tags(
     origin: Origin, pipeline: str, config: PipelineConfig, resources: Resources, git: GitState | None = None
 ) -> dict[str, str]:
-    """Return the tags of a run's origin: Airflow, git, lock file, seeds, machine."""
+    """Return the tags of a run's origin. These are Airflow, git, lock file, seeds and machine."""
     git = git or git_state(resources.project.root)
     tags = {
         tag.PIPELINE: pipeline,
@@ -39,13 +39,13 @@ def origin_tags(
 
 
 def window_tags(window: Window | None) -> dict[str, str]:
-    """Return the tags of a window, each end only where it is bounded."""
+    """Return the tags of a window. Each end has one only where it is bounded."""
     ends = {tag.WINDOW_START: window.start, tag.WINDOW_END: window.end} if window else {}
     return {name: moment.isoformat() for name, moment in ends.items() if moment}
 
 
 def lineage_tags(prepared: Prepared) -> dict[str, str]:
-    """Return the tags of the rows, configuration and window behind a result."""
+    """Return the tags of what is behind a result. These are rows, configuration and window."""
     return {
         tag.DATA_DIGEST: prepared.data.digest,
         tag.CONFIG_DIGEST: prepared.config.digest,

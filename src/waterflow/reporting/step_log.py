@@ -1,4 +1,4 @@
-"""What each step logs to its MLflow run: parameters, metrics, tags, records and pictures."""
+"""What each step logs to its MLflow run. These are parameters, metrics, tags, records and pictures."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -50,7 +50,7 @@ def log_prepared(
     folder: Path,
     resources: Resources,
 ) -> None:
-    """Log the parent run; the record goes last, for a retry that finds it does nothing more."""
+    """Log the parent run. The record goes last, because a retry that finds it does nothing more."""
     division = actions[-1]
     log_rows(prepared, prepared.parent_run_id, prepared.rows, "all", resources)
     for executed in actions:
@@ -91,7 +91,7 @@ def log_trained(
     executed: ExecutedAction,
     resources: Resources,
 ) -> None:
-    """Log a fit to its nested run: scores, parameters of the estimator, trials and warnings."""
+    """Log a fit to its nested run. It has scores, parameters of the estimator, trials and warnings."""
     from waterflow.estimators.calibrated import unwrap_estimator
     from waterflow.reporting.decision_report import write_decision
     from waterflow.reporting.tuning_report import write_trials
@@ -134,7 +134,7 @@ def log_refitted(
     executed: ExecutedAction,
     resources: Resources,
 ) -> None:
-    """Log the fit of a recipe on other rows; it has parameters, and no scores of its own."""
+    """Log the fit of a recipe on other rows. It has parameters, and no scores of its own."""
     from waterflow.estimators.calibrated import unwrap_estimator
 
     estimator = unwrap_estimator(pipeline.named_steps["model"])
@@ -158,7 +158,7 @@ def log_refitted(
 def log_reused_fit(
     prepared: Prepared, trained: Trained, source: TrackedRun, note: str, executed: ExecutedAction, resources: Resources
 ) -> None:
-    """Copy what compares runs in MLflow from the run that fitted the model; the model stays there."""
+    """Copy what compares runs in MLflow. It comes from the run that fitted the model; the model stays there."""
     copied = {name: value for name, value in source.tags.items() if name.startswith(FIT_TAGS)}
     with scratch_folder() as folder:
         own = {tag.CACHED: "true", tag.CACHED_FROM: source.run_id, tag.MLFLOW_NOTE: note}
@@ -179,7 +179,7 @@ def log_evaluated(
     executed: ExecutedAction,
     resources: Resources,
 ) -> None:
-    """Log an evaluation to the parent run, with the winner's pictures; `folder` holds the report already.
+    """Log an evaluation to the parent run. The winner's pictures go with it; `folder` holds the report already.
 
     Without scores, which the pipeline may hide, nothing of the held-out rows is drawn.
     """
@@ -206,7 +206,7 @@ def log_evaluated(
 def log_reused_evaluation(
     prepared: Prepared, evaluated: Evaluated, source: TrackedRun, executed: ExecutedAction, resources: Resources
 ) -> None:
-    """Log an earlier run's evaluation again; its report and pictures stay with that run."""
+    """Log an earlier run's evaluation again. Its report and pictures stay with that run."""
     metrics = {name: value for name, value in source.metrics.items() if name.startswith(tag.TEST_METRIC)}
     with scratch_folder() as folder:
         _log_evaluation(prepared, evaluated, metrics, {tag.EVALUATED_FROM: source.run_id}, folder, executed, resources)
@@ -215,7 +215,7 @@ def log_reused_evaluation(
 def log_decision(
     prepared: Prepared, registered: Registered, decision: Decision, config: PipelineConfig, resources: Resources
 ) -> None:
-    """Tag run and version with the decision, and render the run's note again."""
+    """Tag run and version with the decision. The run's note is rendered again."""
     tags = {tag.DECISION: f"{decision.kind}: {decision.reason}", tag.LEDGER_SEQUENCE: str(decision.sequence)}
     verdict = decision.verdict
     compared = {tag.VERDICT: verdict.outcome, tag.VERDICT_REASON: verdict.reason} if verdict else {}
@@ -267,7 +267,7 @@ def _evaluation_tags(evaluated: Evaluated, resources: Resources) -> dict[str, st
 def log_rows(
     prepared: Prepared, run_id: str, rows: int, context: str, resources: Resources, model_id: str | None = None
 ) -> None:
-    """Attach the prepared rows to a run as its data set input, with a model of another run that it uses."""
+    """Attach the prepared rows as a run's data set input. With them goes a model of another run, if it uses one."""
     resources.runs.log_dataset(
         run_id,
         name=prepared.pipeline,
@@ -280,7 +280,7 @@ def log_rows(
 
 
 def write_action(folder: Path, executed: ExecutedAction) -> None:
-    """Write an executed action among the artifacts to be logged, for `waterflow why`."""
+    """Write an executed action among the artifacts to be logged. `waterflow why` reads it."""
     write_record(folder, executed.to_json(), tag.ACTION_FILE.format(step=executed.action.step))
 
 
@@ -289,7 +289,7 @@ def _rows_of(prepared: Prepared, part: str) -> int:
 
 
 def _fit_notes(fit: "ScoredCandidate", config: PipelineConfig, candidate: str) -> dict[str, str]:
-    """Return what a person should know of a fit, as tags, and warn of what may be wrong with it."""
+    """Return as tags what to know of a fit. Warns of what may be wrong with it."""
     tags: dict[str, str] = {}
     if fit.fitted.warnings:
         tags[tag.FIT_WARNINGS] = " | ".join(fit.fitted.warnings)[:MAX_TAG_LENGTH]

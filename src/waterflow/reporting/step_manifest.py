@@ -1,4 +1,4 @@
-"""A manifest of what each step logs, by which later changes are found."""
+"""A manifest of what each step logs. Later changes are found by it."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from waterflow.tracking.runs import param_text
 
 
 class StepManifest(Record):
-    """What one step logged to a run, and the tags that its version had.
+    """What one step logged to a run. It includes the tags that its version had.
 
     `artifacts` are sha256 by path. Values that are not finite, and tags of MLflow's own, which people edit, are left
     out.
@@ -43,7 +43,7 @@ def log_step(
     version_tags: Mapping[str, str] | None = None,
     model_id: str | None = None,
 ) -> None:
-    """Log a step's values and the files of `folder` to a run, with their manifest.
+    """Log a step's values and files to a run. The files are those of `folder`; a manifest goes with them.
 
     `step` names the manifest; a retry replaces it. `version_tags` are only noted.
     """
@@ -64,7 +64,7 @@ def log_step(
 
 
 def read_manifest(run: TrackedRun, resources: Resources) -> StepManifest:
-    """Return the manifests of a run as one, in which later steps replace earlier values.
+    """Return the manifests of a run as one. In it, later steps replace earlier values.
 
     Raises StoreError, in a clause, when one is gone or altered.
     """

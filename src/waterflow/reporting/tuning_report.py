@@ -1,4 +1,4 @@
-"""What a run keeps of its tuning: the trials as a table, and Optuna's pictures of them."""
+"""What a run keeps of its tuning. It is the trials as a table, and Optuna's pictures of them."""
 
 import warnings
 from pathlib import Path
@@ -23,7 +23,7 @@ def write_trials(folder: Path, tuned: "Tuned", main_metric: str) -> None:
 
 
 def plot_trials(study: "Study", metric: str) -> dict[str, Figure]:
-    """Draw score, important parameters and their best ranges, by file name.
+    """Draw score, important parameters and their best ranges. Pictures are returned by file name.
 
     The latter two need two finished trials that differ, and show the first `MAX_PARAMETERS` by name. Optuna draws
     through pyplot, whose style is restored and whose list of open figures stays empty.

@@ -1,4 +1,4 @@
-"""The verdict as a page for people: one self-contained HTML file, and Markdown."""
+"""The verdict as a page for people. It is one self-contained HTML file, and Markdown."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ MAX_CLASSES = 12
 
 @dataclass(frozen=True)
 class VerdictReport:
-    """A verdict and the rows behind it; `pair` is None where none could be compared."""
+    """A verdict and the rows behind it. `pair` is None where none could be compared."""
 
     pipeline: str
     challenger: str

@@ -1,4 +1,4 @@
-"""A verdict in words and numbers, for the report and the model card."""
+"""A verdict in words and numbers. The report and the model card use it."""
 
 from waterflow.evaluation.verdict import describe_sample
 from waterflow.records.evaluation import Verdict
@@ -30,7 +30,7 @@ BASELINES = {
 
 
 def describe_verdict(verdict: Verdict, model: str) -> str:
-    """Return the outcome as a sentence about `model`, without a term of statistics."""
+    """Return the outcome as a sentence about `model`. No term of statistics is in it."""
     named = verdict.against if verdict.champion_version is not None else f"the {verdict.against}"
     against = BASELINES.get(verdict.against, named)
     if verdict.challenger is None or verdict.champion is None:
@@ -61,7 +61,7 @@ def verdict_line(verdict: Verdict) -> str:
 
 
 def verdict_table(verdict: Verdict) -> str:
-    """Return the numbers as a Markdown table, slices below the whole."""
+    """Return the numbers as a Markdown table. Slices come below the whole."""
     heads = ("", "rows", "challenger", verdict.against, "difference", "interval")
     whole = (verdict.metric, verdict.rows, verdict.challenger, verdict.champion, verdict.difference)
     rows = [(*map(format_value, whole), format_bounds(verdict.low, verdict.high))]
@@ -72,19 +72,19 @@ def verdict_table(verdict: Verdict) -> str:
 
 
 def format_value(value: float | str | None) -> str:
-    """Return a number with four decimals, other values as text, None as `–`."""
+    """Return a number with four decimals. Other values are text, None is `–`."""
     if value is None:
         return "–"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def format_bounds(low: float | None, high: float | None) -> str:
-    """Return `[low, high]` with signs, `–` where a bound is missing."""
+    """Return `[low, high]` with signs. A bound that is missing is `–`."""
     return "–" if low is None or high is None else f"[{low:+.4f}, {high:+.4f}]"
 
 
 def list_numbers(verdict: Verdict) -> list[tuple[str, str]]:
-    """Return the numbers behind a verdict with their names, those that exist."""
+    """Return the numbers behind a verdict with their names. Only those that exist are returned."""
     rows: list[tuple[str, str | None]] = [
         ("main metric", verdict.metric),
         ("rows compared", f"{verdict.rows:,}"),
@@ -110,7 +110,7 @@ def list_numbers(verdict: Verdict) -> list[tuple[str, str]]:
 
 
 def format_number(value: float | None) -> str:
-    """Return a number with four significant digits, a dash for None."""
+    """Return a number with four significant digits. None is a dash."""
     return "–" if value is None else f"{value:,.4g}" if 1e-3 <= abs(value) < 1e6 or not value else f"{value:.3g}"
 
 

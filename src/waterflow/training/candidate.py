@@ -1,4 +1,4 @@
-"""One candidate: tuned, fitted, and scored on the rows that its strategy selects on."""
+"""One candidate, tuned, fitted and scored. Its strategy decides on which rows it is scored and selected."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class ScoredCandidate:
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What training takes beside the configuration: the database of studies, the study's name and threads.
+    """What training takes beside the configuration. These are the database of studies, the study's name and threads.
 
     `find_database` returns the address of the database; it is called only for tuning.
     """
@@ -56,7 +56,7 @@ class TrainingContext:
 def train_candidate(
     config: PipelineConfig, candidate: str, rows: Mapping[Part, LabelledRows], context: TrainingContext
 ) -> ScoredCandidate:
-    """Tune a candidate if configured, fit it and score it; raises FitError when that fails.
+    """Tune a candidate if configured, fit it and score it. Raises FitError when that fails.
 
     `quick` fits and scores the holdout. `balanced` tunes and scores on the validation rows. `rigorous` does both on
     the folds and then fits all their rows.
@@ -127,7 +127,7 @@ def _score_fit(
     rows: LabelledRows,
     tuned: "Tuned | None" = None,
 ) -> ScoredCandidate:
-    """Choose the decision on rows outside the fit, unless they are the holdout, and score with it."""
+    """Choose the decision and score with it. It is chosen on rows outside the fit, unless they are the holdout."""
     raw = predict(config, candidate, fitted.pipeline, rows.features, rows.target)
     is_holdout = config.strategy.select_on == "test"
     decision = choose_decision(config, (raw,), may_learn=not is_holdout)

@@ -1,4 +1,4 @@
-"""Scores of parameters on rows outside the holdout: the validation rows, or each fold in turn."""
+"""Scores of parameters on rows outside the holdout. These are the validation rows, or each fold in turn."""
 
 import math
 import statistics
@@ -31,7 +31,7 @@ Report = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class ParameterScores:
-    """What one choice of parameters scored on each split: `scores` by metric, and `rounds` of boosting.
+    """What one choice of parameters scored on each split. `scores` are by metric, `rounds` are of boosting.
 
     `decision` was chosen from the predictions of all splits and is part of the scores. `predictions`, as the estimators
     made them, and `model`, the estimator of a single split, are those of fits in this process only.
@@ -45,19 +45,22 @@ class ParameterScores:
 
     @property
     def means(self) -> dict[str, float]:
-        """The mean of every metric that is defined on each split."""
+        """Return the mean of each metric defined on each split."""
         return {name: statistics.fmean(values) for name, values in self._columns().items()}
 
     @property
     def spread(self) -> dict[str, float]:
-        """The sample standard deviation over the splits (n - 1 in the denominator); empty for a single one."""
+        """Return the sample standard deviation over the splits.
+
+        The denominator is n - 1. Empty for a single split.
+        """
         if len(self.scores) < 2:
             return {}
         return {name: statistics.stdev(values) for name, values in self._columns().items()}
 
     @property
     def mean_rounds(self) -> int | None:
-        """The mean number of rounds of early-stopped boosting, rounded; None without early stopping."""
+        """Return the mean number of rounds of early-stopped boosting. It is rounded; None without early stopping."""
         known = [count for count in self.rounds if count is not None]
         return round(statistics.fmean(known)) if known else None
 
@@ -84,7 +87,10 @@ def iterate_folds(rows: LabelledRows) -> Iterator[tuple[LabelledRows, LabelledRo
 def preprocess_splits(
     config: PipelineConfig, candidate: str, train: LabelledRows, validation: LabelledRows | None
 ) -> list[PreprocessedSplit]:
-    """Preprocess the validation split, or each fold without one, once for all parameters to be scored."""
+    """Preprocess the splits once for all parameters to be scored.
+
+    The splits are the validation split or, without one, each fold.
+    """
     if validation is not None:
         return [preprocess_split(config, candidate, train, validation)]
     return [preprocess_split(config, candidate, *fold) for fold in iterate_folds(train)]
@@ -100,7 +106,7 @@ def score_params(
     workers: int = 1,
     report: Report = lambda number, mean: None,
 ) -> ParameterScores:
-    """Fit and score one choice of parameters on each split; call it inside `captured_warnings`.
+    """Fit and score one choice of parameters on each split. Call it inside `captured_warnings`.
 
     `workers` splits are fitted in parallel, each on `threads`. After each split, `report` is called with the number of
     splits so far and the main metric's mean over them; it may raise to end the fits. Raises FitError when a fit fails
@@ -142,13 +148,13 @@ def score_configured(
 
 
 def predict(config: PipelineConfig, candidate: str, fitted: Any, features: Any, target: Any) -> Predicted:
-    """Predict rows with a fitted estimator or pipeline; raises FitError when it cannot."""
+    """Predict rows with a fitted estimator or pipeline. Raises FitError when it cannot."""
     with fit_errors(candidate, "predicting"):
         return predict_rows(fitted, features, target, config.task)
 
 
 def score(config: PipelineConfig, candidate: str, predicted: Predicted) -> dict[str, float]:
-    """Compute all metrics of some predictions; raises FitError where the main one is undefined."""
+    """Compute all metrics of some predictions. Raises FitError where the main one is undefined."""
     with fit_errors(candidate, "predicting"):
         scores = score_rows(predicted, config.task, config.costs, config.declared_positive)
     if not math.isfinite(scores.get(config.metrics.main, math.nan)):

@@ -1,4 +1,4 @@
-"""The decision of a two-class model: calibration and threshold, chosen from out-of-sample predictions."""
+"""The decision of a two-class model. Calibration and threshold are chosen from out-of-sample predictions."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ MAX_KNOTS = 100
 def choose_decision(
     config: PipelineConfig, predictions: Sequence[Predicted], may_learn: bool = True
 ) -> DecisionRule | None:
-    """Choose calibration and threshold from out-of-sample predictions, an entry per fold.
+    """Choose calibration and threshold from out-of-sample predictions. There is an entry per fold.
 
     With `may_learn=False` only a declared threshold counts. Returns None where the estimator's own labels stand:
     without a declared decision, without probabilities, or where one of the classes has no row. Raises DataError unless
@@ -48,7 +48,7 @@ def choose_decision(
 
 
 def explain_no_decision(config: PipelineConfig, rule: DecisionRule | None) -> str:
-    """Return why a declared decision was not chosen; empty where it was, or none is declared."""
+    """Return why a declared decision was not chosen. It is empty where it was, or none is declared."""
     if rule is not None or not config.has_decision:
         return ""
     reason = (
@@ -60,7 +60,7 @@ def explain_no_decision(config: PipelineConfig, rule: DecisionRule | None) -> st
 
 
 def positive_scores(predictions: Sequence[Predicted], positive: Any) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return which rows of all folds are positive, and their probabilities of being so."""
+    """Return which rows are positive, and their probabilities. The rows are those of all folds."""
     actual = np.concatenate([np.asarray(entry.truth == positive) for entry in predictions]).astype(bool)
     return actual, np.concatenate([_scores_of(entry, positive) for entry in predictions])
 
@@ -71,7 +71,7 @@ def calibrate_scores(scores: NDArray[np.float64], rule: DecisionRule) -> NDArray
 
 
 def with_decision(model: Any, rule: DecisionRule | None) -> Any:
-    """Wrap a fitted estimator so that it decides by the rule; no further fit changes the rule."""
+    """Wrap a fitted estimator so that it decides by rule. No further fit changes the rule."""
     if rule is None:
         return model
     if rule.is_calibrated:
@@ -84,7 +84,7 @@ def with_decision(model: Any, rule: DecisionRule | None) -> Any:
 
 
 def apply_decision(predicted: Predicted, rule: DecisionRule | None) -> Predicted:
-    """Return what a model with this rule predicts, from what it predicts without."""
+    """Return what a model with this rule predicts. It is derived from what the model predicts without."""
     if rule is None or len(predicted.classes) != 2:  # a fold may lack a class
         return predicted
     column = predicted.classes.index(rule.positive)
@@ -96,7 +96,7 @@ def apply_decision(predicted: Predicted, rule: DecisionRule | None) -> Predicted
 
 
 def _scores_of(predicted: Predicted, positive: Any) -> NDArray[np.float64]:
-    """Return the probabilities of a class; zeros where the model was fitted without its rows."""
+    """Return the probabilities of a class. They are zeros where the model was fitted without its rows."""
     if positive not in predicted.classes:
         return np.zeros(len(predicted.truth))
     assert predicted.probabilities is not None
@@ -104,7 +104,7 @@ def _scores_of(predicted: Predicted, positive: Any) -> NDArray[np.float64]:
 
 
 def _fit_calibration(config: PipelineConfig, actual: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[str, Any]:
-    """Fit the constants of `calibrate`, by a sigmoid (Platt, 1999) or isotonic regression."""
+    """Fit the constants of `calibrate`. They are fitted by a sigmoid (Platt, 1999) or isotonic regression."""
     if config.calibration is None:
         return {}
     if config.calibration == "sigmoid":

@@ -6,13 +6,13 @@ from waterflow.estimators.calibrated import unwrap_estimator
 
 
 def fit_with_early_stopping(model: Any, features: Any, target: Any, validation: tuple[Any, Any], rounds: int) -> None:
-    """Fit until `rounds` rounds of boosting bring no gain on the validation rows (features, target)."""
+    """Fit until boosting gains no more. That is `rounds` rounds without gain on `validation` (features, target)."""
     unwrap_estimator(model).set_params(early_stopping_rounds=rounds)
     model.fit(features, target, eval_set=[validation], verbose=False)
 
 
 def count_rounds(model: Any) -> int | None:
-    """Return the number of rounds up to the best; None without early stopping."""
+    """Return the number of rounds up to the best. None without early stopping."""
     estimator = unwrap_estimator(model)
     if getattr(estimator, "early_stopping_rounds", None) is None:
         return None

@@ -27,7 +27,7 @@ NO_CHOICES = FitChoices()
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Raw feature columns and the target, row by row; `folds` has the split's columns of folds, if any."""
+    """Raw feature columns and the target, row by row. `folds` has the split's columns of folds, if any."""
 
     features: pd.DataFrame
     target: pd.Series
@@ -36,7 +36,7 @@ class LabelledRows:
 
 @dataclass(frozen=True)
 class PreprocessedSplit:
-    """Training and validation rows as an estimator sees them: arrays, sparse matrices or frames.
+    """Training and validation rows as an estimator sees them. They are arrays, sparse matrices or frames.
 
     `preprocessor` was fitted on the training rows alone and transformed both. Without validation rows, `validation`
     and `validation_target` are None. `seconds` is the time that preprocessing took.
@@ -53,7 +53,7 @@ class PreprocessedSplit:
 
 @dataclass(frozen=True)
 class FittedEstimator:
-    """A fitted estimator; `rounds` counts those of early-stopped boosting, else it is None."""
+    """A fitted estimator. `rounds` counts those of early-stopped boosting, else it is None."""
 
     estimator: Any
     seconds: float
@@ -63,7 +63,7 @@ class FittedEstimator:
 
 @dataclass(frozen=True)
 class FittedPipeline:
-    """A fitted `Pipeline` of the steps `preprocess` and `model`, and facts of its fit."""
+    """A fitted `Pipeline` and facts of its fit. Its steps are `preprocess` and `model`."""
 
     pipeline: Pipeline
     fit_seconds: float
@@ -85,7 +85,7 @@ def fit_candidate(
     choices: FitChoices = NO_CHOICES,
     threads: int = 1,
 ) -> FittedPipeline:
-    """Fit a candidate on raw columns, with choices that selection made.
+    """Fit a candidate on raw columns. Selection made its `choices`.
 
     With validation rows, boosting with `early_stopping_rounds` is stopped by them; without, it takes `choices.rounds`,
     else all its rounds. To fit a winner again on more rows, pass its choices and no validation rows. Raises FitError in
@@ -103,7 +103,7 @@ def fit_candidate(
 def preprocess_split(
     config: PipelineConfig, candidate: str, train: LabelledRows, validation: LabelledRows | None
 ) -> PreprocessedSplit:
-    """Fit a candidate's preprocessor on the training rows and transform all rows."""
+    """Fit a candidate's preprocessor and transform all rows. It is fitted on the training rows."""
     blocks = config.preprocessing_of(candidate)
     own = config.candidates[candidate].preprocessing is not None
     place = f"candidates.{candidate}.preprocessing" if own else "preprocessing"
@@ -127,7 +127,7 @@ def preprocess_split(
 def fit_estimator(
     config: PipelineConfig, candidate: str, split: PreprocessedSplit, params: Mapping[str, Any], threads: int
 ) -> FittedEstimator:
-    """Fit a candidate's estimator on preprocessed rows; raises FitError in the estimator's words.
+    """Fit a candidate's estimator on preprocessed rows. Raises FitError in the estimator's words.
 
     Call it inside `captured_warnings`, which keeps the warnings of fits in several threads apart.
     """
@@ -164,7 +164,7 @@ _captured = threading.local()
 
 @contextmanager
 def captured_warnings() -> Iterator[None]:
-    """Silence warnings of libraries; convergence warnings are kept with their fit."""
+    """Silence warnings of libraries. Convergence warnings are kept with their fit."""
 
     def capture(message: Warning | str, *_: Any, **__: Any) -> None:
         getattr(_captured, "lines", []).append(str(message).splitlines()[0])
@@ -178,7 +178,7 @@ def captured_warnings() -> Iterator[None]:
 
 @contextmanager
 def fit_errors(candidate: str, doing: str) -> Iterator[None]:
-    """Raise any error of an estimator as a FitError of one line."""
+    """Raise any error of an estimator as one-line FitError."""
     try:
         yield
     except WaterflowError:

@@ -1,4 +1,4 @@
-"""Use of cores, either by an estimator's threads or by parallel fits."""
+"""Use of cores. They go to an estimator's threads or to parallel fits."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -31,12 +31,12 @@ def count_threads(environment: Mapping[str, str] | None = None) -> int:
 
 
 def useful_threads(threads: int, rows: int) -> int:
-    """Return how many threads the rows keep busy; on few rows, threads only wait."""
+    """Return how many threads the rows keep busy. On few rows, threads only wait."""
     return min(threads, 1 + rows // ROWS_PER_THREAD)
 
 
 def is_single_threaded(estimator: Any) -> bool:
-    """Return whether fits of an estimator may run in parallel; unknown ones are taken to use threads.
+    """Return whether fits of an estimator may run in parallel. Unknown ones are taken to use threads.
 
     The `n_jobs` of linear models distributes classes at best, and most of them ignore it.
     """
@@ -48,7 +48,7 @@ def is_single_threaded(estimator: Any) -> bool:
 
 @contextmanager
 def given_threads(estimator: Any, threads: int) -> Iterator[None]:
-    """Set `n_jobs` during a fit, unless the estimator lacks it or the YAML sets it.
+    """Set `n_jobs` during a fit. It is left alone where the estimator lacks it or the YAML sets it.
 
     Afterwards it is reset, so that neither run nor model depends on the number of cores.
     """

@@ -18,14 +18,14 @@ from waterflow.training.fitting import LabelledRows
 def read_partitions(
     data: Path, split: Path, config: PipelineConfig, parts: tuple[Part, ...]
 ) -> dict[Part, LabelledRows]:
-    """Read rows and their split from Parquet files, and return them by part."""
+    """Read rows and their split, and return them by part. Both come from Parquet files."""
     return partition_rows(read_parquet(data), read_parquet(split), config, parts)
 
 
 def partition_rows(
     frame: pd.DataFrame, split: pd.DataFrame, config: PipelineConfig, parts: tuple[Part, ...]
 ) -> dict[Part, LabelledRows]:
-    """Return prepared rows by stored part, with folds if any; each index starts at 0."""
+    """Return prepared rows by stored part, with folds if any. Each index starts at 0."""
     columns = feature_columns(frame, config)
     partitions: dict[Part, LabelledRows] = {}
     for part in parts:
@@ -39,7 +39,10 @@ def partition_rows(
 def select_rows(
     data: Path, split: Path, config: PipelineConfig, chosen: FitRows
 ) -> tuple[LabelledRows, datetime | None]:
-    """Read the rows that a fit learns from, in stored order, and the time of the last; raises FitError without any."""
+    """Read the rows that a fit learns from.
+
+    They come in stored order, with the time of the last one. Raises FitError without any.
+    """
     frame = read_parquet(data)
     mask = pd.Series(True, index=frame.index)
     if chosen.parts:

@@ -33,7 +33,7 @@ WIDE_COLUMNS = 1_000
 
 @dataclass(frozen=True)
 class _AssignedBlock:
-    """A block with its raw columns; `place` is its place in the YAML."""
+    """A block with its raw columns. `place` is its place in the YAML."""
 
     place: str
     block: Block
@@ -78,7 +78,7 @@ def assign_columns(
 def build_preprocessor(
     features: pd.DataFrame, blocks: Sequence[Block], seed: int, task: Task, place: str = "preprocessing"
 ) -> ColumnTransformer:
-    """Build the unfitted transformer of raw training columns; columns without a block are dropped.
+    """Build the unfitted transformer of raw training columns. Columns without a block are dropped.
 
     Its output is a sparse matrix with terms of a text or more than a thousand one-hot columns, a frame with categories
     or raw text, else a dense array. `seed` shuffles the rows for target encoding's inner folds. Raises ConfigError
@@ -117,7 +117,7 @@ def _selects(selector: Selector, name: str, found: str) -> bool:
 
 
 def _check_part(part: _AssignedBlock) -> None:
-    """Check that a block fits its columns, with clearer errors than scikit-learn's."""
+    """Check that a block fits its columns. Its errors are clearer than scikit-learn's."""
     block = part.block
     for key in {"tfidf": ("impute", "clip", "scale"), "category": ("scale",)}.get(block.encode or "", ()):
         if getattr(block, key) is not None:
@@ -138,7 +138,7 @@ def _check_part(part: _AssignedBlock) -> None:
 
 
 def _readable(block: Block) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each key of a block that needs certain types of columns, with these types."""
+    """Yield the keys that need columns of certain types. Each key of a block comes with these types."""
     if block.encode == "dates":
         yield "encode", ("datetime", "categorical")
         return
@@ -193,7 +193,7 @@ def _transformer(part: _AssignedBlock, seed: int, task: Task, is_sparse: bool) -
 
 
 def _reader(part: _AssignedBlock) -> Any:
-    """Return the step that reads raw columns, however a client stores them."""
+    """Return the step that reads raw columns. It does so however a client stores them."""
     if part.block.encode == "dates":
         return DateParts(part.block.dates)
     if set(part.types.values()) == {"numeric"} and part.block.encode is None:
@@ -208,7 +208,7 @@ def _imputer(block: Block) -> SimpleImputer:
 
 
 def _encoder(block: Block, seed: int, task: Task, is_sparse: bool) -> Any:
-    """Return the encoder of categories; none fails on an unknown category.
+    """Return the encoder of categories. None fails on an unknown category.
 
     One-hot encodes it as zeros, or in the column of rare ones that `min_frequency` makes; ordinal as -1; target as the
     target's mean; category as missing.

@@ -57,7 +57,7 @@ class Clipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: i
 
 
 class _FrameTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """The base of transformers of frames: it learns the names and number of columns."""
+    """The base of transformers of frames. It learns the names and number of columns."""
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: N803
         """Learn the columns and their contents."""
@@ -80,7 +80,7 @@ class _FrameTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc] 
 
 
 class DateParts(_FrameTransformer):
-    """Split times into numbers, in UTC; Monday is 0, and a missing time is NaN in each part.
+    """Split times into numbers, in UTC. Monday is 0, and a missing time is NaN in each part.
 
     Columns hold times, or text in ISO 8601; one without a zone counts as UTC. `parts` are names of pandas' `dt`
     accessor, and `is_weekend`.
@@ -110,7 +110,7 @@ class DateParts(_FrameTransformer):
 
 
 class CategoryLabels(OneToOneFeatureMixin, _FrameTransformer):  # type: ignore[misc]  # scikit-learn has no types
-    """Convert categories to labels for encoders: numbers to float64, all else to text; null is NaN in both.
+    """Convert categories to labels for encoders. Numbers become float64, all else text; null is NaN in both.
 
     A column keeps the kind that it had when fitted: a postcode that arrives as a number becomes text.
     """
@@ -119,7 +119,7 @@ class CategoryLabels(OneToOneFeatureMixin, _FrameTransformer):  # type: ignore[m
         self.numeric_ = [type_of(frame[name]) == "numeric" for name in frame.columns]
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803
-        """Return the same columns; text in a column of numbers counts as missing."""
+        """Return the same columns. Text in a column of numbers counts as missing."""
         pairs = zip(self._checked(X).columns, self.numeric_, strict=True)
         columns = {
             name: to_floats(X[name], errors="coerce") if numeric else _labels(X[name]) for name, numeric in pairs
@@ -128,7 +128,7 @@ class CategoryLabels(OneToOneFeatureMixin, _FrameTransformer):  # type: ignore[m
 
 
 class KnownCategories(CategoryLabels):
-    """Convert columns to pandas' category type with the fitted categories; any other value is missing.
+    """Convert columns to pandas' category type. The categories are the fitted ones; any other value is missing.
 
     For estimators with support for categories, like XGBoost and scikit-learn's histogram boosting.
     """
@@ -141,7 +141,7 @@ class KnownCategories(CategoryLabels):
         ]
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803
-        """Return the same columns as sorted categories; numbers become text, as XGBoost needs."""
+        """Return the same columns as sorted categories. Numbers become text, as XGBoost needs."""
         columns = {}
         for name, numeric, known in zip(self._checked(X).columns, self.numeric_, self.categories_, strict=True):
             if numeric:
@@ -154,7 +154,7 @@ class KnownCategories(CategoryLabels):
 
 
 class TfidfTerms(_FrameTransformer):
-    """Convert text columns to one sparse matrix of terms, weighted by scikit-learn's `TfidfVectorizer`.
+    """Convert text columns to one sparse matrix of terms. Terms are weighted by scikit-learn's `TfidfVectorizer`.
 
     A missing text counts as empty, a row of zeros.
     """
@@ -172,12 +172,12 @@ class TfidfTerms(_FrameTransformer):
         self.sublinear = sublinear
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:  # noqa: N803
-        """Learn the terms of each column; raises ValueError for a column without any."""
+        """Learn the terms of each column. Raises ValueError for a column without any."""
         self.fit_transform(X)
         return self
 
     def fit_transform(self, X: pd.DataFrame, y: Any = None, **params: Any) -> sparse.csr_matrix:  # noqa: N803
-        """Learn and weight the terms in one pass, because reading them takes the time."""
+        """Learn and weight the terms in one pass. Reading them takes most of the time."""
         super().fit(X)
         self.vectorizers_ = [self._vectorizer() for _ in X.columns]
         matrices = []
@@ -220,7 +220,7 @@ def _labels(column: pd.Series) -> pd.Series:
 
 
 def _coded(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
-    """Return each row's code, -1 for null, and the values as text."""
+    """Return each row's code and the values as text. The code of null is -1."""
     codes, names = pd.factorize(column)
     return codes, np.array([*map(_name, names)], dtype=object)
 
@@ -230,7 +230,7 @@ def _known(values: NDArray[Any]) -> pd.Index:
 
 
 def _name(value: Any) -> str:
-    """Return the label of a category; 3 and 3.0 are equal, because nulls make integers floats."""
+    """Return the label of a category. 3 and 3.0 are equal, because nulls make integers floats."""
     return np.format_float_positional(value, trim="-") if isinstance(value, float) else str(value)
 
 

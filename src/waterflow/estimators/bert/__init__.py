@@ -1,4 +1,4 @@
-"""BERT with the scikit-learn API; torch and transformers are imported on use."""
+"""BERT with the scikit-learn API. `torch` and `transformers` are imported on use."""
 
 from waterflow.estimators.bert.estimator import BertClassifier
 

@@ -1,4 +1,4 @@
-"""Pretrained checkpoints: a folder, a folder of an installed package, or a Hugging Face name."""
+"""Pretrained checkpoints. They are a folder, a folder of an installed package, or a Hugging Face name."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +12,7 @@ PROBE_SECONDS = 10.0
 
 
 def check_extra() -> None:
-    """Raise ConfigError without the optional packages, with the commands that install them."""
+    """Raise ConfigError without the optional packages. The error has the commands that install them."""
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         raise ConfigError(
@@ -22,7 +22,7 @@ def check_extra() -> None:
 
 
 def find_checkpoint(checkpoint: str) -> str:
-    """Return what transformers loads for a checkpoint: a folder's path, or the name unchanged.
+    """Return what transformers loads for a checkpoint. It is a folder's path, or the name unchanged.
 
     `package:NAME/FOLDER` is a folder inside an installed package. Raises ConfigError when a folder is missing.
     """
@@ -39,7 +39,7 @@ def find_checkpoint(checkpoint: str) -> str:
 
 
 def load_checkpoint(checkpoint: str, revision: str | None, labels: dict[int, str]) -> tuple[Any, Any]:
-    """Load a model, with a head for `labels` (names by number), and its tokenizer.
+    """Load a model and its tokenizer. The model has a head for `labels` (names by number).
 
     The local cache is used without any request. Raises FitError within seconds when the name is unknown or cannot be
     reached.
@@ -92,7 +92,7 @@ def _package_folder(checkpoint: str) -> Path | None:
 
 
 def _ask_hub(name: str, revision: str | None) -> None:
-    """Ask the hub once for a name; a download would retry for half a minute."""
+    """Ask the hub once for a name. A download would retry for half a minute."""
     from huggingface_hub import HfApi
 
     try:

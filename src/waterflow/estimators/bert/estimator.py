@@ -71,7 +71,7 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.random_state = random_state
 
     def check_ready(self) -> None:
-        """Raise ConfigError when packages, checkpoint or settings do not allow a fit."""
+        """Raise ConfigError when a fit is not possible. Packages, checkpoint or settings may prevent it."""
         check_extra()
         find_checkpoint(self.checkpoint)
         for name, least in MINIMUM.items():
@@ -79,7 +79,7 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
                 raise ConfigError(f"{name}: {getattr(self, name)!r} is not valid; at least {least}")
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803  # scikit-learn's name
-        """Fine-tune on texts: a frame of text columns, a series, a list, or an array of either shape.
+        """Fine-tune on texts. They are a frame of text columns, a series, a list, or an array of either shape.
 
         Raises ConfigError without the extra `bert`, FitError for a checkpoint that cannot be loaded, ValueError on a
         single class.
@@ -99,7 +99,7 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
-        """Return probabilities of shape (rows, classes), in the order of `classes_`."""
+        """Return probabilities of shape (rows, classes). They are in the order of `classes_`."""
         check_is_fitted(self, "model_")
         with limited_threads(self.n_jobs), quietly():
             return predict_probabilities(
@@ -117,7 +117,7 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     @property
     def token_limit(self) -> int:
-        """The tokens per text: `max_length`, or the model's own limit if that is less."""
+        """Return the number of tokens per text. It is `max_length`, or the model's own limit if that is less."""
         built_for = getattr(self.model_.config, "max_position_embeddings", None) or self.max_length
         return int(min(self.max_length, self.tokenizer_.model_max_length, built_for))
 

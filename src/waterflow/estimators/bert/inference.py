@@ -23,7 +23,7 @@ CHUNK_ROWS = 1_000
 
 
 def join_texts(rows: Any, separator: str) -> list[str]:
-    """Join each row's columns into one text; a null counts as empty.
+    """Join each row's columns into one text. A null counts as empty.
 
     `rows` is a data frame, a series, a list of texts or an array of shape (rows,) or (rows, columns).
     """
@@ -33,12 +33,12 @@ def join_texts(rows: Any, separator: str) -> list[str]:
 
 
 def as_classes(names: Sequence[Any]) -> NDArray[Any]:
-    """Return class names from JSON as an array, texts as objects like scikit-learn's."""
+    """Return class names from JSON as an array. Texts are objects like scikit-learn's."""
     return np.asarray(names, dtype=object if isinstance(names[0], str) else None)
 
 
 def encode_texts(tokenizer: Any, texts: Sequence[str], max_length: int) -> list[NDArray[np.int32]]:
-    """Encode texts as token ids, at most `max_length` each; chunks bound the memory."""
+    """Encode texts as token ids. There are at most `max_length` each; chunks bound the memory."""
     encoded: list[NDArray[np.int32]] = []
     for start in range(0, len(texts), CHUNK_ROWS):
         tokens = tokenizer(list(texts[start : start + CHUNK_ROWS]), truncation=True, max_length=max_length)
@@ -84,7 +84,7 @@ def predict_probabilities(
 
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
-    """Limit torch to `count` threads, else the environment's number, else its own."""
+    """Limit torch to `count` threads. Without `count` the environment's number is used, else torch's own."""
     import torch
 
     before = torch.get_num_threads()
@@ -98,7 +98,7 @@ def limited_threads(count: int | None) -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Silence transformers' reports and progress bars; a new head is expected."""
+    """Silence transformers' reports and progress bars. A new head is expected."""
     from transformers.utils import logging
 
     level, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -113,7 +113,7 @@ def quietly() -> Iterator[None]:
 
 
 def remove_estimator(model: Any) -> Any:
-    """Return calibration and threshold without the estimator inside; `passthrough` without either."""
+    """Return calibration and threshold without the estimator inside. Without either it is `passthrough`."""
     if not hasattr(model, "estimator"):
         return "passthrough"
     return _with_estimator(model, remove_estimator(model.estimator))

@@ -25,7 +25,7 @@ Encoded = Sequence[NDArray[np.int32]]
 
 @dataclass(frozen=True)
 class FineTuning:
-    """The settings of a fine-tuning with AdamW; `warmup` is a share of all steps."""
+    """The settings of a fine-tuning with AdamW. `warmup` is a share of all steps."""
 
     epochs: int
     batch_size: int
@@ -37,7 +37,7 @@ class FineTuning:
 
 @dataclass(frozen=True)
 class EncodedTexts:
-    """Texts as token ids, and their classes as numbers, row by row."""
+    """Texts as token ids, row by row. Their classes come as numbers."""
 
     encoded: Encoded
     targets: NDArray[np.int64]
@@ -46,7 +46,7 @@ class EncodedTexts:
 def fine_tune(
     model: Any, tokenizer: Any, train: EncodedTexts, validation: EncodedTexts | None, settings: FineTuning
 ) -> list[dict[str, float]]:
-    """Train `model` in place and return each epoch's mean losses, on training and validation rows.
+    """Train `model` in place and return each epoch's mean losses. They are on training and validation rows.
 
     AdamW with linear warm-up and decay, gradients clipped to norm 1, as in Devlin et al. 2019, appendix A.3. With
     validation rows the weights of the epoch with the lowest loss on them are kept.
@@ -82,7 +82,7 @@ def fine_tune(
 
 
 def shuffled_batches(encoded: Encoded, batch_size: int, order: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Yield batches of row numbers in random order; texts of similar length share one."""
+    """Yield batches of row numbers in random order. Texts of similar length share one."""
     rows = order.permutation(len(encoded))
     lengths = np.array([len(entry) for entry in encoded])
     span = batch_size * BUCKET_BATCHES
@@ -109,7 +109,7 @@ def mean_loss(model: Any, tokenizer: Any, rows: EncodedTexts, batch_size: int) -
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed Python, numpy and torch, with deterministic algorithms; their state is restored."""
+    """Seed Python, numpy and torch, with deterministic algorithms. Their state is restored."""
     import torch
 
     # cuBLAS is deterministic only with a workspace of fixed size.
@@ -153,7 +153,7 @@ def _loss(model: Any, tokenizer: Any, rows: EncodedTexts, chosen: NDArray[np.int
 
 
 def _parameter_groups(model: Any, weight_decay: float) -> list[dict[str, Any]]:
-    """Exclude biases and norms from the decay: they are vectors, weights are matrices."""
+    """Exclude biases and norms from the decay. They are vectors, weights are matrices."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": weight_decay},
@@ -166,7 +166,7 @@ def _linear(steps: int, warmup: int) -> Any:
 
 
 class _Progress:
-    """A progress bar in a terminal; elsewhere, as in a task's log, a line every 30 s."""
+    """A progress bar in a terminal. Elsewhere, as in a task's log, it is a line every 30 s."""
 
     def __init__(self, steps: int, texts: int) -> None:
         self._steps, self._texts = steps, texts

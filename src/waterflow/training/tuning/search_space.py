@@ -1,4 +1,4 @@
-"""The search space of a candidate, in the YAML's terms and in Optuna's."""
+"""The search space of a candidate. It is in the YAML's terms and in Optuna's."""
 
 import itertools
 import json
@@ -34,12 +34,12 @@ class SearchSpace:
         return {name: _choice(self.dimensions[name], label) for name, label in labels.items()}
 
     def configured_labels(self) -> ParameterLabels | None:
-        """Return the configured parameters as labels; None if one lies outside the space."""
+        """Return the configured parameters as labels. None if one lies outside the space."""
         labels = {name: _label_of(dimension, self.configured[name]) for name, dimension in self.dimensions.items()}
         return None if _Outside in labels.values() else labels
 
     def grid(self) -> list[ParameterLabels]:
-        """Return every point of a grid; the first dimension varies slowest."""
+        """Return every point of a grid. The first dimension varies slowest."""
         axes = [_axis(dimension) for dimension in self.dimensions.values()]
         return [dict(zip(self.dimensions, point, strict=True)) for point in itertools.product(*axes)]
 
@@ -81,7 +81,7 @@ def _label_of(dimension: Dimension, value: Any) -> Any:
 
 
 def _same(first: Any, second: Any) -> bool:
-    """Compare values, with 1 unlike True and a list like a tuple."""
+    """Compare values strictly. 1 is unlike True; a list equals a tuple."""
     if isinstance(first, list | tuple) and isinstance(second, list | tuple):
         return list(first) == list(second)
     return isinstance(first, bool) == isinstance(second, bool) and first == second

@@ -1,4 +1,4 @@
-"""Storage of Optuna studies: Postgres on the stack, SQLite on one machine."""
+"""Storage of Optuna studies. It is Postgres on the stack, SQLite on one machine."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ ATTEMPTS = 5
 
 @contextmanager
 def open_storage(uri: str) -> Iterator["RDBStorage"]:
-    """Open the database of studies, a SQLAlchemy URL, and create its tables.
+    """Open the database of studies and create its tables. It is given as a SQLAlchemy URL.
 
     Call it inside `fitting.captured_warnings`, because Optuna warns that heartbeats are experimental. Raises
     UnreachableError when the database does not answer, StoreError when it refuses; neither shows a password.
@@ -46,7 +46,7 @@ def open_storage(uri: str) -> Iterator["RDBStorage"]:
 
 @contextmanager
 def heartbeat(storage: "RDBStorage", trials: Sequence["Trial"]) -> Iterator[None]:
-    """Keep trials marked as alive, so that no other process fails them."""
+    """Keep trials marked as alive. Then no other process fails them."""
     finished = threading.Event()
 
     def beat() -> None:
@@ -67,7 +67,7 @@ def heartbeat(storage: "RDBStorage", trials: Sequence["Trial"]) -> Iterator[None
 
 
 def _connected(uri: str) -> "RDBStorage":
-    """Connect with retries, because workers may create the tables at the same time."""
+    """Connect with retries. Workers may create the tables at the same time."""
     import sqlalchemy
     from optuna.storages import RDBStorage
 

@@ -1,4 +1,4 @@
-"""Tuning of a candidate's parameters with Optuna, in a study that outlives its process.
+"""Tuning of a candidate's parameters with Optuna. The study outlives its process.
 
 The study's name is the training's action key: a retry after a crash resumes the study, and several workers on one
 database share its trials. The first trial has the parameters of the YAML, so tuning never ends below them.
@@ -60,7 +60,7 @@ def tune_candidate(
     study_name: str,
     threads: int = 1,
 ) -> Tuned:
-    """Score parameters until trials or time run out, and return the best.
+    """Score parameters until trials or time run out. Returns the best.
 
     A multi-threaded estimator gets all `threads`, trial after trial; of any other, as many trials run in parallel.
     Seed, rows and `threads` determine the outcome. Raises FitError when every trial failed, StoreError or
@@ -105,17 +105,17 @@ class _Search:
         self.best: tuple[int, ParameterScores] | None = None
 
     def finished(self) -> list["FrozenTrial"]:
-        """Return the finished trials; those of a dead process do not count."""
+        """Return the finished trials. Those of a dead process do not count."""
         trials = self.study.get_trials(deepcopy=False)
         return [trial for trial in trials if trial.state.is_finished() and OUTCOME in trial.user_attrs]
 
     def count_next(self) -> int:
-        """Return how many trials to run next; the first runs even without time."""
+        """Return how many trials to run next. The first runs even without time."""
         done = len(self.finished())
         return 0 if done and self._is_time_up() else min(self.workers, self.planned - done)
 
     def ask(self) -> "Trial":
-        """Begin a trial: first the configured parameters, then the grid's or TPE's."""
+        """Begin a trial. First come the configured parameters, then the grid's or TPE's."""
         from optuna.samplers import TPESampler
 
         # A single stream of random numbers would repeat itself in a process that resumes the study.
@@ -130,7 +130,7 @@ class _Search:
         return self.study.ask(self.space.distributions())
 
     def run(self, batch: Sequence["Trial"]) -> None:
-        """Run trials in parallel and report their outcomes in order, for repeatable results."""
+        """Run trials in parallel and report their outcomes in order. That makes results repeatable."""
         with ThreadPoolExecutor(self.workers) as pool:
             outcomes = list((pool.map if len(batch) > 1 else map)(self._run_trial, batch))
         for trial, (state, scored) in zip(batch, outcomes, strict=True):
@@ -152,7 +152,7 @@ class _Search:
             raise
 
     def result(self) -> Tuned:
-        """Return the best trial of all processes, the earliest of equals; raises FitError without any."""
+        """Return the best trial of all processes. It is the earliest of equals; raises FitError without any."""
         from optuna.trial import TrialState
 
         complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -259,7 +259,7 @@ class _Search:
 
 
 def _open_study(storage: "RDBStorage", name: str, greater_is_better: bool, pruning: bool) -> "Study":
-    """Create or resume the study; trials of processes dead for a minute are failed."""
+    """Create or resume the study. Trials of processes dead for a minute are failed."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -275,7 +275,7 @@ def _open_study(storage: "RDBStorage", name: str, greater_is_better: bool, pruni
 
 
 def _points(space: SearchSpace, seed: int) -> list[ParameterLabels]:
-    """Shuffle a grid, so that a part of it is spread evenly; the configured parameters come first."""
+    """Shuffle a grid, so that parts are spread evenly. The configured parameters come first."""
     grid = space.grid()
     shuffled = [grid[position] for position in np.random.default_rng(seed).permutation(len(grid))]
     configured = space.configured_labels()
