@@ -77,7 +77,7 @@ def test_a_version_has_a_card(challenged: tuple[Resources, Registered, Registere
     """Its description starts with a sentence for everybody; the run keeps the card as an artifact."""
     resources, first, _ = challenged
     description = resources.runs.client.get_model_version("challenged", "1").description
-    assert description.startswith("This model predicts species; it is better than always naming the most frequent")
+    assert description.startswith("This model predicts species; it is better than guessing labels at random")
     assert "## Verdict" in description
     card = resources.runs.client.download_artifacts(first.parent_run_id, "model_card.md", str(tmp_path))
     assert Path(card).read_text() == description
