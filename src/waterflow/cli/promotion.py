@@ -51,7 +51,8 @@ def print_row(row: "Decision") -> None:
         highlight=False,
         soft_wrap=True,
     )
-    out.print(f"      [dim]{escape(row.reason)}[/dim]", highlight=False, soft_wrap=True)
+    model = f"  (model {escape(row.model_id)})" if row.model_id else ""
+    out.print(f"      [dim]{escape(row.reason)}{model}[/dim]", highlight=False, soft_wrap=True)
 
 
 def verify_ledger(pipeline: str, resources: "Resources") -> None:

@@ -113,10 +113,10 @@ def check_counts(classes: Codes | None, clusterings: Sequence[Clustering]) -> fl
     for entry in clusterings:
         counted += [(entry.parts[rows], entry.least, f"{entry.noun} with the rarest class") for rows in by_class]
         counted.append((entry.parts, entry.least, entry.noun))
-    for units, least, noun in counted:
-        found = len(np.unique(units))
-        if found < least:
-            raise UndefinedError(f"held out are {found} {noun}, fewer than the {least} that can decide")
+    scarce = [(len(np.unique(units)), least, noun) for units, least, noun in counted if len(np.unique(units)) < least]
+    if scarce:
+        found, least, noun = min(scarce)
+        raise UndefinedError(f"too few {noun} held out: {found}, and {least} are needed to decide")
     effective = [effective_count(entry.clusters[rows]) for entry in clusterings for rows in by_class]
     return min([*effective, *map(len, by_class)], default=np.inf) - 1
 

@@ -30,7 +30,7 @@ def find_version(reference: str, resources: Resources) -> Version:
     """
     match = REFERENCE.fullmatch(reference)
     if match is None:
-        raise ConfigError(f"version: {reference!r} names none; write it like iris@3 or iris@champion")
+        raise ConfigError(f"version: {reference!r} names no version; write it like iris@3 or iris@champion")
     model, number, alias = match["model"], match["version"], match["alias"]
     known = resources.registry.list_models()
     if model not in known:

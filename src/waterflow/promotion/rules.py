@@ -222,7 +222,7 @@ def find_failure(checks: Sequence[Check]) -> str | None:
     """Return the first failed check as text; None when all passed."""
     for check in checks:
         if not check.passed:
-            return f"staging check {check.name}: found {check.found}, asked {check.asked}"
+            return f"staging check {check.name}: found {check.found}, expected {check.asked}"
     return None
 
 

@@ -65,7 +65,7 @@ def check_version(
             served = process.serve(files, rows, config.promotion.staging.latency_p95_ms)
             checks = (*check_serving(served, expected, _size_mb(files), config), *agreement)
     for check in checks:
-        logger.info("%s: %s (%s), asked: %s", check.name, _state(check), check.found, check.asked)
+        logger.info("%s: %s (%s), expected: %s", check.name, _state(check), check.found, check.asked)
     _log_checks(version, prepared, config, checks, resources)
     return checks
 

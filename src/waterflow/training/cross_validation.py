@@ -161,6 +161,7 @@ def score(config: PipelineConfig, candidate: str, predicted: Predicted) -> dict[
         raise FitError(
             f"candidates.{candidate}: metrics.main {config.metrics.main!r} is undefined for it "
             f"(defined: {', '.join(headline(scores))}); "
-            "choose another main metric, or an estimator that predicts probabilities"
+            "the rows that it is scored on may hold one class only, or the estimator predicts no probabilities: "
+            "hold out more rows, choose another main metric or another estimator"
         )
     return scores

@@ -63,10 +63,10 @@ def test_a_model_that_serves_as_it_was_trained_passes() -> None:
         (
             {"probabilities": ([0.9, 0.1], [0.25, 0.75], [0.6, 0.4])},
             1.0,
-            "staging check predictions: found 3 rows, at most 0.05 apart, asked as in training, within 1e-09",
+            "staging check predictions: found 3 rows, at most 0.05 apart, expected as in training, within 1e-09",
         ),
         ({"batch_p95_ms": (990.0, 900.0)}, 1.0, "staging check latency: found p95 900.0 ms of CPU for a single row"),
-        ({}, 501.0, "staging check size: found 501 MB, asked at most 500 MB"),
+        ({}, 501.0, "staging check size: found 501 MB, expected at most 500 MB"),
         (
             {"error": "ValueError: no", "predictions": None, "batch_p95_ms": ()},
             1.0,

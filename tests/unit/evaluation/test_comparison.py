@@ -108,7 +108,7 @@ def test_few_rows_of_a_class_decide_nothing(metric: str) -> None:
     """Where the class matters to the metric, however good the challenger is."""
     truth = (np.arange(500) < LEAST_OF_CLASS - 1).astype(int)
     perfect, poor = np.eye(2)[truth], np.full((500, 2), 0.5)
-    with pytest.raises(UndefinedError, match="7 rows of the rarest class, fewer than the 8 that can"):
+    with pytest.raises(UndefinedError, match="too few rows of the rarest class held out: 7, and 8 are needed"):
         compare_models(scored(truth, perfect, poor), metric, alpha=0.05, resamples=500, seed=0)
 
 
@@ -123,14 +123,14 @@ def test_ten_rows_of_each_class_can_decide() -> None:
 def test_few_groups_decide_nothing() -> None:
     """However many rows they have."""
     pair = random_numbers(200, groups=LEAST_GROUPS - 1)
-    with pytest.raises(UndefinedError, match="held out are 4 values of group, fewer than the 5"):
+    with pytest.raises(UndefinedError, match="too few values of group held out: 4, and 5 are needed"):
         compare_models(pair, "mae", alpha=0.05, resamples=500, seed=0)
 
 
 def test_few_days_decide_nothing() -> None:
     """However many rows they have."""
     pair = replace(random_numbers(210), dependence=Dependence(periods=np.arange(210) * (LEAST_PERIODS - 1) // 210))
-    with pytest.raises(UndefinedError, match="held out are 7 days, fewer than the 8"):
+    with pytest.raises(UndefinedError, match="too few days held out: 7, and 8 are needed"):
         compare_models(pair, "mae", alpha=0.05, resamples=500, seed=0)
 
 
@@ -197,7 +197,7 @@ def test_a_class_of_one_group_decides_nothing() -> None:
     truth = (sites == 3).astype(int)
     models = [replace(model, truth=truth) for model in (pair.challenger, pair.champion)]
     grouped = Pair("classification", models[0], models[1], Dependence(groupings={"site": sites}))
-    with pytest.raises(UndefinedError, match="held out are 1 values of site with the rarest class"):
+    with pytest.raises(UndefinedError, match="too few values of site with the rarest class held out: 1"):
         compare_models(grouped, "roc_auc", alpha=0.05, resamples=500, seed=0)
 
 
