@@ -28,7 +28,7 @@ class Units:
 
     @property
     def count(self) -> int:
-        """How many units a resample draws."""
+        """Return how many units a resample draws."""
         return self.rows if self.clusters is None else int(self.clusters.max()) + 1
 
     def members(self) -> list[Codes]:

@@ -47,7 +47,7 @@ class Pair:
 
     @property
     def truth(self) -> NDArray[Any]:
-        """The true values, shape (rows,)."""
+        """Return the true values, shape (rows,)."""
         return self.challenger.truth
 
     @property

@@ -60,7 +60,7 @@ class SumMetric:
 
     @property
     def observed(self) -> Values:
-        """The metric on the rows."""
+        """Return the metric on the rows."""
         return self.value(self._counts() @ self.columns[None])[0]
 
     @property
@@ -94,12 +94,12 @@ class RankMetric:
 
     @property
     def observed(self) -> Values:
-        """The metric on the rows."""
+        """Return the metric on the rows."""
         return self._values(np.ones((1, len(self.curves[0][0].influence))))[0]
 
     @property
     def influence(self) -> Values:
-        """The derivative in each row's weight."""
+        """Return the derivative in each row's weight."""
         return np.column_stack([np.mean([curve.influence for curve in of_model], axis=0) for of_model in self.curves])
 
     def resample(self, units: Units, resamples: int, generator: np.random.Generator) -> Values:
