@@ -143,7 +143,7 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """Return the classes, in the order of the columns of `predict_proba`."""
+        """Return the classes. They are in the order of the columns of `predict_proba`."""
         return as_classes(self.settings["classes"])
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
