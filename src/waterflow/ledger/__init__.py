@@ -1,1 +1,1 @@
-"""The ledger of promotions: every decision on a model's champion, as a row that nobody can change."""
+"""The ledger of promotions. Every decision on a model's champion is a row that nobody can change."""

@@ -14,9 +14,9 @@ LOCK = 5_724_101_855  # any number that nothing else uses for an advisory lock
 
 
 def ensure_tables(engine: Engine) -> None:
-    """Create or migrate the tables unless they are of the newest revision.
+    """Create the tables or migrate them to the newest revision.
 
-    One query tells. Raises LedgerError when a newer Waterflow made them.
+    Nothing is done where they have it already. One query tells. Raises LedgerError when a newer Waterflow made them.
     """
     with engine.connect() as connection:
         if revision_of(connection) == HEAD:

@@ -1,4 +1,4 @@
-"""What the rows of a ledger say in order: champions and inconsistencies."""
+"""The rows of a ledger read in order. They yield champions and inconsistencies."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,25 +9,25 @@ CHAMPION_KINDS = ("promote", "refresh", "rollback", "manual")
 
 
 def champion_rows(entries: Sequence[Decision], moment: datetime | None = None) -> list[Decision]:
-    """Return the rows, up to a moment, that made a champion or left nobody."""
+    """Return the rows that made a champion or left none. Only rows up to a moment count."""
     return [row for row in entries if row.kind in CHAMPION_KINDS and (moment is None or row.champion_since <= moment)]
 
 
 def last_change(entries: Sequence[Decision], moment: datetime | None = None) -> Decision | None:
-    """Return the row that made the champion of a moment, by default of now."""
+    """Return the row that made the champion of a moment. The default is now."""
     rows = champion_rows(entries, moment)
     return rows[-1] if rows else None
 
 
 def previous_champion(entries: Sequence[Decision]) -> Decision | None:
-    """Return the row of the last champion that is not the present one."""
+    """Return the row of the last champion before the present."""
     rows = champion_rows(entries)
     others = [row for row in rows if row.to_version is not None and row.champion != rows[-1].champion]
     return others[-1] if others else None
 
 
 def is_champion(row: Decision | None, version: int | None, model_id: str | None) -> bool:
-    """Return whether a row made this version with this model champion.
+    """Return whether a row made this version and model champion.
 
     Rows from before models had ids are compared by number.
     """
@@ -37,7 +37,7 @@ def is_champion(row: Decision | None, version: int | None, model_id: str | None)
 
 
 def rolled_back(entries: Sequence[Decision]) -> dict[tuple[int | None, str | None], Decision]:
-    """Return the versions and models that were rolled back and not restored, with their rows."""
+    """Return versions and models rolled back and not restored. Each comes with its row."""
     undone: dict[tuple[int | None, str | None], Decision] = {}
     before: Decision | None = None
     for row in champion_rows(entries):
@@ -49,7 +49,7 @@ def rolled_back(entries: Sequence[Decision]) -> dict[tuple[int | None, str | Non
 
 
 def sum_refreshes(entries: Sequence[Decision]) -> float:
-    """Return the sum of the differences of all refreshes since a version last won by being better."""
+    """Return the sum of the differences of all refreshes. Counts those since a version last won by being better."""
     total = 0.0
     for row in entries:
         if row.kind == "promote":
@@ -62,7 +62,7 @@ def sum_refreshes(entries: Sequence[Decision]) -> float:
 def find_inconsistencies(
     entries: Sequence[Decision], alias: int | None, models: Mapping[int, str], *, is_projected: bool
 ) -> list[str]:
-    """Return what does not follow in rows and registry, a line each.
+    """Return inconsistencies of rows and registry, a line each.
 
     `alias` is the registry's champion, `models` are the logged models that it serves, by version; `is_projected` says
     that the alias was once seen to follow the last change.
@@ -94,7 +94,7 @@ def find_inconsistencies(
 
 
 def _broken_links(entries: Sequence[Decision]) -> tuple[list[str], int | None]:
-    """Return where a row does not follow from the one before it, and the last champion."""
+    """Return where a row does not follow from its predecessor. Also returns the last champion."""
     found: list[str] = []
     champion: int | None = None
     for number, row in enumerate(entries, start=1):

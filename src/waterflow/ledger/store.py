@@ -30,7 +30,7 @@ class Ledger:
     """The decisions on every model's champion, in order; append-only."""
 
     def __init__(self, url: str) -> None:
-        """Connect, and create or migrate the tables.
+        """Connect to the database, and create or migrate the tables.
 
         Raises UnreachableError when the database does not answer, StoreError when its file cannot be used,
         LedgerError when it refuses, ConfigError on an invalid address.
@@ -44,7 +44,7 @@ class Ledger:
         return next(iter(self.entries(model, newest=1)), None)
 
     def entries(self, model: str, newest: int | None = None) -> list[Decision]:
-        """Return the decisions on a model, oldest first; `newest` limits them."""
+        """Return the decisions on a model, oldest first. `newest` limits them."""
         query = select(decisions).where(decisions.c.model == model).order_by(decisions.c.sequence.desc())
         with self._translated(), self._engine.connect() as connection:
             rows = connection.execute(query.limit(newest)).all()
@@ -83,7 +83,7 @@ class Ledger:
         model_digest: str | None = None,
         effective_at: datetime | None = None,
     ) -> Decision:
-        """Append the row that follows `after`, the newest row known to the caller.
+        """Append the row that follows `after`, the newest known row.
 
         Raises LedgerConflict when another row was appended meanwhile, or when the run has its decision.
         """
@@ -135,7 +135,7 @@ class Ledger:
                 return
 
     def is_projected(self, decision: Decision) -> bool:
-        """Return whether the alias followed this decision or a later one."""
+        """Return whether the alias has followed this decision. Following a later one counts, too."""
         query = select(projections.c.sequence).where(
             projections.c.model == decision.model, projections.c.sequence >= decision.sequence
         )

@@ -1,1 +1,1 @@
-"""The way from a registered version back to its data, code, environment and runs."""
+"""The origin of a registered version. Traces it back to its data, code, environment and runs."""

@@ -14,12 +14,12 @@ TIMEOUT_SECONDS = 20
 
 
 class NotAskedError(Exception):
-    """Airflow cannot be asked from here; the message is a clause."""
+    """Airflow cannot be asked from here. The message is a clause."""
 
 
 @dataclass(frozen=True)
 class DagRun:
-    """The states of a DAG run and of its tasks, such as `train[0] success (attempt 1)`."""
+    """The states of a DAG run and its tasks. A task's state looks like `train[0] success (attempt 1)`."""
 
     state: str
     tasks: tuple[str, ...]
@@ -33,7 +33,7 @@ class Airflow:
     session: requests.Session = field(default_factory=requests.Session, repr=False)
 
     def find_run(self, dag_id: str, run_id: str) -> DagRun | None:
-        """Return a DAG run, None when Airflow has none of that name; raises NotAskedError."""
+        """Return a DAG run. None when Airflow has none of that name. Raises NotAskedError."""
         path = f"dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
         run = self._get(path)
         if run is None:

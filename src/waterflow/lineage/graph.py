@@ -1,4 +1,4 @@
-"""The lineage of a registered version: a tree of nodes, each of which resolves or says why not."""
+"""The lineage of a registered version. A tree of nodes, each of which resolves or says why not."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ TREE_STATES = {True: "uncommitted changes", False: "clean", None: "not known"}
 
 
 class LineageNode(Record):
-    """One thing behind a version, with those that it was made from as `upstream`.
+    """One thing behind a version. `upstream` are the things it was made from.
 
     `resolves` is None where nobody can be asked; `reason` says why, and why a node does not resolve.
     """
@@ -57,7 +57,7 @@ def broken_nodes(node: LineageNode) -> list[LineageNode]:
 
 
 def log_lineage(model: str, version: int, run_id: str, resources: Resources) -> None:
-    """Log a version's lineage, and note its tags, with the run that registered it."""
+    """Log a version's lineage with the run that registered it. Also notes its tags there."""
     found = resources.registry.get_version(model, version)
     if found is None:  # deleted by a person, this very moment
         return
@@ -112,7 +112,7 @@ class _LineageBuilder:
         return _node("MLflow run", run.run_id, Verification(True), facts)
 
     def _other_fits(self) -> list[LineageNode]:
-        """Return the fits that were selected and compared, beside the one that serves."""
+        """Return the fits that were selected and compared. Leaves out the one that serves."""
         try:
             evaluated = self.history.evaluated
         except (StoreError, TrackingError):  # the node of the registration is broken then
@@ -185,7 +185,7 @@ class _LineageBuilder:
         return _node(kind, blob.digest, found, {**facts, "bytes": str(blob.size_bytes)}, *upstream)
 
     def _or_broken(self, kind: str, name: str, build: Callable[[], LineageNode]) -> LineageNode:
-        """Build a node, or put a broken one in its place."""
+        """Build a node, or a broken one if that fails."""
         try:
             return build()
         except (StoreError, TrackingError) as error:  # a server with accounts refuses what it does not have

@@ -1,4 +1,4 @@
-"""Code, environment and source of a run, recorded when it is prepared."""
+"""Code, environment and source of a run. They are recorded when the run is prepared."""
 
 import os
 import platform
@@ -52,7 +52,7 @@ def write_provenance(
     resources: Resources,
     folder: Path,
 ) -> None:
-    """Write a run's provenance below `folder`, and locks and diff into the store.
+    """Write a run's provenance below `folder`. Locks and diff go into the store.
 
     The files of `folder` become the run's artifacts.
     """
@@ -76,7 +76,7 @@ def write_provenance(
 
 
 def read_provenance(run_id: str, resources: Resources) -> Provenance:
-    """Return the provenance of a parent run; raises StoreError when it is gone."""
+    """Return the provenance of a parent run. Raises StoreError when it is gone."""
     content = resources.runs.read_json(run_id, PROVENANCE_FILE)
     if content is None:
         raise StoreError(f"run {run_id}: its {PROVENANCE_FILE} is gone; restore MLflow's artifacts from a backup")
@@ -93,12 +93,12 @@ def extra_locks(config: PipelineConfig, lock: Path) -> list[Path]:
 
 
 def platform_name() -> str:
-    """Return the platform as far as results depend on it: `linux-x86_64`."""
+    """Return the platform, such as `linux-x86_64`. It says only what results depend on."""
     return f"{sys.platform}-{platform.machine()}"
 
 
 def image_name(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the image of this container as Compose and its build name it."""
+    """Return the name of this container's image. It is the one that Compose and its build use."""
     name, commit = environment.get("WATERFLOW_IMAGE"), environment.get("WATERFLOW_GIT_COMMIT")
     if not name:
         return None

@@ -1,4 +1,4 @@
-"""Whether a node of a lineage exists: asked of MLflow, the store, git and Airflow, each thing once."""
+"""Checks whether a node of a lineage exists. MLflow, the store, git and Airflow are asked, each thing once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from waterflow.stores.base import get_file, scratch_folder
 
 
 class Verification(NamedTuple):
-    """Whether something resolves, None where nobody can be asked; `reason` says why not.
+    """Whether something resolves. None where nobody can be asked; `reason` says why not.
 
     `details` are the state of a DAG run and those of its tasks.
     """
@@ -29,7 +29,7 @@ class Verification(NamedTuple):
 
 @dataclass
 class Verifier:
-    """Answers questions about lineage, and remembers the answers: what versions share is fetched and hashed once."""
+    """Answers questions about lineage, and remembers the answers. What versions share is fetched and hashed once."""
 
     resources: Resources
     _known: dict[tuple[str, ...], Verification] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Verifier:
         return self._once(("model", model_id), lambda: _check(lambda: self.resources.models.verify(model_id)))
 
     def verify_served(self, history: VersionHistory) -> Verification:
-        """Compare what the registry serves with the recorded fit, then its files with their digest."""
+        """Compare what the registry serves with the recorded fit. Then compare its files with their digest."""
 
         def verify() -> Verification:
             found = _check(history.check_served)
@@ -48,7 +48,7 @@ class Verifier:
         return self._once(("served", history.name), verify)
 
     def verify_fit(self, fit: Trained) -> Verification:
-        """Compare a fit's model with the digest in its record, then its files."""
+        """Compare a fit's model with the digest in its record. Then compare its files."""
 
         def verify() -> Verification:
             model = self.resources.models.find_model(fit.model_id)
@@ -70,13 +70,13 @@ class Verifier:
         return self._once(("blob", blob.digest), lambda: _check(fetch))
 
     def verify_dag_run(self, origin: Origin) -> Verification:
-        """Ask Airflow for a DAG run and the attempts of its tasks."""
+        """Ask Airflow for a DAG run and its tasks' attempts."""
         if origin.dag_id is None:
             return Verification(None, "started by a command, of which no scheduler keeps a record")
         return self._once(("dag run", origin.dag_id, origin.run_id), lambda: self._ask_airflow(origin))
 
     def verify_code(self, history: VersionHistory) -> Verification:
-        """Look for the commit of a fit; without one, compare the present code by its digest."""
+        """Look for the commit of a fit. Without one, compare the present code by its digest."""
         commit = history.provenance.commit
         found = None if commit is None else has_commit(self.resources.project.root, commit)
         if found:
@@ -96,7 +96,10 @@ class Verifier:
         return Verification(False, f"{root} has no commit {commit[:12]}; fetch it, or use a clone that has it")
 
     def is_present_code(self, history: VersionHistory) -> bool:
-        """Return whether present code and environment yield the fit's recorded action key."""
+        """Return whether the present code yields the fit's action key.
+
+        The environment is the present one, too; the key is the recorded one.
+        """
         trained = history.trained
         try:
             key = train_key(history.prepared, history.config, trained, self.resources)

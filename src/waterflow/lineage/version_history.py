@@ -1,4 +1,4 @@
-"""The one walk from a registered version to its model, runs and records."""
+"""The path from a registered version to its origin. The only code that walks from it to its model, runs and records."""
 
 import re
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ def find_version(reference: str, resources: Resources) -> Version:
 
 @dataclass(frozen=True)
 class VersionHistory:
-    """A version's model, runs and records, each read when first used.
+    """A version's model, runs and records. Each is read when first used.
 
     Two DAG runs may stand behind a version: the one that fitted its model, and the one that evaluated and registered
     it; they differ where the fit was cached. What is gone or unreadable raises StoreError.
@@ -59,12 +59,12 @@ class VersionHistory:
 
     @property
     def name(self) -> str:
-        """The version in words."""
+        """Return the version in words."""
         return f"{self.version.model} version {self.version.version}"
 
     @cached_property
     def model(self) -> LoggedModel:
-        """The logged model."""
+        """Return the logged model."""
         model_id = self.version.tags.get(MODEL_ID)
         if not model_id:
             raise StoreError(f"{self.name}: Waterflow did not register it, so the run that fitted it is not known")
@@ -75,12 +75,12 @@ class VersionHistory:
 
     @cached_property
     def fit_run(self) -> TrackedRun:
-        """The run of the candidate that fitted the model."""
+        """Return the run of the candidate that fitted the model."""
         return self._find_run(self.model.run_id, "of the candidate")
 
     @cached_property
     def fit_parent_run(self) -> TrackedRun:
-        """The parent of `fit_run`, which prepared the rows of the fit."""
+        """Return the parent of `fit_run`. It prepared the rows of the fit."""
         parent = self.fit_run.tags.get(MLFLOW_PARENT_RUN_ID)
         if parent is None:
             raise StoreError(f"run {self.fit_run.run_id}: it names no parent run; was its tag removed?")
@@ -88,7 +88,7 @@ class VersionHistory:
 
     @cached_property
     def registration_run(self) -> TrackedRun:
-        """The parent run that evaluated and registered the version."""
+        """Return the parent run that evaluated and registered the version."""
         run_id = self.version.tags.get(PARENT_RUN_ID)
         if not run_id:
             raise StoreError(f"{self.name}: it names no run, because Waterflow did not register it")
@@ -96,36 +96,36 @@ class VersionHistory:
 
     @cached_property
     def prepared(self) -> Prepared:
-        """The rows, split and configuration of the fit."""
+        """Return the rows, split and configuration of the fit."""
         return self._read_record(Prepared, self.fit_parent_run, RECORD_FILE)
 
     @cached_property
     def trained(self) -> Trained:
-        """The record of the fit."""
+        """Return the record of the fit."""
         return self._read_record(Trained, self.fit_run, RECORD_FILE)
 
     @cached_property
     def registration_prepared(self) -> Prepared:
-        """The rows, split and configuration of the evaluation."""
+        """Return the rows, split and configuration of the evaluation."""
         return self._read_record(Prepared, self.registration_run, RECORD_FILE)
 
     @cached_property
     def evaluated(self) -> Evaluated:
-        """The record of the evaluation."""
+        """Return the record of the evaluation."""
         return self._read_record(Evaluated, self.registration_run, EVALUATED_FILE)
 
     @cached_property
     def config(self) -> PipelineConfig:
-        """The configuration of the fit."""
+        """Return the configuration of the fit."""
         return self._load_config(self.prepared)
 
     @cached_property
     def registration_config(self) -> PipelineConfig:
-        """The configuration of the evaluation."""
+        """Return the configuration of the evaluation."""
         return self._load_config(self.registration_prepared)
 
     def check_served(self) -> None:
-        """Raise StoreError unless the registry serves the files that the recorded fit logged.
+        """Raise StoreError unless the registry serves the recorded fit's files.
 
         The files themselves are not read.
         """
@@ -142,7 +142,7 @@ class VersionHistory:
 
     @cached_property
     def provenance(self) -> Provenance:
-        """Code, environment and source of the fit."""
+        """Return code, environment and source of the fit."""
         return read_provenance(self.fit_parent_run.run_id, self.resources)
 
     def _load_config(self, prepared: Prepared) -> PipelineConfig:

@@ -1,4 +1,4 @@
-"""audit: the questions that a study of experiment tracking asks, answered for a tracking store."""
+"""audit: answers for a study of experiment tracking. The study's questions are asked of a tracking store."""
 
 import statistics
 import time
@@ -45,7 +45,7 @@ class Finding(Record):
 
 
 class CheckRate(Record):
-    """How many subjects of a check are as they should be."""
+    """How many subjects of a check are as expected."""
 
     check: str
     good: int
@@ -53,7 +53,7 @@ class CheckRate(Record):
 
 
 class Audit(Record):
-    """The answers for some pipelines; `held` is disk usage by kind, each object counted once."""
+    """The answers for some pipelines. `held` is disk usage by kind, each object counted once."""
 
     pipelines: tuple[str, ...]
     store: str
@@ -82,7 +82,7 @@ def audit(
     reproduced: int = 1,
     report: Callable[[str], None] = lambda text: None,
 ) -> Audit:
-    """Audit one pipeline, or all; the newest `reproduced` versions of each are fitted again.
+    """Audit one pipeline, or all. The newest `reproduced` versions of each are fitted again.
 
     `report` is called with lines of progress. Raises ConfigError for a pipeline of which MLflow has no experiment.
     """
@@ -118,7 +118,7 @@ def audit(
 
 
 def list_contents(pipeline: str | None, resources: Resources) -> Iterator[PipelineContents]:
-    """Yield runs and versions of one pipeline, or of all with an experiment."""
+    """Yield runs and versions of one pipeline, or of all. All are those with an experiment."""
     known, models = resources.runs.list_pipelines(), set(resources.registry.list_models())
     if pipeline is not None and pipeline not in known:
         raise ConfigError(
@@ -132,9 +132,10 @@ def list_contents(pipeline: str | None, resources: Resources) -> Iterator[Pipeli
 def measure_access(
     chosen: Sequence[PipelineContents], resources: Resources, verifier: Verifier
 ) -> Iterator[AccessTime]:
-    """Yield how long it takes to list runs, open one, and load a model.
+    """Yield how long listing, opening and loading take.
 
-    Loading runs code of the model's files, so models that no record of a fit vouches for are not loaded.
+    The runs are listed, one is opened, and a model is loaded. Loading runs code of the model's files, so models that no
+    record of a fit vouches for are not loaded.
     """
     runs = [run.run_id for entry in chosen for run in entry.runs]
     histories = [VersionHistory(version, resources) for entry in chosen for version in entry.versions]
@@ -151,7 +152,7 @@ def measure_access(
 
 
 def count_good(results: Sequence[IntegrityResult]) -> Iterator[CheckRate]:
-    """Yield for each check how many of its subjects are as they should be."""
+    """Yield how many subjects of each check are as expected."""
     by_check: dict[str, list[bool]] = defaultdict(list)
     for entry in results:
         by_check[entry.check].append(entry.problem is None)

@@ -1,4 +1,4 @@
-"""Disk usage of a tracking store: artifacts and models of runs, and the objects that they refer to."""
+"""Disk usage of a tracking store. Counts artifacts and models of runs, and the objects that they refer to."""
 
 import statistics
 from collections import Counter
@@ -20,7 +20,7 @@ Kind = TypeVar("Kind", bound=Record)
 
 
 class DiskUsage(Record):
-    """The number and bytes of files or objects of one kind."""
+    """The count and size of files or objects. All are of one kind."""
 
     kind: str
     count: int
@@ -51,7 +51,7 @@ class DiskUsageCounter:
         self._run_sizes: dict[str, int] = {}
 
     def add_run(self, run: TrackedRun) -> None:
-        """Count a run's artifacts, its models, and the objects that its records name."""
+        """Count a run's artifacts, its models and its objects. The objects are those that its records name."""
         total = 0
         for path, size in self._resources.runs.list_files(run.run_id).items():
             total += self._count(kind_of(path), size)
@@ -80,7 +80,7 @@ class DiskUsageCounter:
         return _summarize(list(self._run_sizes.values()))
 
     def per_version(self, versions: Sequence[Version]) -> SizeSummary:
-        """Return the sizes of versions, each with the run that fitted it and the one that registered it."""
+        """Return the sizes of versions. Each comes with the run that fitted it and the one that registered it."""
         both = [{entry.run_id, entry.tags.get(PARENT_RUN_ID, "")} for entry in versions]
         return _summarize([sum(self._run_sizes.get(run_id, 0) for run_id in runs) for runs in both])
 
@@ -99,7 +99,7 @@ def kind_of(path: str) -> str:
 
 
 def objects_of(run: TrackedRun, resources: Resources) -> Iterator[tuple[str, Blob]]:
-    """Yield the objects that a parent run's records name, with their kinds; other runs name none."""
+    """Yield the objects that a parent run's records name. Each comes with its kind; other runs name none."""
     if CANDIDATE in run.tags or RUN_KIND in run.tags:
         return
     prepared = _read(Prepared, resources.runs.read_json(run.run_id, RECORD_FILE))

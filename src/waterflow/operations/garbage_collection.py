@@ -1,4 +1,4 @@
-"""Garbage collection: remove the objects of the store that nothing reaches."""
+"""Garbage collection: remove unreachable objects from the store."""
 
 import logging
 import re
@@ -26,14 +26,14 @@ class UnreachableObject:
 
     @property
     def digest(self) -> str | None:
-        """The sha256 of a blob; None for what an interrupted upload left."""
+        """Return the sha256 of a blob. None for what an interrupted upload left."""
         blob = BLOB.fullmatch(self.entry.key)
         return blob[1] if blob else None
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The objects of the store, sorted by whether they are needed.
+    """The store's objects, sorted by whether they are needed.
 
     `reachable` are named by what is kept, `young` not yet, `foreign` are no blobs of Waterflow. `obstacles` say why
     nothing may be removed. `seen` is what was reachable.

@@ -1,4 +1,4 @@
-"""Whether a tracking store still says what the steps computed, one check at a time."""
+"""Checks that a tracking store still says what steps computed. Runs one check at a time."""
 
 import os
 import platform
@@ -37,7 +37,7 @@ UNFINISHED = ("queued", "running")
 
 
 class IntegrityResult(NamedTuple):
-    """The result of one check on one subject; `problem` is None where all is well."""
+    """The result of one check on one subject. `problem` is None where all is well."""
 
     check: str
     subject: str
@@ -78,7 +78,7 @@ class PipelineInspection:
         yield IntegrityResult(TAGS, subject, self._why_tags_differ(history))
 
     def _compare_with_manifest(self, run: TrackedRun) -> Iterator[IntegrityResult]:
-        """Compare what MLflow has of a run with what its steps logged."""
+        """Compare a run in MLflow with what its steps logged."""
         required = ["train"] if tag.CANDIDATE in run.tags else ["prepare", "evaluate"]
         if tag.REGISTERED not in run.tags:  # it led to no version, and maybe not to an evaluation
             required = required[:1]
@@ -118,7 +118,10 @@ class PipelineInspection:
             yield IntegrityResult(ARTIFACTS, subject, _problem(self.verifier.verify_blob(blob)))
 
     def _why_tags_differ(self, history: VersionHistory) -> str | None:
-        """Compare a version's tags with those that it was registered with, and that the ledger's newest row tells."""
+        """Compare a version's tags with the expected ones.
+
+        Those are the tags of its registration and of the ledger's newest row.
+        """
         version = history.version
         try:
             expected = read_manifest(history.registration_run, self.resources).version_tags

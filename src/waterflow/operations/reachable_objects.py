@@ -20,9 +20,10 @@ DIGEST = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 
 @dataclass
 class Reachable:
-    """The sha256 of reachable objects; `obstacles` say what could not be read, so that the set may be incomplete.
+    """The sha256 of reachable objects.
 
-    `run_states` are the states of all runs at the time, by id.
+    `obstacles` say what could not be read, so that the set may be incomplete. `run_states` are the states of all runs
+    at the time, by id.
     """
 
     digests: set[str] = field(default_factory=set)
@@ -78,7 +79,7 @@ def find_reachable(resources: Resources) -> Reachable:
 
 
 def find_reachable_since(before: Reachable, resources: Resources) -> Reachable:
-    """Return what runs name that began, ended or were reopened since `before`."""
+    """Return what runs name that changed since `before`. They began, ended or were reopened."""
     found = Reachable()
     for run in resources.runs.list_runs():
         if before.run_states.get(run.run_id) != _state(run):
@@ -87,7 +88,7 @@ def find_reachable_since(before: Reachable, resources: Resources) -> Reachable:
 
 
 def name_deleted_runs(resources: Resources) -> dict[str, str]:
-    """Return for each digest that deleted runs name one of these runs, in words."""
+    """Return a deleted run, in words, for each digest. The digests are those that deleted runs name."""
     names: dict[str, str] = {}
     for run in resources.runs.list_runs(deleted=True):
         found = Reachable()
@@ -103,7 +104,7 @@ def _state(run: TrackedRun) -> tuple[object, ...]:
 
 
 def _with_parents(runs: Mapping[str, TrackedRun], resources: Resources) -> Iterator[TrackedRun]:
-    """Yield runs, and their parents that were deleted without them, which have the records of the data."""
+    """Yield runs and their deleted parents. The parents, deleted without them, have the records of the data."""
     yield from runs.values()
     parents = {run.parent for run in runs.values() if run.is_ours and run.parent} - set(runs)
     for run_id in sorted(parents):

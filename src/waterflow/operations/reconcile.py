@@ -18,7 +18,7 @@ OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 
 def reconcile(resources: Resources, task_states: Callable[[str, str], TaskStates]) -> list[TrackedRun]:
-    """Close each RUNNING run of an Airflow task that is over, and return them.
+    """Close RUNNING runs of Airflow tasks that are over. Returns these runs.
 
     `task_states(dag_id, run_id)` returns the state of each task instance of a DAG run, a mapped one as `train_0`; it is
     empty when Airflow has no such DAG run any more.
@@ -34,7 +34,7 @@ def reconcile(resources: Resources, task_states: Callable[[str, str], TaskStates
 
 
 def final_status(run: TrackedRun, states: TaskStates) -> str | None:
-    """Return FINISHED, FAILED or KILLED, or None while the run may go on.
+    """Return FINISHED, FAILED or KILLED. None while the run may go on.
 
     A candidate's run belongs to one mapped task; the second fit of a winner and a parent run belong to the whole DAG
     run. A task that succeeded has closed the runs of its fits, so these never become FINISHED here.

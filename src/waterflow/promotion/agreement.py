@@ -1,4 +1,4 @@
-"""Whether a model fitted on more rows behaves like the one that was compared."""
+"""Agreement of a model with the one that was compared. The model was fitted on more rows."""
 
 from typing import Any
 
@@ -13,7 +13,10 @@ from waterflow.scoring.metrics import predict_rows
 
 
 def tabulate(model: Any, rows: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """Return a model's predictions of raw rows with the columns of recorded ones: `challenger` and probabilities."""
+    """Return a model's predictions in the columns of recorded ones.
+
+    They are made of raw rows; the columns are `challenger` and probabilities.
+    """
     unknown = pd.Series(np.zeros(len(rows)))  # predictions need no truth
     predicted = predict_rows(model, rows[list(getattr(model, "feature_names_in_", rows.columns))], unknown, task)
     columns: dict[str, Any] = {"challenger": predicted.prediction}
@@ -24,7 +27,10 @@ def tabulate(model: Any, rows: pd.DataFrame, task: Task) -> pd.DataFrame:
 
 
 def check_agreement(own: pd.DataFrame, compared: pd.DataFrame, config: PipelineConfig) -> tuple[Check, ...]:
-    """Check rank correlation, equal decisions and that the predictions are not all the same."""
+    """Check that two models' predictions agree.
+
+    Checks rank correlation, equal decisions, and that the predictions are not all the same.
+    """
     limits, checks = config.promotion.staging, []
     scores = [name for name in own.columns if name in compared.columns and name != "challenger"]
     if config.task == "regression":
@@ -51,7 +57,7 @@ def check_agreement(own: pd.DataFrame, compared: pd.DataFrame, config: PipelineC
 
 
 def _mean_rank_correlation(own: pd.DataFrame, compared: pd.DataFrame) -> float | None:
-    """Return Spearman's correlation, as a mean over classes; None where either model is constant."""
+    """Return Spearman's correlation, as a mean over classes. None where either model is constant."""
     usable = [name for name in own if own[name].nunique() > 1 and compared[name].nunique() > 1]
     if not usable:
         return None

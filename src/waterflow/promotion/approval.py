@@ -14,7 +14,7 @@ def approval_subject(registered: Registered) -> str:
 
 
 def approval_body(registered: Registered, champion: Version | None, profile: Profile) -> str:
-    """Return verdict, staging checks and links to both MLflow runs, as Markdown."""
+    """Return verdict, staging checks and links, as Markdown. The links lead to both MLflow runs."""
     verdict = registered.evaluated.verdict
     runs = [("challenger", run_link(registered.experiment_id, registered.parent_run_id, profile))]
     if champion is not None:

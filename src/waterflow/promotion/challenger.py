@@ -1,4 +1,4 @@
-"""The challenger: the fits of the winner's recipe whose predictions of the holdout are compared."""
+"""The challenger: fits of the winner's recipe. Their predictions of the holdout are compared."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,11 +22,12 @@ ALL_BUT_HOLDOUT = FitRows(parts=("train", "validation"))
 def fit_challenger(
     prepared: Prepared, config: PipelineConfig, winner: Trained, holdout: Holdout, resources: Resources
 ) -> tuple[Trained, ...]:
-    """Fit the winner's recipe on the rows outside the holdout, or by rolling origins where rows are split by time.
+    """Fit the winner's recipe on the rows outside the holdout.
 
-    Empty where the winner's own fit has these rows already. Validation rows have done their work once they chose the
-    recipe, so the model that is compared learns from them, too. A strategy with folds has fitted all rows outside the
-    holdout; one that selects on the holdout never promotes.
+    Where rows are split by time, it is fitted by rolling origins. The result is empty where the winner's own fit has
+    these rows already. Validation rows have done their work once they chose the recipe, so the model that is compared
+    learns from them, too. A strategy with folds has fitted all rows outside the holdout; one that selects on the
+    holdout never promotes.
     """
     if config.strategy.select_on == "test" or winner.fitted_on == ALL_BUT_HOLDOUT:
         return ()
@@ -44,14 +45,17 @@ def fit_challenger(
 
 
 def fit_served(prepared: Prepared, config: PipelineConfig, evaluated: Evaluated, resources: Resources) -> Trained:
-    """Fit the model that serves on all rows of the window; without a time split it is the one that was compared."""
+    """Fit the serving model on all rows of the window. Without a time split it is the one that was compared."""
     if config.serves == "judged" or not evaluated.compared:
         return evaluated.challenger
     return refit(prepared, config, evaluated.winner, FitRows(parts=()), "serving", resources)
 
 
 def origin_starts(times: pd.Series, origins: int) -> list[datetime]:
-    """Return the first moments of blocks of as many rows each; equal times never fall into two blocks."""
+    """Return the first moments of blocks of equal size.
+
+    Size is the number of rows; equal times never fall into two blocks.
+    """
     moments = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).sort_values()
     positions = [len(moments) * number // origins for number in range(origins)]
     return [moment.to_pydatetime() for moment in moments[positions].unique()]
@@ -60,9 +64,10 @@ def origin_starts(times: pd.Series, origins: int) -> list[datetime]:
 def predict_challenger(
     fits: Sequence[Trained], config: PipelineConfig, holdout: Holdout, resources: Resources
 ) -> Predicted:
-    """Predict the held-out rows: all with the only fit, or each block of time with the fit that knows what came before.
+    """Predict the held-out rows.
 
-    `fits` are ordered by the end of their rows, and each predicts the rows from there to the end of the next one's.
+    All with the only fit, or each block of time with the fit that knows what came before. `fits` are ordered by the end
+    of their rows, and each predicts the rows from there to the end of the next one's.
     """
     rows = holdout.rows
     if len(fits) == 1:
@@ -79,7 +84,7 @@ def predict_challenger(
 
 
 def _combine(predicted: Sequence[tuple[np.ndarray, Predicted]], truth: np.ndarray) -> Predicted:
-    """Join predictions of disjoint rows; a class that one fit does not know has probability 0 there."""
+    """Join predictions of disjoint rows. A class that one fit does not know has probability 0 there."""
     classes = tuple(dict.fromkeys(name for _, part in reversed(predicted) for name in part.classes))
     joined = np.empty(len(truth), dtype=np.result_type(*(part.prediction.dtype for _, part in predicted)))
     has_probabilities = all(part.probabilities is not None for _, part in predicted)

@@ -56,7 +56,7 @@ def reconcile_alias(model: str, resources: Resources) -> Decision | None:
 
 
 def move_alias(model: str, resources: Resources) -> None:
-    """Move the alias to the ledger's champion, until the newest row and the alias agree.
+    """Move the alias to the ledger's champion. Repeat until the newest row and the alias agree.
 
     MLflow's alias call has no compare-and-set, and may arrive late. So whoever has called reads both again, and calls
     again where they differ: of two processes, the one whose call arrives last leaves the newest champion. An alias that
@@ -85,9 +85,9 @@ def move_alias(model: str, resources: Resources) -> None:
 def find_alteration(
     version: Version | None, number: int | None, model_id: str | None, digest: str | None, resources: Resources
 ) -> str:
-    """Return a clause that says how a served version differs from the model decided on; empty if it does not.
+    """Return how a served version differs from the decided model.
 
-    A model id or digest of None is not compared.
+    The text is a clause, empty if it does not differ. A model id or digest of None is not compared.
     """
     if version is None:
         return f"version {number} is no longer in the registry"
@@ -101,7 +101,7 @@ def find_alteration(
 
 
 def find_change_since(row: Decision, resources: Resources) -> str:
-    """Return a clause that says how the registry's version differs from the champion that a row made."""
+    """Return how the registry's version differs from a row's champion. The text is a clause."""
     if row.to_version is None:
         return ""
     version = resources.registry.get_version(row.model, row.to_version)
@@ -109,7 +109,7 @@ def find_change_since(row: Decision, resources: Resources) -> str:
 
 
 def digest_of_model(model_id: str, resources: Resources) -> str | None:
-    """Return the sha256 of the files of a logged model; None when it is gone."""
+    """Return the sha256 of the files of a logged model. None when it is gone."""
     logged = resources.models.find_model(model_id)
     return logged.digest if logged else None
 
@@ -146,7 +146,7 @@ def name_actor(origin: Origin) -> str:
 
 
 def shell_user() -> str:
-    """Return the name of this process's user, in a container perhaps its id."""
+    """Return the name of this process's user. In a container perhaps its id."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -1,4 +1,4 @@
-"""Comparing the winner with its opponent: who is compared, on which rows, and what is kept of it."""
+"""Comparing the winner with its opponent. Decides who is compared, on which rows, and what is kept of it."""
 
 import logging
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ComparedModels:
-    """A verdict, the candidates with the winner first, and its predictions.
+    """A verdict, the candidates, and the winner's predictions. The winner comes first.
 
     `fits` are those of the winner's recipe that were compared; empty where that is its own fit.
     """
@@ -70,7 +70,7 @@ class ComparedModels:
 def compare_again(
     prepared: Prepared, config: PipelineConfig, evaluated: Evaluated, champion: Version | None, resources: Resources
 ) -> Verdict:
-    """Compare with a champion that `evaluate` did not know, and log the report."""
+    """Compare again with a champion unknown to `evaluate`. Logs the report."""
     place = VERDICT_AGAINST_FOLDER.format(champion=champion.version if champion else "baseline")
     key = key_of(evaluation(prepared, config, evaluated.ranked, champion))
     fits = evaluated.compared or evaluated.ranked[:1]
@@ -91,11 +91,12 @@ def compare_on_holdout(
     resources: Resources,
     fits: tuple[Trained, ...] = (),
 ) -> ComparedModels:
-    """Compare the best usable candidate, or given fits of it, with the champion or baseline.
+    """Compare the best usable candidate with the champion or baseline.
 
-    It is a look at the rows, which goes into the ledger before anything is compared. The predictions of both models are
-    stored. A champion that cannot be compared is no error but a verdict. Raises FitError when no candidate is usable,
-    UnreachableError when a server does not answer, StoreError when a candidate's own files are gone.
+    Fits of the candidate may be given. A comparison is a look at the rows, which goes into the ledger before anything
+    is compared. The predictions of both models are stored. A champion that cannot be compared is no error but a
+    verdict. Raises FitError when no candidate is usable, UnreachableError when a server does not answer, StoreError
+    when a candidate's own files are gone.
     """
     holdout = load_holdout(prepared, resources)
     ranked, fits, challenger = choose_winner(prepared, config, ranked, fits, holdout, resources)
@@ -135,9 +136,10 @@ def choose_winner(
     holdout: Holdout,
     resources: Resources,
 ) -> tuple[tuple[Trained, ...], tuple[Trained, ...], Predicted]:
-    """Return the candidates with the best usable one first, the fits of its recipe, and their predictions.
+    """Return the candidates with the best usable one first.
 
-    One that raises or answers NaN on a held-out row is no winner; raises FitError when all do.
+    Also returns the fits of its recipe and their predictions. A candidate that raises or answers NaN on a held-out row
+    is no winner; raises FitError when all do.
     """
     problems = []
     for candidate in ranked:
@@ -162,7 +164,7 @@ def _spend(config: PipelineConfig, plan: LookPlan) -> PipelineConfig:
 def _complete(
     verdict: Verdict, plan: LookPlan, opponent: Opponent, champion: Version | None, looked_at_rows: int
 ) -> Verdict:
-    """Add what the comparison does not know: the look, and a champion that cannot be used."""
+    """Add what the comparison does not know. That is the look, and a champion that cannot be used."""
     changes: dict[str, Any] = {"look": plan.number, "looked_at_rows": looked_at_rows}
     changes["champion_model_id"] = champion.model_id if champion else None
     if not plan.alpha:
@@ -178,7 +180,7 @@ def _complete(
 
 
 def hide_numbers(verdict: Verdict) -> Verdict:
-    """Return a verdict that shows nothing of the held-out rows but its outcome.
+    """Return a verdict that hides numbers of the held-out rows. Only its outcome shows.
 
     Whoever sees numbers can climb by them without a better model (Blum and Hardt, 2015).
     """
@@ -188,7 +190,7 @@ def hide_numbers(verdict: Verdict) -> Verdict:
 
 
 def hide_value(gate: GateResult) -> GateResult:
-    """Return whether the gate was passed, without the value on the held-out rows."""
+    """Return whether the gate was passed. Hides the value on the held-out rows."""
     outcome = "reaches" if gate.passed else "misses"
     return gate.model_copy(update={"value": None, "reason": f"{gate.metric} {outcome} the gate (value not shown)"})
 
@@ -201,9 +203,10 @@ def _put_predictions(
     holdout: Holdout,
     resources: Resources,
 ) -> Blob:
-    """Store both models' predictions of every held-out row, with its key, group, time and slices.
+    """Store both models' predictions of every held-out row.
 
-    Under `show: verdict` there is neither the truth nor the opponent, from which the numbers follow.
+    Each comes with its key, group, time and slices. Under `show: verdict` there is neither the truth nor the opponent,
+    from which the numbers follow.
     """
     rows = holdout.rows
     promotion = config.promotion

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def find_registered(prepared: Prepared, evaluated: Evaluated, model: str, resources: Resources) -> Version | None:
-    """Return the version of the winner's fit on the same rows, unless this run registered it."""
+    """Return the version of the winner's fit on these rows. None if this run registered it."""
     version = resources.registry.find_by_tag(model, SELECTED_MODEL_ID, evaluated.winner.model_id)
     if version is None or version.tags.get(PARENT_RUN_ID) == prepared.parent_run_id:
         return None
@@ -33,7 +33,7 @@ def find_registered(prepared: Prepared, evaluated: Evaluated, model: str, resour
 def is_settled(
     known: Version, evaluated: Evaluated, config: PipelineConfig, outcome: Outcome, resources: Resources
 ) -> bool:
-    """Return whether nothing is left to decide about a registered version.
+    """Return whether nothing is left to decide about a version.
 
     It is decided again after a new verdict, without any decision so far, or when the last one is waiting.
     """
@@ -48,7 +48,7 @@ def is_settled(
 def report_nothing_new(
     prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, known: Version, resources: Resources
 ) -> Registered:
-    """Tag this run with the one that registered its model; registry and ledger stay unchanged."""
+    """Tag this run with the one that registered its model. Registry and ledger stay unchanged."""
     source = known.tags.get(PARENT_RUN_ID, known.run_id)
     reason = f"nothing new: version {known.version} of run {source[:8]} has this model"
     registered = Registered(

@@ -1,4 +1,4 @@
-"""Where the holdout of dated rows begins: what neither the recipe nor the champion has seen."""
+"""Where the holdout of dated rows begins. Neither the recipe nor the champion has seen its rows."""
 
 from datetime import UTC, datetime
 
@@ -18,11 +18,11 @@ LEAST_DAYS = 8  # fewer blocks of time decide nothing, so new rows must cover as
 def choose_cut(
     frame: pd.DataFrame, config: PipelineConfig, window: Window | None, champion: Version | None
 ) -> HoldoutCut | None:
-    """Choose the cut of a window's rows by the champion; None for rows that are not split by time.
+    """Choose the cut of a window's rows by the champion.
 
-    With enough rows after the champion's, these are held out. With too few, the window is the champion's own, and so is
-    the cut. Without a champion, for a window that ends before the champion's, and for a strategy that only explores,
-    the latest slice is held out.
+    None for rows that are not split by time. With enough rows after the champion's, these are held out. With too few,
+    the window is the champion's own, and so is the cut. Without a champion, for a window that ends before the
+    champion's, and for a strategy that only explores, the latest slice is held out.
     """
     if config.split_kind != "time":
         return None
@@ -42,7 +42,7 @@ def choose_cut(
 
 
 def describe_champion(champion: Version | None) -> str:
-    """Return what a champion contributes to the choice of a cut, as an input of the key of `prepare`."""
+    """Return the champion's part in the choice of a cut. It is an input of the key of `prepare`."""
     if champion is None:
         return "none"
     names = (MODEL_ID, ROWS_UNTIL, HOLDOUT_START, WINDOW_END)

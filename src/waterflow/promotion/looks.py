@@ -1,10 +1,11 @@
-"""Looks at held-out rows: what was spent on them, and what another verdict may spend.
+"""Looks at held-out rows, and what they may spend.
 
-Each verdict shows something of the rows that it compares on, so whoever tries often enough is promoted by chance. The
-first look at a row may spend `alpha`, and all later ones together as much again: the k-th look spends
-alpha / ((k-1) k), and the sum of 1 / (j (j+1)) is 1. Which rows a verdict uses follows from counts alone, never from
-what was seen. So until a first promotion, the chance of a wrong one on any set of rows is at most twice `alpha`
-(Bonferroni): up to there all verdicts were the same, so nobody could react to a difference between them.
+Says what was spent on the rows, and what another verdict may spend. Each verdict shows something of the rows that it
+compares on, so whoever tries often enough is promoted by chance. The first look at a row may spend `alpha`, and all
+later ones together as much again: the k-th look spends alpha / ((k-1) k), and the sum of 1 / (j (j+1)) is 1. Which rows
+a verdict uses follows from counts alone, never from what was seen. So until a first promotion, the chance of a wrong
+one on any set of rows is at most twice `alpha` (Bonferroni): up to there all verdicts were the same, so nobody could
+react to a difference between them.
 """
 
 import logging
@@ -38,9 +39,10 @@ Identities = NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class LookPlan:
-    """The rows that a verdict compares on, shape (rows,), and what it may spend.
+    """The rows that a verdict compares on.
 
-    `number` counts the looks at the most looked-at of them, this one included; `alpha` is 0 when nothing is left.
+    They have shape (rows,). `alpha` is what the verdict may spend. `number` counts the looks at the most looked-at of
+    them, this one included; `alpha` is 0 when nothing is left.
     """
 
     chosen: NDArray[np.bool_]
@@ -49,22 +51,23 @@ class LookPlan:
 
     @property
     def row_count(self) -> int:
-        """The number of rows to compare on."""
+        """Return the number of rows to compare on."""
         return int(self.chosen.sum())
 
 
 def alpha_of_look(number: int, alpha: float) -> float:
-    """Return what the k-th look at a row may spend; all from the second on sum to `alpha`."""
+    """Return what the k-th look at a row may spend. All from the second on sum to `alpha`."""
     return alpha if number == 1 else alpha / ((number - 1) * number)
 
 
 def plan_look(
     counts: NDArray[np.int64], evidence: EvidenceConfig, reuse: Literal["spend", "ignore"] = "spend"
 ) -> LookPlan:
-    """Choose between all rows at what is left and the fresh ones at `alpha`.
+    """Choose between all rows and the fresh ones.
 
-    `counts` are the earlier looks at each row. Fresh rows are used when there are `min_rows` of them and either nothing
-    is left for all rows or the fresh ones would show a smaller difference.
+    All rows may spend what is left, the fresh ones `alpha`. `counts` are the earlier looks at each row. Fresh rows are
+    used when there are `min_rows` of them and either nothing is left for all rows or the fresh ones would show a
+    smaller difference.
     """
     everything, fresh = np.ones(len(counts), dtype=bool), counts == 0
     number = int(counts.max(initial=0)) + 1
@@ -81,14 +84,14 @@ def plan_look(
 
 
 def resamples_for(alpha: float, resamples: int) -> int:
-    """Return enough resamples for an interval at `alpha`, never fewer than configured."""
+    """Return enough resamples for an interval at `alpha`. Never fewer than configured."""
     return max(resamples, math.ceil(TAIL_RESAMPLES / alpha))
 
 
 def take_look(
     prepared: Prepared, config: PipelineConfig, evaluation_key: str, rows: Identities, resources: Resources
 ) -> LookPlan:
-    """Plan a look and append it to the ledger, before anything is compared.
+    """Plan a look and append it to the ledger. That happens before anything is compared.
 
     The same evaluation again, as by a retry, is the same look. Raises LedgerError when others always come first.
     """
@@ -120,7 +123,7 @@ def take_look(
 
 
 def count_looks(rows: Identities, looks: Sequence[Look], resources: Resources) -> NDArray[np.int64]:
-    """Count the looks at each row; those whose rows are lost count for all."""
+    """Count the looks at each row. Those whose rows are lost count for all."""
     counts = np.zeros(len(rows), dtype=np.int64)
     for blob, number in Counter(look.rows for look in looks).items():
         try:
@@ -144,5 +147,8 @@ def _load_identities(blob: Blob, resources: Resources) -> Identities:
 
 
 def _detectable(rows: int, alpha: float) -> float:
-    """Return the difference that so many rows show with a power of 0.8, in standard deviations of a row."""
+    """Return the difference that so many rows can show.
+
+    The power is 0.8, and the unit is standard deviations of a row.
+    """
     return float(stats.norm.isf(alpha) + stats.norm.ppf(POWER)) / math.sqrt(rows)

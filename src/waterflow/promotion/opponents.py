@@ -1,4 +1,4 @@
-"""The opponent of a challenger: the champion, or the baseline without one."""
+"""The opponent of a challenger. The champion, or the baseline without one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from waterflow.tracking.tags import MODEL_ID, ROWS_UNTIL
 
 @dataclass(frozen=True)
 class Holdout:
-    """The prepared rows, shape (rows, columns), and the part of each, shape (rows,)."""
+    """The prepared rows and the part of each. Rows have shape (rows, columns), parts (rows,)."""
 
     frame: pd.DataFrame
     part: NDArray[Any]
@@ -35,13 +35,13 @@ class Holdout:
 
     @property
     def rows(self) -> pd.DataFrame:
-        """The held-out rows, numbered from 0."""
+        """Return the held-out rows, numbered from 0."""
         return self.frame[self.part == "test"].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
 class Opponent:
-    """The other model, its predictions, and the rows new to it.
+    """The other model, its predictions, and rows new to it.
 
     `problem` is a clause that says why it cannot be compared, `doubt` why it may have been fitted on these rows, and
     `unusable` why a champion could not be the opponent, so that a baseline is; `unseen` has shape (held-out rows,).
@@ -152,9 +152,10 @@ def _predict(model_id: str, rows: pd.DataFrame, config: PipelineConfig, resource
 
 
 def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, resources: Resources) -> NDArray[np.bool_]:
-    """Return which held-out rows the champion was neither fitted nor selected on.
+    """Return which held-out rows the champion has not seen.
 
-    Raises StoreError where its run, record or data is gone or altered, DataError where rows cannot be told apart.
+    It was neither fitted nor selected on them. Raises StoreError where its run, record or data is gone or altered,
+    DataError where rows cannot be told apart.
     """
     history = VersionHistory(champion, resources)
     prepared, their_config = history.registration_prepared, history.registration_config

@@ -1,4 +1,4 @@
-"""Predictions of the held-out rows, and whether they can be used."""
+"""Predictions of the held-out rows. Checks whether they can be used."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +16,7 @@ from waterflow.scoring.metrics import Predicted, predict_rows
 
 
 class UnusableError(Exception):
-    """A model that cannot be compared; the message is a clause that says why."""
+    """A model that cannot be compared. The message is a clause that says why."""
 
 
 def predict_holdout(model: Any, rows: pd.DataFrame, config: PipelineConfig) -> Predicted:
@@ -62,7 +62,7 @@ def take_rows(predicted: Predicted, chosen: NDArray[np.bool_]) -> Predicted:
 
 
 def align_labels(predicted: Predicted, reference: Predicted) -> Predicted:
-    """Return predictions with the labels of `reference`, which are compared by value.
+    """Return predictions with the labels of `reference`. Labels are compared by value.
 
     So 1, 1.0 and "1" are one class, whatever type each model's data was read as. Raises UnusableError when the two
     models have no label in common, or when two labels of one of them have the same value.

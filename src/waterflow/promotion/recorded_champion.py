@@ -1,4 +1,4 @@
-"""The champion's recorded predictions of its own holdout, as the opponent on the same rows."""
+"""The champion's recorded predictions of its own holdout. They are the opponent on the same rows."""
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,10 @@ PROBABILITY = "challenger_probability_"
 def find_recorded_champion(
     champion: Version, config: PipelineConfig, holdout: Holdout, challenger: Predicted, resources: Resources
 ) -> Opponent:
-    """Return what the champion's recipe predicted when it was compared, on the rows that both holdouts share."""
+    """Return the champion's recorded predictions as an opponent.
+
+    Its recipe made them when it was compared. The rows are those that both holdouts share.
+    """
     name, rows = f"champion version {champion.version}", holdout.rows
     nothing = np.zeros(len(rows), dtype=bool)
     try:
@@ -44,7 +47,7 @@ def find_recorded_champion(
 
 
 def _read_recorded(champion: Version, resources: Resources) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the champion's held-out rows and its recorded predictions, row by row."""
+    """Read the champion's held-out rows and its recorded predictions. They correspond row by row."""
     history = VersionHistory(champion, resources)
     verdict = history.evaluated.verdict
     if verdict is None or verdict.predictions is None:
@@ -58,7 +61,7 @@ def _read_recorded(champion: Version, resources: Resources) -> tuple[pd.DataFram
 
 
 def _find_places(rows: pd.DataFrame, theirs: pd.DataFrame, config: PipelineConfig) -> NDArray[np.int64]:
-    """Return the position of each row among theirs, -1 where it is not there; a row is known by key or values."""
+    """Return the position of each row among theirs. -1 where it is not there. A row is known by key or values."""
     names = identity_columns(rows, config)
     missing = [name for name in names if name not in theirs.columns]
     if missing:

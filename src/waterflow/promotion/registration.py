@@ -1,4 +1,4 @@
-"""Registering a model as a version, with its card and the tags that trace it."""
+"""Registering a model as a version. The version has a card and the tags that trace it."""
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.links import dag_run_url, run_link
@@ -16,7 +16,7 @@ from waterflow.tracking.registry import fit_description
 def make_version(
     prepared: Prepared, evaluated: Evaluated, served: Trained, config: PipelineConfig, resources: Resources
 ) -> int:
-    """Register the model that serves, with its card and the tags that trace it; a repetition finds the version."""
+    """Register the model that serves, with its card. It gets the tags that trace it. A repetition finds the version."""
     from waterflow.reporting.model_card import model_card
 
     winner = evaluated.winner
@@ -61,7 +61,10 @@ def make_version(
 
 
 def _time_tags(evaluated: Evaluated, served: Trained) -> dict[str, str]:
-    """Name the last row that a dated model was fitted on, and the first that was held out."""
+    """Return the time tags of a dated model.
+
+    They name the last row that it was fitted on, and the first that was held out.
+    """
     start = evaluated.compared[0].fitted_on.before if evaluated.compared else None
     moments = {tag.ROWS_UNTIL: served.rows_until if start else None, tag.HOLDOUT_START: start}
     return {name: moment.isoformat() for name, moment in moments.items() if moment}

@@ -58,7 +58,10 @@ def rollback(model: str, to: int | None, reason: str, actor: str, resources: Res
 def find_target(
     model: str, to: int | None, entries: Sequence[Decision], resources: Resources
 ) -> tuple[Version, Decision]:
-    """Return the earlier champion to restore, and the row that made it champion; raises LedgerError without one."""
+    """Return the earlier champion to restore.
+
+    Also returns the row that made it champion. Raises LedgerError without one.
+    """
     rows = champion_rows(entries)
     past = {row.to_version: row for row in rows if row.to_version is not None and row.champion != rows[-1].champion}
     listed = ", ".join(map(str, sorted(past))) or "none"
@@ -77,7 +80,7 @@ def find_target(
 
 
 def stage_again(version: Version, resources: Resources) -> tuple[Check, ...]:
-    """Run the staging checks with the holdout of the version's own run."""
+    """Run the staging checks again. Uses the holdout of the version's own run."""
     history = VersionHistory(version, resources)
     try:
         prepared, evaluated, config = history.registration_prepared, history.evaluated, history.registration_config

@@ -1,4 +1,4 @@
-"""The rules of promotion: one pure decision over all that matters."""
+"""The rules of promotion. One pure decision over all that matters."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ NextStep = Literal["compare", "stage", "ask"]
 
 
 class Outcome(NamedTuple):
-    """A decision with its reason, or the step that is needed before one can be made.
+    """A decision with its reason, or the step needed first.
 
     `compare` asks for a verdict against the present champion, `stage` for staging checks, `ask` for a person's answer.
     """
@@ -56,7 +56,7 @@ class PromotionState:
 
     @property
     def is_better(self) -> bool:
-        """Whether the evidence is that the model is better, not merely as good."""
+        """Return whether the evidence shows a better model. Being merely as good is not enough."""
         return self.verdict is not None and self.verdict.outcome == "promote"
 
 
@@ -77,7 +77,7 @@ def decide(state: PromotionState) -> Outcome:
 
 
 def check_identity(state: PromotionState) -> Outcome | None:
-    """Reject a version that is not the model that was compared."""
+    """Reject a version that is not the compared model."""
     return Outcome("reject", state.altered) if state.altered else None
 
 
@@ -107,7 +107,7 @@ def check_recency(state: PromotionState) -> Outcome | None:
 
 
 def check_rollbacks(state: PromotionState) -> Outcome | None:
-    """Hold a model with the fit of one that was rolled back: that one had good evidence, too."""
+    """Hold a model with a fit that was rolled back. That one had good evidence, too."""
     row = state.rolled_back.get(state.action_key)
     if row is None:
         return None
@@ -120,7 +120,10 @@ def check_rollbacks(state: PromotionState) -> Outcome | None:
 
 
 def check_verdict(state: PromotionState) -> Outcome | None:
-    """Hold a model without evidence that it is better than the present champion, or a refresh of it."""
+    """Hold a model without evidence that it is better.
+
+    It is compared with the present champion; a refresh of that one need not be better.
+    """
     verdict = state.verdict
     if verdict is None or (verdict.champion_version, verdict.champion_model_id or state.champion_model_id) != (
         state.champion_version,
@@ -133,10 +136,10 @@ def check_verdict(state: PromotionState) -> Outcome | None:
 
 
 def check_refresh(state: PromotionState, verdict: Verdict) -> Outcome | None:
-    """Hold a model that is not shown to be as good as a champion of its own recipe.
+    """Hold a refresh not shown to be good enough.
 
-    Margins do not add up: many refreshes, each a little worse, would end far below the version that won. So the sum of
-    their differences has to stay within the margin, too.
+    It has to be as good as a champion of its own recipe. Margins do not add up: many refreshes, each a little worse,
+    would end far below the version that won. So the sum of their differences has to stay within the margin, too.
     """
     margin, difference = state.refresh_margin, verdict.difference
     is_comparable = (
@@ -155,7 +158,7 @@ def check_refresh(state: PromotionState, verdict: Verdict) -> Outcome | None:
 
 
 def describe_evidence(state: PromotionState) -> str:
-    """Return why a model may be promoted: its verdict, or by how much a refresh differs."""
+    """Return why a model may be promoted. Its verdict, or by how much a refresh differs."""
     verdict = state.verdict
     if verdict is None or state.is_better or verdict.difference is None or verdict.low is None:
         return verdict.reason if verdict else ""
@@ -175,7 +178,7 @@ def check_staging(state: PromotionState) -> Outcome | None:
 
 
 def check_approval(state: PromotionState) -> Outcome | None:
-    """Require a person's approval in the place of the champion that the person saw."""
+    """Require approval in place of the champion seen. A person gives it for the champion that the person saw."""
     approval = state.approval
     if not state.needs_approval:
         return None
@@ -209,9 +212,9 @@ RULES: tuple[Rule, ...] = (
 
 
 def is_waiting(row: Decision, outcome: Outcome, *, can_be_staged_again: bool) -> bool:
-    """Return whether a decision is made again by a run of the same model.
+    """Return whether a run of the same model decides again.
 
-    It is when the evidence was good and nothing but staging stands in the way now, after a hold (nobody was asked, or
+    It does when the evidence was good and nothing but staging stands in the way now, after a hold (nobody was asked, or
     an obstacle is gone) or after a failed staging check under another budget, code or machine.
     """
     is_good = row.verdict is not None and outcome.kind == "stage"
@@ -219,7 +222,7 @@ def is_waiting(row: Decision, outcome: Outcome, *, can_be_staged_again: bool) ->
 
 
 def find_failure(checks: Sequence[Check]) -> str | None:
-    """Return the first failed check as text; None when all passed."""
+    """Return the first failed check as text. None when all passed."""
     for check in checks:
         if not check.passed:
             return f"staging check {check.name}: found {check.found}, expected {check.asked}"

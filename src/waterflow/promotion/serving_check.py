@@ -30,7 +30,7 @@ THREAD_SETTINGS = ("n_jobs", "nthread", "thread_count")
 
 
 def main(folder: Path) -> None:
-    """Wait for the path of a model, serve it, and write the answer."""
+    """Wait for a model's path, serve it, write the answer."""
     gc.disable()  # a short life: nothing is worth collecting, and importing is a tenth faster
     import mlflow.pyfunc  # noqa: F401  # while the parent still fetches the model
 
@@ -77,10 +77,11 @@ def limit_threads(model: Any) -> None:
 
 
 def time_single_rows(model: Any, rows: pd.DataFrame, budget_ms: float) -> tuple[list[float], bool]:
-    """Return the 95th percentile of each batch of single rows, in ms of CPU time, and whether it is steady.
+    """Return the 95th percentile of each batch of single rows.
 
-    CPU time, because other programs make a prediction wait, not work. They slow it down, too, and never speed it up:
-    a batch within the budget ends the measurement, and otherwise two batches in a row that agree.
+    In ms of CPU time. Also returns whether it is steady. CPU time, because other programs make a prediction wait, not
+    work. They slow it down, too, and never speed it up: a batch within the budget ends the measurement, and otherwise
+    two batches in a row that agree.
     """
     began = time.perf_counter()
     for _ in range(WARM_UP):

@@ -1,4 +1,4 @@
-"""Serving a model in a fresh process that shares nothing with training."""
+"""Serving a model in a fresh process. It shares nothing with training."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class Served(Record):
 
 
 class ServingProcess:
-    """A fresh process that starts its imports at once and waits for a model."""
+    """A fresh process that waits for a model. Starts its imports at once."""
 
     def __init__(self, folder: Path) -> None:
         """Start it; its files lie in `folder`."""
@@ -59,7 +59,7 @@ class ServingProcess:
         self._log.close()
 
     def serve(self, model: Path, rows: pd.DataFrame, budget_ms: float) -> Served:
-        """Load the model there and predict; failures are part of the answer."""
+        """Load the model there and predict. Failures are part of the answer."""
         with (self._folder / "rows.pkl").open("wb") as file:
             pickle.dump(rows, file)
         try:

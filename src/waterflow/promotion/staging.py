@@ -48,10 +48,11 @@ def check_version(
     config: PipelineConfig,
     resources: Resources,
 ) -> tuple[Check, ...]:
-    """Serve a version's registered files in the fresh process and check it.
+    """Serve a version's registered files, and check the version.
 
-    Each check becomes a tag of the version, and a tag and a line of `waterflow/staging.json` of its run. A check that
-    fails is no error; raises UnreachableError when a server does not answer.
+    They are served in the fresh process. Each check becomes a tag of the version, and a tag and a line of
+    `waterflow/staging.json` of its run. A check that fails is no error; raises UnreachableError when a server does not
+    answer.
     """
     with scratch_folder() as folder:
         try:
@@ -73,10 +74,11 @@ def check_version(
 def load_expected(
     model_id: str, prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Check, ...]]:
-    """Return held-out rows, what the model predicts of them, and how that agrees with the compared model, if another.
+    """Return held-out rows and what the model predicts of them.
 
-    The predictions of a model that was compared as a whole are those recorded. Rows are at most 500, spread evenly over
-    the holdout. Raises StoreError when anything is gone.
+    Also returns how that agrees with the compared model, if it is another one. The predictions of a model that was
+    compared as a whole are those recorded. Rows are at most 500, spread evenly over the holdout. Raises StoreError when
+    anything is gone.
     """
     if evaluated.verdict is None or evaluated.verdict.predictions is None:
         raise StoreError("the run kept no predictions of its holdout, so there is nothing to compare with")
@@ -115,7 +117,7 @@ def check_serving(served: Served, expected: pd.DataFrame, size_mb: float, config
 
 
 def check_latency(served: Served, budget_ms: float) -> Check:
-    """Compare the CPU time of single rows with the budget; an unsteady measurement is no failure."""
+    """Compare the CPU time of single rows with the budget. An unsteady measurement is no failure."""
     found = f"p95 {served.batch_p95_ms[-1]:.1f} ms of CPU for a single row"
     if not served.is_steady:
         found += ", unsteady: the machine is too busy to tell"
@@ -147,14 +149,17 @@ def compare_predictions(served: Served, expected: pd.DataFrame, task: Task, tole
 
 
 def staging_conditions(config: PipelineConfig) -> str:
-    """Return a digest of what staging depends on beside the model: budget, code and machine."""
+    """Return a digest of what staging depends on. That is, beside the model: budget, code and machine."""
     code = [sha256_of(Path(__file__).with_name(f"{name}.py")) for name in ("staging", "serving_check")]
     machine = [platform.machine(), _processor(), os.cpu_count()]
     return digest_of([config.promotion.staging.model_dump(mode="json"), code, machine])
 
 
 def can_be_staged_again(version: Version, config: PipelineConfig) -> bool:
-    """Return whether a version failed staging under other conditions than the present."""
+    """Return whether a version can be staged again.
+
+    It can if it failed staging under other conditions than the present.
+    """
     failed = any(name.startswith(STAGING_PREFIX) and text.startswith("failed") for name, text in version.tags.items())
     return failed and version.tags.get(STAGING_CONDITIONS) != staging_conditions(config)
 

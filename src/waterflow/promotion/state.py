@@ -1,4 +1,4 @@
-"""What a decision rests on, read from the run, the registry and the ledger."""
+"""What a decision rests on. Read from the run, the registry and the ledger."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from waterflow.tracking.tags import (
 def read_state(
     prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, champion: Version | None, resources: Resources
 ) -> PromotionState:
-    """Return the state of a run's winner before staging and approval."""
+    """Return the state of a run's winner. It is the state before staging and approval."""
     is_dated = config.time_column is not None
     window_end = prepared.window.end if prepared.window else None
     rows_end = window_end if is_dated else prepared.read_at
@@ -55,7 +55,7 @@ def read_state(
 
 
 def _is_refresh(prepared: Prepared, evaluated: Evaluated, champion: Version | None) -> bool:
-    """Return whether the champion's own recipe was fitted on other rows."""
+    """Return whether the champion's recipe was fitted on other rows."""
     if champion is None or not evaluated.recipe or champion.tags.get(RECIPE) != evaluated.recipe:
         return False
     return champion.tags.get(DATA_DIGEST) != prepared.data.digest
@@ -71,7 +71,10 @@ def _rolled_back_fits(model: str, entries: Sequence[Decision], resources: Resour
 
 
 def find_opponent(model: str, winner: Trained, resources: Resources) -> Version | None:
-    """Return the champion; if it is the winner's own recipe and fit, the version that it was compared with before."""
+    """Return the champion as the opponent.
+
+    If it is the winner's own recipe and fit, return the version that it was compared with before.
+    """
     champion = resources.registry.find_alias(model, CHAMPION)
     if champion is None or champion.tags.get(SELECTED_MODEL_ID, champion.tags.get(MODEL_ID)) != winner.model_id:
         return champion
@@ -84,7 +87,10 @@ def find_opponent(model: str, winner: Trained, resources: Resources) -> Version 
 
 
 def is_refresh(prepared: Prepared, recipe: str, champion: Version | None) -> bool:
-    """Return whether a run fits the champion's recipe to other rows, and is compared on rows that are new to both."""
+    """Return whether a run refreshes the champion.
+
+    It fits the champion's recipe to other rows, and is compared on rows that are new to both.
+    """
     if champion is None or champion.tags.get(RECIPE) != recipe:
         return False
     is_recorded = prepared.cut is not None and prepared.cut.is_recorded_by(champion.version)

@@ -1,4 +1,4 @@
-"""The code to fit a version again with: the present code, or a checkout of its commit."""
+"""The code to fit a version again with. It is the present code, or a checkout of its commit."""
 
 import os
 import sys
@@ -19,14 +19,14 @@ WORKER_FILE = Path("waterflow", "reproduction", "worker.py")
 
 @dataclass(frozen=True)
 class CodeCheckout:
-    """Code to fit with: its description, import paths, and the folder to run in."""
+    """Code to fit with. Its description, import paths, and the folder to run in."""
 
     description: str
     paths: tuple[str, ...]
     folder: Path
 
     def environment(self, threads: int) -> dict[str, str]:
-        """Return the environment variables of a process that uses this code and as many threads."""
+        """Return the environment variables of a process. The process uses this code and `threads` threads."""
         kept = {name: value for name, value in os.environ.items() if name != "WATERFLOW_THREADS"}
         return kept | {"PYTHONPATH": os.pathsep.join(self.paths), "OMP_NUM_THREADS": str(threads)}
 

@@ -1,4 +1,4 @@
-"""Compare what a second fit yields with what was recorded of the first."""
+"""Compare a second fit with the records of the first."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ NOT_COMPARED = "not compared"
 
 
 class ComparedValue(Record):
-    """A value as recorded and as of the second fit; `difference` is that of numbers.
+    """A value as recorded and as of the second fit. `difference` is that of numbers.
 
     `agrees` is None where nothing is recorded to compare with; `recorded` then says why.
     """
@@ -51,7 +51,7 @@ class ComparedPredictions:
 
 
 def tolerance_of(estimator: str) -> float:
-    """Return the difference that an estimator may show: 0, except for BERT."""
+    """Return the difference that an estimator may show. 0, except for BERT."""
     return BERT_TOLERANCE if estimator.startswith("waterflow.estimators.bert.") else EXACT
 
 
@@ -129,7 +129,7 @@ def compare_predictions(recorded: pd.DataFrame, again: pd.DataFrame, tolerance: 
 def _distances(
     before: np.ndarray[tuple[int], np.dtype[np.float64]], now: np.ndarray[tuple[int], np.dtype[np.float64]]
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return absolute differences; two NaN are equal, one is infinitely far from any number."""
+    """Return absolute differences. Two NaN are equal; one is infinitely far from any number."""
     with np.errstate(invalid="ignore"):
         distances = np.abs(before - now)
     same = (before == now) | (np.isnan(before) & np.isnan(now))

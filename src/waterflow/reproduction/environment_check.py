@@ -1,4 +1,4 @@
-"""Whether Python, platform and packages are those of a recorded fit."""
+"""Checks whether the environment is that of a recorded fit. Python, platform and packages are compared."""
 
 import sys
 from importlib import metadata
@@ -68,7 +68,7 @@ def _list(names: list[str]) -> str:
 
 
 def _extra_locks(history: VersionHistory, resources: Resources) -> list[tuple[Blob, Path]]:
-    """Return the recorded locks of the fitted candidate's extras with the present files."""
+    """Return the recorded locks of the fitted candidate's extras. Each comes with the path of the present file."""
     candidate = history.config.candidates[history.trained.candidate]
     name, _ = EXTRAS.get(candidate.estimator.rpartition(".")[0], ("", ()))
     blob = history.provenance.extra_locks.get(name)

@@ -1,4 +1,4 @@
-"""reproduce: fit a registered version again from its records, in another process."""
+"""reproduce: fit a registered version again from its records. Runs in another process."""
 
 import json
 import logging
@@ -68,12 +68,12 @@ class Reproduction(Record):
 
     @property
     def not_compared(self) -> tuple[str, ...]:
-        """What could not be compared, because nothing is recorded of it any more."""
+        """Return what could not be compared. Nothing is recorded of it any more."""
         return tuple(line.what for line in self.lines if line.agrees is None)
 
 
 def reproduce(version: Version, resources: Resources, report: Callable[[str], None] = logger.info) -> Reproduction:
-    """Fit a version again from its recorded inputs, parameters and code, and compare.
+    """Fit a version again and compare. Uses its recorded inputs, parameters and code.
 
     Nothing is tuned and no cache is used. The outcome is logged as a run of its own; `report` is called with lines of
     progress. Raises StoreError when an input is gone or altered, or the registry serves other files than those of the
@@ -117,7 +117,7 @@ def reproduce(version: Version, resources: Resources, report: Callable[[str], No
 
 
 def fetch_inputs(history: VersionHistory, resources: Resources, folder: Path) -> int:
-    """Fetch a fit's inputs by digest, write the worker's orders, and return the threads."""
+    """Fetch a fit's inputs and write the worker's orders. Inputs are fetched by digest. Returns the threads."""
     prepared = history.prepared
     for blob, name in (
         (prepared.data, "data.parquet"),
@@ -129,7 +129,7 @@ def fetch_inputs(history: VersionHistory, resources: Resources, folder: Path) ->
 
 
 def write_orders(trained: Trained, folder: Path) -> int:
-    """Write which fit the worker has to make, and return its threads."""
+    """Write which fit the worker has to make. Returns its threads."""
     threads = trained.threads or count_threads()
     fit = {"candidate": trained.candidate, "choices": trained.choices.to_json(), "threads": threads}
     write_json(folder / "fit.json", fit | {"fitted_on": trained.fitted_on.to_json()})
@@ -137,7 +137,7 @@ def write_orders(trained: Trained, folder: Path) -> int:
 
 
 def fit_again(history: VersionHistory, code: CodeCheckout, threads: int, folder: Path) -> dict[str, Any]:
-    """Run the worker in its own process and return its result; raises ReproduceError when it fails."""
+    """Run the worker in its own process. Returns its result. Raises ReproduceError when it fails."""
     command = [sys.executable, "-P", "-m", "waterflow.reproduction.worker", str(folder)]
     with (folder / "log").open("wb") as log:
         done = subprocess.run(
@@ -187,9 +187,9 @@ def _tolerance(history: VersionHistory) -> float:
 
 
 def _recorded_metrics(history: VersionHistory) -> dict[str, float]:
-    """Return MLflow's scores of the validation rows, from the fit, and of the holdout, from the evaluation.
+    """Return MLflow's scores of the validation rows and the holdout.
 
-    Means over folds are left out: no fold is fitted again.
+    The former are from the fit, the latter from the evaluation. Means over folds are left out: no fold is fitted again.
     """
     fit = history.fit_run.metrics
     recorded = {name: value for name, value in fit.items() if name.startswith(tag.VALIDATION_METRIC)}
@@ -200,7 +200,7 @@ def _recorded_metrics(history: VersionHistory) -> dict[str, float]:
 
 
 def _was_compared(history: VersionHistory) -> bool:
-    """Return whether all of the recorded predictions are this fit's; else other fits of its recipe were compared."""
+    """Return whether all recorded predictions are this fit's. Otherwise other fits of its recipe were compared."""
     try:
         evaluated = history.evaluated
     except StoreError:  # the predictions cannot be compared then, and are reported so
@@ -209,14 +209,20 @@ def _was_compared(history: VersionHistory) -> bool:
 
 
 def _other_fits(history: VersionHistory) -> list[Trained]:
-    """Return the fits whose predictions of the holdout were compared in place of the served model's."""
+    """Return the fits that were compared for the served model.
+
+    Their predictions of the holdout were compared in its place.
+    """
     if _was_compared(history):
         return []
     return [fit for fit in history.evaluated.compared if fit.model_id != history.model.model_id]
 
 
 def _check_models(history: VersionHistory, resources: Resources) -> None:
-    """Raise StoreError unless every model to be loaded is what its fit recorded."""
+    """Raise StoreError unless every model is the recorded one.
+
+    Checks all models to be loaded against the records of their fits.
+    """
     verifier = Verifier(resources)
     for found in (verifier.verify_served(history), *map(verifier.verify_fit, _other_fits(history))):
         if found.resolves is False:
@@ -231,7 +237,7 @@ def _predict(model_id: str, history: VersionHistory, resources: Resources) -> pd
 
 
 def _judged_predictions(history: VersionHistory, again: pd.DataFrame, resources: Resources) -> pd.DataFrame:
-    """Return the predictions of the verdict with the columns of `again`; raises StoreError when they are gone."""
+    """Return the predictions of the verdict. They have the columns of `again`. Raises StoreError when they are gone."""
     verdict = history.evaluated.verdict
     if verdict is None or verdict.predictions is None:
         raise StoreError("the evaluation stored none")

@@ -1,4 +1,4 @@
-"""The process that fits a version again; `reproduce` runs it, at the recorded commit if need be.
+"""The process that fits a version again. `reproduce` runs it, at the recorded commit if need be.
 
     python -m waterflow.reproduction.worker FOLDER
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection, and in the transaction, that `waterflow.ledger.migrate` hands over."""
+"""Alembic's entry. Runs on the connection, and in the transaction, that `waterflow.ledger.migrate` hands over."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""The ledger and the marks of its projections, neither of which can be changed or deleted."""
+"""The ledger and the marks of its projections. Neither can be changed or deleted."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ REFUSAL = "rows of the ledger are not changed or deleted; a new row corrects an 
 
 
 def upgrade() -> None:
-    """Make both tables and the triggers that keep their rows as they are."""
+    """Create both tables and the triggers that protect their rows."""
     op.create_table(
         "waterflow_ledger",
         sa.Column("model", sa.String(255), primary_key=True),
@@ -46,7 +46,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: the ledger is not thrown away by a command."""
+    """Raise an error: a command does not discard the ledger."""
     raise NotImplementedError("the ledger's first revision has nothing before it; restore a backup instead")
 
 

@@ -1,4 +1,4 @@
-"""Identities of models, refreshes and canaries in the ledger; looks at held-out rows."""
+"""Identities of models, refreshes and canaries in the ledger. Looks at held-out rows."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ REFUSAL = "rows of the ledger are not changed or deleted; a new row corrects an 
 
 
 def upgrade() -> None:
-    """Extend the ledger, create the table of looks, and protect both."""
+    """Extend the ledger and create the table of looks. Both are protected."""
     is_sqlite = op.get_bind().dialect.name == "sqlite"
     if is_sqlite:
         _rebuild_in_sqlite()
@@ -49,7 +49,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse: a command does not discard the ledger."""
+    """Raise an error: a command does not discard the ledger."""
     raise NotImplementedError("the ledger is not migrated back; restore a backup instead")
 
 
@@ -70,7 +70,7 @@ def _alter_in_postgres() -> None:
 
 
 def _rebuild_in_sqlite() -> None:
-    """Copy the rows into a new table, for SQLite alters no constraint."""
+    """Copy the rows into a new table. SQLite cannot alter a constraint."""
     for change in ("update", "delete"):
         op.execute(f"DROP TRIGGER {LEDGER}_no_{change}")
     op.rename_table(LEDGER, f"{LEDGER}_0001")
