@@ -1,4 +1,7 @@
-"""evaluate: the trained candidates ranked, and the winner compared once with its opponent on the holdout."""
+"""evaluate: rank the candidates and compare the winner.
+
+The winner is compared once, with its opponent, on the holdout.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -23,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate(prepared: Prepared, trained: Sequence[Trained], resources: Resources) -> Evaluated:
-    """Choose the winner among the trained candidates and compare it with the champion on the holdout.
+    """Choose the winner and compare it with the champion.
 
     All training tasks are over by now, so a nested run that is still RUNNING belongs to a dead one and is closed. An
     earlier evaluation of the same models, rows, opponent and rules is used again, unless this run is forced. Raises

@@ -1,4 +1,4 @@
-"""prepare: from a request to stored rows, their split, and an open MLflow run."""
+"""prepare: from a request to stored, divided rows."""
 
 import logging
 from datetime import UTC, datetime
@@ -31,11 +31,12 @@ logger = logging.getLogger(__name__)
 
 
 def prepare(request: RunRequest, resources: Resources) -> Prepared:
-    """Read the source, cut it to the window, check and split the rows, and store them by content.
+    """Read the source, check and split its rows, store them.
 
-    A retry finds the run of its first attempt and what that stored: the source is not read a second time. Any other
-    run reads it again, for a source may have changed, and so does a DAG run that was cleared or reprocessed; only the
-    split of equal rows is taken from an earlier run.
+    Rows are cut to the window before anything else sees them, and stored by content. A retry finds the run of its first
+    attempt and what that stored: the source is not read a second time. Any other run reads it again, for a source may
+    have changed, and so does a DAG run that was cleared or reprocessed; only the split of equal rows is taken from an
+    earlier run.
     """
     config = compose_request(request, resources.project)
     window = window_for(request.window, config)

@@ -1,4 +1,7 @@
-"""promote: one decision on each run's version, written into the ledger, and the champion's alias moved last."""
+"""promote: decide on a run's version.
+
+The decision goes into the ledger; the champion's alias moves last.
+"""
 
 import logging
 from dataclasses import replace
@@ -32,11 +35,11 @@ ATTEMPTS = 5
 def promote(
     prepared: Prepared, registered: Registered, resources: Resources, approval: Approval | None = None
 ) -> Registered:
-    """Decide on the version that a run registered, write that down, and move the champion's alias if it won.
+    """Decide on the version that a run registered.
 
-    The row comes first, the alias follows: a retry finds the row, and moves the alias unless that was done. When the
-    champion is another one than the verdict was about, the version is judged again. The run is closed as FINISHED; that
-    is all there is to do where `register` found nothing new.
+    The decision is written to the ledger first and the alias follows: a retry finds the row, and moves the alias unless
+    that was done. When the champion is another one than in the verdict, the version is compared again. The run is
+    closed as FINISHED; that is all there is to do where `register` found nothing new.
 
     Raises UnreachableError when a server does not answer; the same call finishes the job later.
     """
@@ -60,7 +63,7 @@ def promote(
 def find_or_make(
     prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources, approval: Approval | None
 ) -> Decision:
-    """Give the run's row of the ledger, written now unless an earlier try did.
+    """Return the run's ledger row, writing it if needed.
 
     When another run's decision comes first, the ledger's sequence refuses this one, and all is looked at again.
     """
@@ -122,7 +125,7 @@ def _decide(
 def stage_late(
     prepared: Prepared, registered: Registered, state: PromotionState, config: PipelineConfig, resources: Resources
 ) -> tuple[Check, ...]:
-    """Run the staging checks of a version that had no reason for them before."""
+    """Run the staging checks that `register` had no reason for."""
     resources.registry.set_alias(config.name, CHALLENGER, registered.version)
     evaluated = registered.evaluated.model_copy(update={"verdict": state.verdict})
     with serving_process() as process:

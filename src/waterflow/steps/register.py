@@ -1,4 +1,4 @@
-"""register: exactly one version for each run, and for one with good evidence the staging checks."""
+"""register: exactly one version for each run, staged if promising."""
 
 import logging
 from dataclasses import replace
@@ -47,7 +47,10 @@ def register(prepared: Prepared, evaluated: Evaluated, resources: Resources) -> 
 def _state_as_evaluated(
     prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
 ) -> PromotionState:
-    """Return the state with the verdict as it is: a champion that changed since is left to `promote`."""
+    """Return the state with the champion of the verdict.
+
+    A champion that changed since is left to `promote`.
+    """
     champion = resources.registry.find_alias(config.name, CHAMPION)
     state = read_state(prepared, evaluated, config, champion, resources)
     return replace(
@@ -94,7 +97,10 @@ def _register(
 def register_and_stage(
     prepared: Prepared, evaluated: Evaluated, served: Trained, config: PipelineConfig, resources: Resources
 ) -> tuple[int, tuple[Check, ...]]:
-    """Make the version, let it be challenger, and check it; a retry finds the checks of the first attempt."""
+    """Make the version the challenger and run its staging checks.
+
+    A retry finds the checks of the first attempt.
+    """
     logged = resources.runs.read_json(prepared.parent_run_id, tag.STAGING_FILE)
     if logged is not None:
         version = make_version(prepared, evaluated, served, config, resources)

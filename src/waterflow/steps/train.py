@@ -1,4 +1,4 @@
-"""train: one candidate, fitted on the training rows, scored where selection may look, logged with its model."""
+"""train: fit, score and log one candidate."""
 
 import logging
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def train(prepared: Prepared, candidate: str, origin: Origin, resources: Resources) -> Trained:
-    """Fit one candidate in its nested MLflow run; `origin` tells the attempt.
+    """Fit one candidate in its nested MLflow run. `origin` names the attempt.
 
     What an earlier attempt of this run finished is returned untouched. What another run fitted from the same inputs is
     used again, once its record and model files are verified, unless the run is forced. Raises FitError when the fit
