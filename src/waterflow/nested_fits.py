@@ -17,8 +17,8 @@ from waterflow.records.caching import Action, ExecutedAction
 from waterflow.records.data import Prepared
 from waterflow.records.run import Origin
 from waterflow.records.training import FitRows, Trained
+from waterflow.reporting.fit_log import log_refitted, log_reused_fit
 from waterflow.reporting.run_tags import lineage_tags, origin_tags
-from waterflow.reporting.step_log import log_refitted, log_reused_fit
 from waterflow.resources import Resources
 from waterflow.snapshots import load_fit_rows
 from waterflow.tracking import tags as tag

@@ -7,7 +7,6 @@ A function whose capability not every caller needs imports it in its body, so th
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from waterflow.config.header import find_outline
 from waterflow.config.project import Project, find_project
 from waterflow.errors import FitError, StoreError
 from waterflow.operations.reconcile import reconcile
+from waterflow.promotion.champion_alias import shell_user
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated, Verdict
 from waterflow.records.promotion import Approval, Decision, Registered
@@ -31,7 +31,6 @@ from waterflow.steps.train import train
 from waterflow.stores.open import open_store
 from waterflow.tracking.registry import CHAMPION
 from waterflow.tracking.runs import RunStore
-from waterflow.tracking.tags import CANDIDATE, METRIC_PREFIX
 
 if TYPE_CHECKING:
     from waterflow.caching.explain import InputChange, RunExplanation, StepExplanation
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from waterflow.reproduction.comparison import ComparedValue
     from waterflow.reproduction.reproduce import Reproduction
     from waterflow.stores.base import Entry
+    from waterflow.tracking.registry import Version
 
 __all__ = [
     # The steps, and what a caller of `workflow` sees of the records of other rooms.
@@ -56,11 +56,13 @@ __all__ = [
     "RunExplanation",
     "StepExplanation",
     "Survey",
+    "Version",
     "evaluate",
     "prepare",
     "promote",
     "reconcile",
     "register",
+    "shell_user",
     "train",
 ]
 
@@ -163,13 +165,6 @@ def dag_run_window(run_type: str, interval_end: datetime | None, form: Mapping[s
     return window_of(run_type, interval_end, form, now)
 
 
-def shell_user() -> str:
-    """Return the name of the user of this process."""
-    from waterflow.promotion.champion_alias import shell_user as name_user
-
-    return name_user()
-
-
 def open_for(pipeline: str) -> Resources:
     """Open the profile's stores for a pipeline. Raises ConfigError unless it has a YAML."""
     resources = open_resources()
@@ -210,31 +205,9 @@ def fetch_dataset(dataset: "Fetchable", archive: Path | None) -> list[Path]:
     return fetch(dataset, find_project().home, archive)
 
 
-@dataclass(frozen=True)
-class ListedVersion:
-    """A registered version as lists show it. `metrics` are those of the holdout."""
-
-    number: int
-    candidate: str
-    metrics: Mapping[str, float]
-    aliases: tuple[str, ...]
-
-
-def list_versions(pipeline: str, resources: Resources) -> list[ListedVersion]:
+def list_versions(pipeline: str, resources: Resources) -> "list[Version]":
     """Return the registered versions of a pipeline, newest first. Raises TrackingError where there is none."""
-    return [
-        ListedVersion(
-            entry.version,
-            entry.tags.get(CANDIDATE, "–"),
-            {
-                name.removeprefix(METRIC_PREFIX): float(value)
-                for name, value in entry.tags.items()
-                if name.startswith(METRIC_PREFIX)
-            },
-            entry.aliases,
-        )
-        for entry in resources.registry.list_versions(pipeline)
-    ]
+    return resources.registry.list_versions(pipeline)
 
 
 def explain_run(pipeline: str, run: str | None, resources: Resources) -> "RunExplanation":

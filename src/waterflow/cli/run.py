@@ -76,7 +76,7 @@ def show(pipeline: str) -> None:
     table = Table("version", "candidate", *metrics, "aliases", box=None, header_style="bold")
     for version in workflow.list_versions(pipeline, resources):
         values = [_rounded(version.metrics.get(name)) for name in metrics]
-        table.add_row(str(version.number), version.candidate, *values, ", ".join(version.aliases) or "–")
+        table.add_row(str(version.version), version.candidate, *values, ", ".join(version.aliases) or "–")
     out.print(table)
 
 

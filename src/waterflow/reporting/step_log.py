@@ -1,4 +1,4 @@
-"""What each step logs to its MLflow run. These are parameters, metrics, tags, records and pictures."""
+"""What prepare, evaluate and promote log to the parent run."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,6 @@ from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import DividedBlob, Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.promotion import Decision, Registered
-from waterflow.records.training import Trained
 from waterflow.reporting.run_note import run_note
 from waterflow.reporting.run_tags import lineage_tags
 from waterflow.reporting.step_manifest import log_step
@@ -24,21 +23,8 @@ from waterflow.tracking.run_queries import TrackedRun
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
     from waterflow.scoring.metrics import Predicted
-    from waterflow.training.candidate import ScoredCandidate
 
 logger = logging.getLogger(__name__)
-
-# Tags of a fit and of an evaluation that a run which uses them again repeats.
-FIT_TAGS = (
-    tag.MODEL_ID,
-    tag.MODEL_DIGEST,
-    tag.DECISION_RULE,
-    tag.FIT_WARNINGS,
-    tag.UNUSED_COLUMNS,
-    tag.TRIALS_PREFIX,
-    tag.TUNING_NOTE,
-)
-MAX_TAG_LENGTH = 4000
 
 
 def log_prepared(
@@ -80,93 +66,6 @@ def describe_run(config: PipelineConfig, prepared: Prepared) -> dict[str, Any]:
         "rows": prepared.rows,
         **{f"rows_{share.part}": share.rows for share in prepared.shares},
     }
-
-
-def log_trained(
-    prepared: Prepared,
-    config: PipelineConfig,
-    trained: Trained,
-    fit: "ScoredCandidate",
-    model_digest: str,
-    executed: ExecutedAction,
-    resources: Resources,
-) -> None:
-    """Log a fit to its nested run. It has scores, parameters of the estimator, trials and warnings."""
-    from waterflow.estimators.calibrated import unwrap_estimator
-    from waterflow.reporting.decision_report import write_decision
-    from waterflow.reporting.tuning_report import write_trials
-    from waterflow.scoring.metrics import confusion
-
-    part, candidate = trained.scored_on, trained.candidate
-    metrics = {f"{part}_{name}": value for name, value in fit.scores.items()}
-    metrics |= {f"{part}_{name}_std": value for name, value in fit.spread.items()}
-    estimator = unwrap_estimator(fit.fitted.pipeline.named_steps["model"])
-    with scratch_folder() as folder:
-        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest, **_fit_notes(fit, config, candidate)}
-        tags[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
-        write_action(folder, executed)
-        if fit.predicted is not None and config.task == "classification":
-            write_json(folder / tag.CONFUSION_FILE.format(part=part), confusion(fit.predicted))
-        write_decision(folder / tag.PLOT_FOLDER, config, fit)
-        if fit.tuned is not None:
-            write_trials(folder / tag.TUNING_FOLDER, fit.tuned, config.metrics.main)
-        tags |= lineage_tags(prepared)
-        log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources)
-        log_step(
-            "train",
-            trained.run_id,
-            folder,
-            resources,
-            params={"estimator": config.candidates[candidate].estimator, **estimator.get_params(deep=False)},
-            metrics=metrics | {"fit_seconds": trained.fit_seconds},
-            tags=tags,
-            model_id=trained.model_id,
-        )
-
-
-def log_refitted(
-    prepared: Prepared,
-    config: PipelineConfig,
-    trained: Trained,
-    pipeline: Any,
-    model_digest: str,
-    rows: int,
-    executed: ExecutedAction,
-    resources: Resources,
-) -> None:
-    """Log the fit of a recipe on other rows. It has parameters, and no scores of its own."""
-    from waterflow.estimators.calibrated import unwrap_estimator
-
-    estimator = unwrap_estimator(pipeline.named_steps["model"])
-    with scratch_folder() as folder:
-        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest, **lineage_tags(prepared)}
-        tags[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
-        write_action(folder, executed)
-        log_step(
-            "train",
-            trained.run_id,
-            folder,
-            resources,
-            params={"estimator": config.candidates[trained.candidate].estimator, **estimator.get_params(deep=False)},
-            metrics={"fit_seconds": trained.fit_seconds},
-            tags=tags,
-            model_id=trained.model_id,
-        )
-        log_rows(prepared, trained.run_id, rows, "train", resources)
-
-
-def log_reused_fit(
-    prepared: Prepared, trained: Trained, source: TrackedRun, note: str, executed: ExecutedAction, resources: Resources
-) -> None:
-    """Copy what compares runs in MLflow. It comes from the run that fitted the model; the model stays there."""
-    copied = {name: value for name, value in source.tags.items() if name.startswith(FIT_TAGS)}
-    with scratch_folder() as folder:
-        own = {tag.CACHED: "true", tag.CACHED_FROM: source.run_id, tag.MLFLOW_NOTE: note}
-        own[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
-        write_action(folder, executed)
-        log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources, trained.model_id)
-        tags = copied | own | lineage_tags(prepared)
-        log_step("train", trained.run_id, folder, resources, params=source.params, metrics=source.metrics, tags=tags)
 
 
 def log_evaluated(
@@ -282,29 +181,3 @@ def log_rows(
 def write_action(folder: Path, executed: ExecutedAction) -> None:
     """Write an executed action among the artifacts to be logged. `waterflow why` reads it."""
     write_record(folder, executed.to_json(), tag.ACTION_FILE.format(step=executed.action.step))
-
-
-def _rows_of(prepared: Prepared, part: str) -> int:
-    return next(share.rows for share in prepared.shares if share.part == part)
-
-
-def _fit_notes(fit: "ScoredCandidate", config: PipelineConfig, candidate: str) -> dict[str, str]:
-    """Return as tags what to know of a fit. Warns of what may be wrong with it."""
-    tags: dict[str, str] = {}
-    if fit.fitted.warnings:
-        tags[tag.FIT_WARNINGS] = " | ".join(fit.fitted.warnings)[:MAX_TAG_LENGTH]
-        logger.warning("%s: %s", candidate, "; ".join(fit.fitted.warnings))
-    if rule := fit.choices.decision:
-        tags[tag.DECISION_RULE] = f"{rule.positive} from {rule.threshold:.4g} on, by {config.decision_in_words}"
-    elif fit.decision_note:
-        tags[tag.DECISION_RULE] = fit.decision_note
-        logger.warning("%s: %s", candidate, fit.decision_note)
-    if fit.fitted.unused_columns:
-        tags[tag.UNUSED_COLUMNS] = ", ".join(fit.fitted.unused_columns)[:MAX_TAG_LENGTH]
-    if fit.tuned is not None:
-        states = fit.tuned.trials["state"].value_counts()
-        tags |= {tag.TRIALS_PREFIX + str(state).lower(): str(count) for state, count in states.items()}
-        if fit.tuned.note:
-            tags[tag.TUNING_NOTE] = fit.tuned.note
-            logger.warning("%s: %s", candidate, fit.tuned.note)
-    return tags

@@ -12,7 +12,7 @@ from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import Prepared
 from waterflow.records.run import Origin
 from waterflow.records.training import ScoredOn, Trained
-from waterflow.reporting.step_log import log_trained
+from waterflow.reporting.fit_log import log_trained
 from waterflow.resources import Resources, load_config
 from waterflow.snapshots import load_rows
 from waterflow.training.parallelism import count_threads

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from waterflow.errors import TrackingError
 from waterflow.tracking.errors import translated
 from waterflow.tracking.run_queries import MAX_PAGE, RunQueries, all_pages, unless_gone
-from waterflow.tracking.tags import MODEL_ID
+from waterflow.tracking.tags import CANDIDATE, METRIC_PREFIX, MODEL_ID
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 MAX_DESCRIPTION_LENGTH = 5000  # in characters: what MLflow's column holds on Postgres
@@ -28,6 +28,17 @@ class Version:
     run_id: str
     model_id: str
     tags: dict[str, str]
+
+    @property
+    def candidate(self) -> str:
+        """The name of the fitted candidate."""
+        return self.tags.get(CANDIDATE, "–")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics on the holdout that lists show."""
+        names = [name for name in self.tags if name.startswith(METRIC_PREFIX)]
+        return {name.removeprefix(METRIC_PREFIX): float(self.tags[name]) for name in names}
 
 
 class ModelRegistry:
