@@ -26,7 +26,7 @@ dvc-demo: $(BIN)/.dvc ## Show data under DVC in a temporary clone: change, repro
 
 .PHONY: test
 test: $(BIN)/.dev $(BIN)/.dvc ## Run every test that needs no Docker; COVERAGE=yes measures them
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(if $(COVERAGE),--cov) tests/unit tests/integration tests/dags tests/e2e
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(if $(COVERAGE),--cov=waterflow) tests/unit tests/integration tests/dags tests/e2e
 
 .PHONY: test-evidence
 test-evidence: $(BIN)/.dev ## Send 500 pairs of equal models of each kind of holdout through evaluate (EVIDENCE_PAIRS=40: in three minutes)

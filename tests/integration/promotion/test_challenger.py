@@ -47,7 +47,7 @@ def test_the_winner_is_fitted_again_with_the_validation_rows(resources: Resource
     params = resources.runs.client.get_run(fit.run_id).data.params
     assert params["n_estimators"] == str(fit.choices.rounds)
     config = load_config(prepared, resources)
-    rows = snapshots.load_fit_rows(prepared, config, REFIT, resources)
+    rows, _ = snapshots.load_fit_rows(prepared, config, REFIT, resources)
     shares = {share.part: share.rows for share in prepared.shares}
     assert len(rows.target) == shares["train"] + shares["validation"]
     again = fit_candidate(config, "boosted", rows, None, fit.choices, 1).pipeline

@@ -129,4 +129,4 @@ def test_costs_of_three_classes_stop_the_run_before_anything_trains(resources: R
     """The rows say how many classes there are, so no candidate has to fail first."""
     request = request_of(pipeline(costs={"false_alarm": 1, "miss": 5}))
     message = message_of(lambda: prepare(request, resources), DataError)
-    assert message.startswith("costs: they are of a decision between two classes, the target has 3")
+    assert message.startswith("costs, positive: they are about a decision between two classes, the target has 3")
