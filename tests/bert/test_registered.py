@@ -78,9 +78,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, fetched: Path, tracking_templa
 
 @pytest.fixture(scope="module")
 def folder(run: Run) -> Path:
-    """Find the folder of the winner's logged model."""
+    """Find the folder of the registered model."""
     resources, registered = run
-    location = resources.runs.client.get_logged_model(registered.evaluated.winner.model_id).artifact_location
+    location = resources.runs.client.get_logged_model(registered.evaluated.challenger.model_id).artifact_location
     return Path(location.removeprefix("file://"))
 
 
@@ -122,7 +122,7 @@ def test_requirements_come_from_both_locks(folder: Path) -> None:
 def test_what_waterflow_loads_is_what_was_judged(run: Run, folder: Path, unseen: pd.DataFrame) -> None:
     """Two loads agree to the last bit; the estimator has its parameters."""
     resources, registered = run
-    first, second = (resources.models.load_model(registered.evaluated.winner.model_id) for _ in range(2))
+    first, second = (resources.models.load_model(registered.evaluated.challenger.model_id) for _ in range(2))
     assert (first.predict_proba(unseen) == second.predict_proba(unseen)).all()
     assert list(first.named_steps) == ["preprocess", "model"]
     assert first[-1].get_params()["max_length"] == 40
@@ -133,14 +133,14 @@ def test_the_registered_version_predicts_the_same_in_a_fresh_process(
 ) -> None:
     """MLflow alone loads it, by its alias, from raw columns to classes; nothing of Waterflow is needed."""
     resources, registered = run
-    expected = resources.models.load_model(registered.evaluated.winner.model_id).predict(unseen)
+    expected = resources.models.load_model(registered.evaluated.challenger.model_id).predict(unseen)
     assert predict_elsewhere(resources.runs.uri, registered.model, unseen, tmp_path) == expected.tolist()
 
 
 def test_a_decision_goes_along_with_the_model(run: Run, unseen: pd.DataFrame, tmp_path: Path) -> None:
     """Threshold and calibration hold wherever MLflow loads the model, and when Waterflow loads it again."""
     resources, registered = run
-    plain = resources.models.load_model(registered.evaluated.winner.model_id)
+    plain = resources.models.load_model(registered.evaluated.challenger.model_id)
     rule = DecisionRule(positive="positive", threshold=0.8, positive_rate=0.5, slope=0.5, intercept=1.0)
     decided = Pipeline([*plain.steps[:-1], ("model", with_decision(plain[-1], rule))])
     run_id = registered.evaluated.winner.run_id
@@ -169,7 +169,7 @@ def test_mlflows_transformers_flavour_loads_it_as_a_pipeline(run: Run, folder: P
     resources, registered = run
     texts = unseen["text"].dropna().head(5).tolist()
     loaded = mlflow.transformers.load_model(str(folder))
-    ours = resources.models.load_model(registered.evaluated.winner.model_id)[-1].predict_proba(texts).max(axis=1)
+    ours = resources.models.load_model(registered.evaluated.challenger.model_id)[-1].predict_proba(texts).max(axis=1)
     answers = loaded(texts, truncation=True, max_length=40)
     assert {answer["label"] for answer in answers} <= {"negative", "positive"}
     assert [answer["score"] for answer in answers] == pytest.approx(ours, abs=1e-4)
@@ -179,7 +179,7 @@ def test_mlflows_transformers_flavour_loads_it_as_a_pipeline(run: Run, folder: P
 def test_a_model_that_was_altered_is_not_loaded(run: Run, folder: Path, name: str) -> None:
     """Weights, steps and code are all held against the digest."""
     resources, registered = run
-    model_id = registered.evaluated.winner.model_id
+    model_id = registered.evaluated.challenger.model_id
     path = folder / name
     size = path.stat().st_size
     with path.open("ab") as file:

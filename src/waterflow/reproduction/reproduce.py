@@ -177,8 +177,8 @@ def compare_fits(
     try:
         judged = compare_predictions(_judged_predictions(history, again, resources), again, tolerance)
     except StoreError as error:
-        return [*lines, not_compared("predictions when it was judged", str(error))], loaded
-    lines.append(judged.summarize("predictions when it was judged"))
+        return [*lines, not_compared("predictions when it was compared", str(error))], loaded
+    lines.append(judged.summarize("predictions when it was compared"))
     return lines, loaded if len(loaded.differing) else judged
 
 

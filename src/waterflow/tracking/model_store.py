@@ -1,5 +1,6 @@
 """Logged models: fitted pipelines as verified files in MLflow."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from waterflow.tracking.errors import translated
 from waterflow.tracking.model_formats import FORMATS, Format, format_of, without_advice, without_package_map
 from waterflow.tracking.run_queries import RunQueries, unless_gone
 from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_FORMAT, MODEL_PAYLOAD_DIGEST
+
+BYTECODE = "__pycache__"
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,8 @@ class ModelStore:
         mlflow.set_tracking_uri(self._uri)
         try:
             path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=str(folder)))
+            for bytecode in list(path.rglob(BYTECODE)):  # of whoever loaded it in place, so nothing vouches for it
+                shutil.rmtree(bytecode)
             found = kind.digest(path)
         except (MlflowException, OSError) as error:
             reason = first_line(error) or type(error).__name__
@@ -196,11 +201,14 @@ def _without_zones(example: pd.DataFrame) -> pd.DataFrame:
 
 
 def _digest_of_all(folder: Path) -> str:
-    """Hash all files of a model's folder. What MLflow adds to a registered version is left out."""
+    """Hash all files of a model's folder.
+
+    Left out is what MLflow adds to a registered version, and what Python adds when MLflow loads the model in place.
+    """
     files = {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "registered_model_meta"
+        if path.is_file() and path.name != "registered_model_meta" and BYTECODE not in path.parts
     }
     return digest_of(files)
 

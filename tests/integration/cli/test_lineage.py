@@ -66,7 +66,7 @@ def test_reproduce_prints_the_comparison_and_tags_a_run(resources: Resources, wa
     answer = waterflow("reproduce", "flowers@champion")
     assert answer.code == 0, answer.err
     assert "with the present code" in answer.out
-    assert "predictions when it was judged" in answer.out
+    assert "predictions when it was compared" in answer.out
     assert "flowers version 1 (gaussian_nb): reproduced exactly" in answer.out
     assert waterflow("show", "flowers").out == before
 

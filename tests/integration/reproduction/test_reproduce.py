@@ -64,7 +64,7 @@ def test_a_tuned_version_is_had_again_to_the_last_bit(
     assert (outcome.tolerance, outcome.rows, outcome.rows_differing, outcome.largest_difference) == (0, 30, 0, 0.0)
     compared = {line.what for line in outcome.lines}
     assert {"digest of data", "parameter max_depth", "metric test_f1_macro"} <= compared
-    assert {"predictions of the registered model", "predictions when it was judged"} <= compared
+    assert {"predictions of the registered model", "predictions when it was compared"} <= compared
     assert studies.stat().st_mtime_ns == before
     assert resources.registry.list_versions(version.model) == listing
 
@@ -112,7 +112,7 @@ def test_randomness_without_a_seed_is_shown_where_it_is(
     assert outcome.largest_difference > 1e-6
     assert outcome.first_rows[0].keys() >= {"row", "probability_setosa_recorded", "probability_setosa_again"}
     apart = {line.what for line in outcome.lines if not line.agrees}
-    assert {"metric test_log_loss", "predictions when it was judged"} <= apart
+    assert {"metric test_log_loss", "predictions when it was compared"} <= apart
     assert "digest of data" not in apart
     client = resources.runs.client
     assert client.get_run(outcome.run_id).data.tags["waterflow.reproduced"] == "false"
@@ -190,7 +190,7 @@ def test_what_is_no_longer_recorded_is_not_compared(resources: Resources, pipeli
         database.commit()
     outcome = reproduce(version, resources, report=quiet)
     assert outcome.reproduced
-    assert outcome.not_compared == ("metric test_accuracy", "predictions when it was judged")
+    assert outcome.not_compared == ("metric test_accuracy", "predictions when it was compared")
 
 
 def test_another_lock_is_refused_with_the_packages_that_differ(

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -91,6 +92,19 @@ def test_a_model_that_was_altered_is_not_loaded(run: Run) -> None:
     path.write_bytes(before)
     assert model_id in message
     assert "altered" in message
+
+
+def test_bytecode_beside_a_model_is_neither_an_alteration_nor_fetched(run: Run, tmp_path: Path) -> None:
+    """Python writes it where MLflow loads a model in place, and nobody vouches for it."""
+    resources, registered = run
+    model_id = registered.evaluated.ranked[1].model_id
+    bytecode = folder_of(resources, model_id) / "code" / "__pycache__"
+    bytecode.mkdir(parents=True)
+    (bytecode / "text_model.cpython-311.pyc").write_bytes(b"anything")
+    resources.models.verify(model_id)
+    fetched = resources.models.fetch_model(model_id, tmp_path, "the model")
+    assert not list(fetched.rglob("__pycache__"))
+    shutil.rmtree(bytecode.parent)
 
 
 def test_a_model_whose_description_is_spoilt_is_an_error_of_ours(run: Run) -> None:
