@@ -46,8 +46,10 @@ def reach_verdict(
     pair = Pair(config.task, challenger, opponent.predicted, dependence, config.costs, config.declared_positive)
     pair = pair.take(opponent.unseen)
     if verdict.rows < evidence.min_rows:
-        excluded = f" and {opponent.name} may have seen {verdict.excluded_rows} more" if verdict.excluded_rows else ""
-        reason = f"{verdict.rows} rows are fewer than min_rows {evidence.min_rows}{excluded}"
+        reason = f"{verdict.rows} rows are fewer than min_rows {evidence.min_rows}"
+        if verdict.excluded_rows:
+            seen = f"{opponent.name} may have seen {verdict.excluded_rows} of {len(rows)} held-out rows"
+            reason = f"{seen}; the other {reason}"
         return verdict.model_copy(update={"reason": reason}), pair
     warnings = _warn_of_classes(pair)
     try:

@@ -229,7 +229,9 @@ def test_a_later_champion_leaves_only_later_rows(scene: Scene) -> None:
     verdict = scene.evaluate(early, wrong=0.02)
     assert verdict.rows == 0
     assert verdict.outcome == "insufficient evidence"
-    assert "fewer than min_rows 30 and champion version 1 may have seen" in verdict.reason
+    held_out = verdict.excluded_rows
+    assert f"champion version 1 may have seen {held_out} of {held_out} held-out rows" in verdict.reason
+    assert "the other 0 rows are fewer than min_rows 30" in verdict.reason
 
 
 def test_a_champion_that_selected_on_its_holdout_has_seen_all(scene: Scene) -> None:
