@@ -56,13 +56,14 @@ def test_no_version_saw_its_future(stack: Stack, versions: dict[str, dict]) -> N
 
 
 def test_the_ledger_explains_the_champion(stack: Stack, versions: dict[str, dict]) -> None:
-    """Each month has its row; a month takes the place of an earlier one on a verdict alone, and the alias follows."""
+    """Each month has its row; a later month replaces an earlier one, as better or as a refresh."""
     shown = stack.compose("run", "--rm", "-T", "cli", "waterflow", "ledger", "flights", "--json").stdout
     rows = json.loads(shown)
     assert sorted(row["version"] for row in rows) == sorted(int(entry["version"]) for entry in versions.values())
     promoted = [row for row in rows if row["kind"] == "promote"]
     assert {row["verdict"]["outcome"] for row in promoted} == {"promote"}
-    ends = [row["window"]["end"] for row in promoted]
+    won = [row for row in rows if row["kind"] in ("promote", "refresh")]
+    ends = [row["window"]["end"] for row in won]
     assert ends == sorted(ends)
-    assert stack.aliases("flights")["champion"] == str(promoted[-1]["version"])
+    assert stack.aliases("flights")["champion"] == str(won[-1]["version"])
     assert stack.compose("run", "--rm", "-T", "cli", "waterflow", "ledger", "flights", "--verify").returncode == 0
