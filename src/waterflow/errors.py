@@ -7,6 +7,7 @@
     ├── FitError            a candidate, or every candidate, could not be trained
     ├── ReproduceError      a version cannot be trained again here: other packages or code, or a missing link
     ├── StoreError          an object is gone, altered, or the store cannot be written
+    │   └── SignatureError  nobody that is trusted here signed it: it is not loaded
     ├── LedgerError         the ledger's database refused, or has no answer
     │   └── LedgerConflict  another decision on the model came first: read the ledger again
     ├── TrackingError       MLflow refused: wrong password, deleted experiment, unknown model
@@ -64,6 +65,10 @@ class ReproduceError(WaterflowError):
 
 class StoreError(WaterflowError):
     """A store that cannot be used, or an altered object."""
+
+
+class SignatureError(StoreError):
+    """A model or record that no trusted key signed."""
 
 
 class LedgerError(WaterflowError):

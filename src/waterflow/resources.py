@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
+from waterflow.provenance.signing import Keyring
+from waterflow.provenance.signing_keys import load_keyring
 from waterflow.records.data import Prepared
 from waterflow.stores.base import ObjectStore, get_json, scratch_folder
 from waterflow.tracking.model_store import ModelStore
@@ -25,6 +28,16 @@ class Resources:
     profile: Profile
     store: ObjectStore
     runs: RunStore
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The keys that sign and verify models and records."""
+        private, public = (
+            None if name is None else Path(name)
+            for name in (self.profile.signing_key_file, self.profile.public_keys_file)
+        )
+        ours = private is not None and private.is_relative_to(self.project.home)
+        return load_keyring(private, public, self.profile.public_keys or "", make=ours)
 
     @cached_property
     def models(self) -> ModelStore:

@@ -17,6 +17,9 @@ class Profile(BaseModel):
     - `airflow_url`, `mlflow_url`: for links, as a browser reaches them; None where nothing listens.
     - `airflow_api_url`: Airflow's API as this process reaches it, for `waterflow lineage`; None asks nobody.
       The account is `airflow_user`, its password in `airflow_password_file`.
+    - `signing_key_file`: the private key that signs models and records; None where nothing is signed. A missing one is
+      made below the project's home, and nowhere else.
+    - `public_keys_file`, `public_keys`: the public keys that are trusted, as a file and as text.
 
     Credentials come from MLflow's and AWS's own files, and from the file of the database.
     """
@@ -34,6 +37,9 @@ class Profile(BaseModel):
     airflow_api_url: str | None = None
     airflow_user: str | None = None
     airflow_password_file: str | None = None
+    signing_key_file: str | None = None
+    public_keys_file: str | None = None
+    public_keys: str | None = None
 
     def find_database(self) -> str:
         """Return the URL of Waterflow's database, with its password. Raises ConfigError without one."""
