@@ -1,5 +1,6 @@
 # One-shot that makes buckets and keys, for MinIO and for any store with the same API.
-FROM python:3.13-slim-trixie
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
+FROM ${PYTHON_IMAGE}
 # Empty: pip's own defaults.
 ARG PIP_INDEX_URL
 ARG SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt

@@ -42,6 +42,16 @@ def test_the_store_refuses_the_anonymous(stack: Stack) -> None:
     assert requests.get(f"http://127.0.0.1:{stack.minio_port}/mlflow", timeout=30).status_code == 403
 
 
+def test_the_store_lets_no_other_page_use_a_key(stack: Stack) -> None:
+    """A page of another origin gets no permission to send a person's credentials; the console's own page does."""
+    address = f"http://127.0.0.1:{stack.minio_port}/mlflow"
+    allowed = {
+        origin: requests.get(address, headers={"Origin": origin}, timeout=30).headers.get("Access-Control-Allow-Origin")
+        for origin in ("https://evil.example", "null", f"http://localhost:{stack.console_port}")
+    }
+    assert [origin for origin, answer in allowed.items() if answer] == [f"http://localhost:{stack.console_port}"]
+
+
 @pytest.mark.parametrize("user", ["mlflow", "waterflow", "dvc"])
 def test_a_key_of_the_store_opens_its_own_bucket_alone(stack: Stack, user: str) -> None:
     """Each key can write to its bucket and can neither read nor write the others."""
@@ -121,7 +131,7 @@ def test_no_process_runs_as_root(stack: Stack) -> None:
 
 
 def test_every_container_is_hardened(stack: Stack) -> None:
-    """No capability but those given back to `secrets`, no new privileges, a bound on memory, bounded logs."""
+    """No capability but those given back to `secrets`, no new privileges, bounded memory, processes, CPU and logs."""
     for entry in stack.containers():
         service, host = entry["Config"]["Labels"]["com.docker.compose.service"], entry["HostConfig"]
         assert host["CapDrop"] == ["ALL"], service
@@ -129,4 +139,7 @@ def test_every_container_is_hardened(stack: Stack) -> None:
         assert any("no-new-privileges" in option for option in host["SecurityOpt"]), service
         assert host["ReadonlyRootfs"], service
         assert host["Memory"] > 0, service
+        assert host["PidsLimit"], service
+        # Training may use every core, but yields to whoever has the default weight of 1024.
+        assert host["NanoCpus"] > 0 or 0 < host["CpuShares"] < 1024, service
         assert host["LogConfig"]["Config"].get("max-size"), service

@@ -43,13 +43,17 @@ def eventually(ask: Callable[[], Any], timeout_seconds: float, pause_seconds: fl
 
 @dataclass
 class Stack:
-    """A Compose project, and its servers as clients on this machine see them."""
+    """A Compose project, and its servers as clients on this machine see them.
 
-    project: str = "waterflow-test"
-    airflow_port: int = 28080
-    mlflow_port: int = 25000
-    minio_port: int = 29000
-    console_port: int = 29001
+    The environment chooses its ports and the first part of its name, so that two of them can run on one machine. The
+    suffix keeps the tests, which remove volumes, away from the stack of that name.
+    """
+
+    project: str = field(default_factory=lambda: f"{os.environ.get('COMPOSE_PROJECT_NAME', 'waterflow')}-test")
+    airflow_port: int = field(default_factory=lambda: int(os.environ.get("AIRFLOW_PORT", "28080")))
+    mlflow_port: int = field(default_factory=lambda: int(os.environ.get("MLFLOW_PORT", "25000")))
+    minio_port: int = field(default_factory=lambda: int(os.environ.get("MINIO_PORT", "29000")))
+    console_port: int = field(default_factory=lambda: int(os.environ.get("MINIO_CONSOLE_PORT", "29001")))
     settings: dict[str, str] = field(default_factory=dict)
     _secrets: dict[str, str] = field(default_factory=dict, repr=False)
     _token: str = field(default="", repr=False)
