@@ -64,7 +64,17 @@ check: $(BIN)/.dev ## Check style, types, imports, dead code, dependencies, spel
 	$(BIN)/vulture
 	$(BIN)/deptry .
 	git ls-files -z ':!*.lock' | xargs -0 $(BIN)/codespell
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/zizmor --quiet --offline .github
+
+.PHONY: sbom
+sbom: .venv-supply/.ready ## Write the locked packages, and the Debian packages of the stack's images, as CycloneDX to .waterflow/sbom
+	@ci/sbom.sh
+
+.PHONY: vulnerabilities
+vulnerabilities: .venv-supply/.ready ## Ask OSV for known vulnerabilities of every locked package; fails if it cannot be asked
+	@ci/vulnerabilities.sh
 
 .PHONY: format
 format: $(BIN)/.dev ## Format the code
@@ -99,10 +109,11 @@ lock: $(BIN)/.uv ## Resolve the locked requirements again
 		| $(COMPILE) - -c requirements.lock -o requirements-bert.lock
 	$(COMPILE) --group bert-test -c requirements.lock -c requirements-bert.lock -o requirements-bert-test.lock
 	$(COMPILE) --group dvc -o requirements-dvc.lock
+	$(COMPILE) --group supply -o requirements-supply.lock
 
 .PHONY: clean
-clean: ## Remove .venv, .venv-bert, .venv-dvc and .waterflow (not the stack's volumes)
-	rm -rf .venv .venv-bert .venv-dvc .waterflow
+clean: ## Remove every .venv* and .waterflow (not the stack's volumes)
+	rm -rf .venv .venv-bert .venv-dvc .venv-supply .waterflow
 
 $(BIN)/.uv:
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 with venv on the PATH; install one, or name it: make PYTHON=/path/to/python"; exit 1; }
@@ -141,6 +152,13 @@ $(BIN)/.dvc: $(BIN)/.runtime requirements-dvc.lock
 	@test -x .venv-dvc/bin/python || $(BIN)/python -m venv --without-pip .venv-dvc
 	@$(UV) pip install -q --python .venv-dvc/bin/python --require-hashes --compile-bytecode -r requirements-dvc.lock
 	@ln -sf ../../.venv-dvc/bin/dvc $(BIN)/dvc
+	@touch $@
+
+# Tools that look at the product must not be part of it.
+.venv-supply/.ready: $(BIN)/.uv requirements-supply.lock
+	@echo "setting up .venv-supply: pip-audit and the tools for an SBOM (once)"
+	@test -x .venv-supply/bin/python || $(BIN)/python -m venv .venv-supply
+	@$(UV) pip install -q --python .venv-supply/bin/python --require-hashes --compile-bytecode -r requirements-supply.lock
 	@touch $@
 
 # Tests of the extra have an environment of their own, so that all other tests run without it.
