@@ -21,6 +21,7 @@ ORDER = (
     "sql_source",
     "garbage_collection",
     "approval",
+    "tls",  # Takes away the plain ports that all others use.
 )
 
 

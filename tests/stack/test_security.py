@@ -5,7 +5,7 @@ import socket
 import botocore.exceptions
 import pytest
 import requests
-from support.compose import Stack, command
+from support.compose import Stack, assert_hardened, command
 
 pytestmark = pytest.mark.stack
 
@@ -133,13 +133,4 @@ def test_no_process_runs_as_root(stack: Stack) -> None:
 def test_every_container_is_hardened(stack: Stack) -> None:
     """No capability but those given back to `secrets`, no new privileges, bounded memory, processes, CPU and logs."""
     for entry in stack.containers():
-        service, host = entry["Config"]["Labels"]["com.docker.compose.service"], entry["HostConfig"]
-        assert host["CapDrop"] == ["ALL"], service
-        assert not host["CapAdd"] or service == "secrets", service
-        assert any("no-new-privileges" in option for option in host["SecurityOpt"]), service
-        assert host["ReadonlyRootfs"], service
-        assert host["Memory"] > 0, service
-        assert host["PidsLimit"], service
-        # Training may use every core, but yields to whoever has the default weight of 1024.
-        assert host["NanoCpus"] > 0 or 0 < host["CpuShares"] < 1024, service
-        assert host["LogConfig"]["Config"].get("max-size"), service
+        assert_hardened(entry)

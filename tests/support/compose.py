@@ -239,6 +239,20 @@ class Stack:
         return self.compose("exec", "-T", "postgres", "sh", "-c", script, "sh", query, check=check)
 
 
+def assert_hardened(container: dict[str, Any]) -> None:
+    """Raise unless a container has no rights to spare, and bounded memory, processes, CPU and logs."""
+    service, host = container["Config"]["Labels"]["com.docker.compose.service"], container["HostConfig"]
+    assert host["CapDrop"] == ["ALL"], service
+    assert not host["CapAdd"] or service == "secrets", service
+    assert any("no-new-privileges" in option for option in host["SecurityOpt"]), service
+    assert host["ReadonlyRootfs"], service
+    assert host["Memory"] > 0, service
+    assert host["PidsLimit"], service
+    # Training may use every core, but yields to whoever has the default weight of 1024.
+    assert host["NanoCpus"] > 0 or 0 < host["CpuShares"] < 1024, service
+    assert host["LogConfig"]["Config"].get("max-size"), service
+
+
 @contextmanager
 def running(stack: Stack) -> Iterator[Stack]:
     """Bring a stack up from clean volumes, and remove it afterwards, also when a test failed."""
