@@ -23,8 +23,8 @@ credentials: ## Print the names and passwords that the stack's first start gener
 	@docker compose --progress quiet run --rm --no-deps -T secrets python3 -I /opt/secrets/show_credentials.py
 
 .PHONY: user
-user: ## Give a person an account in Airflow: make user NAME=ann ROLE=Viewer (or Trigger, User, Op, Admin)
-	@docker compose exec -T airflow-apiserver /opt/airflow/bin/add_user.py "$(NAME)" "$(ROLE)"
+user: ## Give a person an account in Airflow: make user NAME=ann ROLE=Viewer (Trigger, User, Approver, Op, Admin); or REMOVE=1
+	@docker compose exec -T airflow-apiserver /opt/airflow/bin/add_user.py "$(NAME)" "$(if $(REMOVE),--remove,$(ROLE))"
 
 .PHONY: logs
 logs: ## Follow the stack's logs; SERVICE=mlflow follows one

@@ -11,6 +11,7 @@
     ├── LedgerError         the ledger's database refused, or has no answer
     │   └── LedgerConflict  another decision on the model came first: read the ledger again
     ├── TrackingError       MLflow refused: wrong password, deleted experiment, unknown model
+    ├── MachineError        the machine lacks space, memory or a right: make room, then run again
     └── UnreachableError    a server does not answer: the one kind that is worth a retry
 
 Every message is one line: what is wrong, the value found, what would be valid, what to do next.
@@ -81,6 +82,10 @@ class LedgerConflict(LedgerError):  # noqa: N818  # raised to be caught, not to 
 
 class TrackingError(WaterflowError):
     """A request that the tracking server understood and refused."""
+
+
+class MachineError(WaterflowError):
+    """A lack of space, memory or rights. `system_errors` says which."""
 
 
 class UnreachableError(WaterflowError):

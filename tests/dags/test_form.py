@@ -3,10 +3,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
-from support.projects import write_pipeline
+from support.projects import message_of, write_pipeline
 
 from waterflow.config.header import group_options
 from waterflow.config.project import Project
+from waterflow.errors import ConfigError
+from waterflow.orchestration.trigger_conf import check_conf
 
 Build = Callable[[], dict[str, Any]]
 
@@ -15,6 +17,13 @@ Build = Callable[[], dict[str, Any]]
 def form(build: Build) -> Any:
     """Give the trigger form of `flowers`."""
     return build()["train_flowers"].params
+
+
+@pytest.fixture
+def dated_form(project: Project, build: Build) -> Any:
+    """Give the trigger form of a pipeline whose rows have dates."""
+    write_pipeline(project, "dated", time_column="day", split=None)
+    return build()["train_dated"].params
 
 
 def test_the_form_offers_what_there_is(form: Any, project: Project) -> None:
@@ -26,18 +35,16 @@ def test_the_form_offers_what_there_is(form: Any, project: Project) -> None:
         "strategy": "balanced",
         "scenario": None,
         "candidates": ["gaussian_nb", "logistic_regression"],
-        "window_start": None,
-        "window_end": None,
         "force": False,
     }
 
 
-def test_the_form_says_which_column_dates_a_row(project: Project, build: Build) -> None:
-    """Where none does, it says to leave the window empty."""
+def test_a_window_is_asked_for_where_a_column_dates_the_rows(project: Project, build: Build) -> None:
+    """The field says which column that is; without one there is no field."""
     write_pipeline(project, "dated", time_column="day", split=None)
     dags = build()
     assert "by day" in dags["train_dated"].params.get_param("window_end").description
-    assert "no time column" in dags["train_flowers"].params.get_param("window_end").description
+    assert not {"window_start", "window_end"} & set(dags["train_flowers"].params)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +60,12 @@ def test_the_form_says_which_column_dates_a_row(project: Project, build: Build) 
         {"force": True},
     ],
 )
-def test_a_good_value_passes(form: Any, conf: dict[str, Any]) -> None:
-    """Names of the lists, and times as a form sends them."""
+def test_a_good_value_passes(dated_form: Any, conf: dict[str, Any]) -> None:
+    """Names of the lists, and times as a form sends them: for Airflow as for `prepare`."""
+    check_conf(conf, dated_form)
     for name, value in conf.items():
-        form[name] = value
-    form.validate()
+        dated_form[name] = value
+    dated_form.validate()
 
 
 @pytest.mark.parametrize(
@@ -76,11 +84,28 @@ def test_a_good_value_passes(form: Any, conf: dict[str, Any]) -> None:
         ("window_end", "yesterday"),
         ("window_end", "2026-13-01"),
         ("window_end", "2026-02-30"),
+        ("window_end", "1899-12-31"),
+        ("window_start", "2201-01-01"),
         ("window_end", "2026-01-01; rm -rf /"),
         ("window_start", 20260101),
     ],
 )
-def test_a_bad_value_is_refused(form: Any, name: str, value: object) -> None:
-    """Nothing that is not a listed name or a time gets past the form."""
+def test_a_bad_value_is_refused(dated_form: Any, name: str, value: object) -> None:
+    """Nothing that is not a listed name or a time gets past the form, nor past `prepare`."""
+    message = message_of(lambda: check_conf({name: value}, dated_form), ConfigError)
+    assert message.startswith(f"conf.{name}: ")
     with pytest.raises(ParamValidationError):
-        form[name] = value
+        dated_form[name] = value
+
+
+@pytest.mark.parametrize("name", ["window_start", "window_end"])
+def test_a_window_needs_a_column_that_dates_the_rows(form: Any, name: str) -> None:
+    """An empty field, as an older form sends it, does no harm."""
+    assert "no time_column" in message_of(lambda: check_conf({name: "2026-01-01"}, form), ConfigError)
+    check_conf({name: None}, form)
+
+
+@pytest.mark.parametrize("conf", [["quick"], "quick", {"strategi": "quick"}, {"": 1}, {"strategy": "x" * 70_000}])
+def test_what_is_no_conf_is_refused_in_one_line(form: Any, conf: object) -> None:
+    """No mapping, an unknown key, or too much of it."""
+    assert len(message_of(lambda: check_conf(conf, form), ConfigError)) < 200

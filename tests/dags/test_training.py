@@ -231,7 +231,7 @@ def test_the_dag_file_imports_nothing_heavy(tmp_path: Path) -> None:
     assert not heavy & {name.partition(".")[0] for name in modules}
     own = {name for name in modules if name.startswith("waterflow")}
     config = {f"waterflow.{name}" for name in ("config", "config.header", "config.schedule", "errors")}
-    names = ("approval", "context", "factory", "form", "tasks", "timetable")
+    names = ("approval", "context", "factory", "form", "task_errors", "tasks", "timetable", "trigger_conf")
     orchestration = {f"waterflow.orchestration.{name}" for name in names}
     assert own <= {"waterflow", "waterflow.orchestration"} | config | orchestration
 

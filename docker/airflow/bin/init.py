@@ -1,6 +1,6 @@
 """Bring Airflow's database up to date, and see that the roles, the admin and the pool for training exist.
 
-One process: each `airflow` command of its own would import Airflow anew, six seconds a time, and `airflow users create`
+One process: each `airflow` command of its own would import Airflow again, six seconds a time, and `airflow users create`
 wants the password on its command line, where a process list shows it.
 """
 
@@ -13,10 +13,6 @@ from airflow.utils.providers_configuration_loader import providers_configuration
 
 POOL_DESCRIPTION = "Training tasks that may run at once (TRAINING_SLOTS)"
 
-# Airflow has no role that may start a run without changing anything else. A trigger asks for `can_edit` on DAGs too, which
-# also lets its holder pause one.
-TRIGGER = (("can_create", "DAG Runs"), ("can_edit", "DAGs"))
-
 
 def airflow(*words: str) -> None:
     arguments = get_parser().parse_args(words)
@@ -28,12 +24,6 @@ def accounts() -> None:
     with get_application_builder() as builder:
         manager = builder.sm
         manager.sync_roles()
-        viewer = manager.find_role("Viewer")
-        role = manager.find_role("Trigger") or manager.add_role("Trigger")
-        for permission in viewer.permissions:
-            manager.add_permission_to_role(role, permission)
-        for action, resource in TRIGGER:
-            manager.add_permission_to_role(role, manager.create_permission(action, resource))
         if not manager.find_user("admin"):
             password = Path("/run/secrets/admin_password").read_text()
             if not manager.add_user(

@@ -4,7 +4,8 @@ from typing import Any
 
 from airflow.sdk import get_current_context, task
 
-from waterflow.orchestration.context import build_origin, build_request, fail_without_retry, read_answer
+from waterflow.orchestration.context import build_origin, build_request, read_answer
+from waterflow.orchestration.task_errors import fail_without_retry
 
 POOL = "training"
 # A record is one XCom: by its type, a dict, Airflow would also store each of its keys as one. The log would end with
@@ -100,4 +101,5 @@ def reconcile() -> list[str]:
     def task_states(dag_id: str, run_id: str) -> dict[str, Any]:
         return dict(instance.get_task_states(dag_id=dag_id, run_ids=[run_id]).get(run_id, {}))
 
-    return [run.run_id for run in workflow.reconcile(workflow.open_resources(), task_states)]
+    with fail_without_retry():
+        return [run.run_id for run in workflow.reconcile(workflow.open_resources(), task_states)]
