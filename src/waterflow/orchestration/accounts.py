@@ -1,8 +1,8 @@
 """Accounts and sessions of Airflow's API server.
 
-They extend FAB's auth manager. FAB's tokens stay valid until they expire: after a logout, after a new password, and for 30 seconds after an account or
-role was taken away. Here a token names the session and the password that it was made for, and each request asks the
-database for both.
+They extend FAB's auth manager, whose tokens stay valid until they expire: after a logout, after a new password, and for
+30 seconds after an account or role was taken away. Here a token names the session and the password that it was made
+for, and each request asks the database for both.
 """
 
 import hashlib
