@@ -26,6 +26,10 @@ credentials: ## Print the names and passwords that the stack's first start gener
 user: ## Give a person an account in Airflow: make user NAME=ann ROLE=Viewer (Trigger, User, Approver, Op, Admin); or REMOVE=1
 	@docker compose exec -T airflow-apiserver /opt/airflow/bin/add_user.py "$(NAME)" "$(if $(REMOVE),--remove,$(ROLE))"
 
+.PHONY: mlflow-user
+mlflow-user: ## Give a person an account in MLflow: make mlflow-user NAME=ann READ=all (none, or water,iris); PASSWORD=new, REMOVE=1
+	@docker compose exec -T mlflow with-secrets account "$(NAME)" "$(READ)" "$(REMOVE)" "$(PASSWORD)"
+
 .PHONY: logs
 logs: ## Follow the stack's logs; SERVICE=mlflow follows one
 	@docker compose logs --follow --tail 100 $(SERVICE)

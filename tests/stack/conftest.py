@@ -12,6 +12,7 @@ ORDER = (
     "run",
     "windows",
     "security",
+    "mlflow_permissions",
     "resilience",
     "browser",
     "faults",

@@ -1,0 +1,103 @@
+"""How much may be sent and kept, whatever lengths are announced."""
+
+import socket
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from support.mlflow_attacks import API, Champion
+from support.mlflow_server import PASSWORD, READER, SERVICE, MLflowServer
+
+MEGABYTE = 1_000_000
+
+
+def test_an_upload_that_is_too_long_is_refused(server: MLflowServer, champion: Champion) -> None:
+    """By its announced length, before it is read."""
+    answer = announce(server, champion.artifact.replace("card.md", "large.bin"), 4 * MEGABYTE)
+    assert answer.startswith("HTTP/1.1 413")
+
+
+def test_an_upload_of_unknown_length_ends_at_the_bound(server: MLflowServer, champion: Champion) -> None:
+    """Nothing of it is kept, neither as an artifact nor in the scratch folder."""
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(40):
+            yield bytes(100_000)
+
+    path = champion.artifact.replace("card.md", "endless.bin")
+    with suppress(OSError):  # the server may close the connection while the client is sending
+        assert server.ask(SERVICE, "PUT", path, data=chunks()).status_code == 413
+    assert server.ask(SERVICE, "GET", path).status_code in (404, 500)
+    assert list(Path(server.environment["TMPDIR"]).rglob("endless.bin")) == []
+
+
+def test_a_body_that_is_no_artifact_is_bounded(server: MLflowServer, champion: Champion) -> None:
+    """MLflow keeps such a body in memory."""
+    assert announce(server, f"{API}/runs/log-batch", 5 * MEGABYTE, "POST").startswith("HTTP/1.1 413")
+    large = [{"key": f"m{number}", "value": 1, "timestamp": 0, "step": 0} for number in range(1000)]
+    body = {"run_id": champion.run_id, "metrics": large}
+    assert server.ask(SERVICE, "POST", f"{API}/runs/log-batch", json=body).status_code == 200
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "0x10"])
+def test_a_length_that_is_none_is_refused(server: MLflowServer, champion: Champion, length: str) -> None:
+    """And does not end the server."""
+    assert announce(server, champion.artifact, length).split()[1] in ("400", "413")
+    assert server.ask(READER, "GET", f"{API}/users/current").status_code == 200
+
+
+def test_uploads_at_once_wait_for_one_another(server: MLflowServer, champion: Champion) -> None:
+    """More than may be on their way at once all arrive, and leave no scratch."""
+    path = champion.artifact.replace("card.md", "many/{}.bin")
+    statuses: list[int] = []
+
+    def upload(number: int) -> None:
+        statuses.append(server.ask(SERVICE, "PUT", path.format(number), data=bytes(2 * MEGABYTE)).status_code)
+
+    threads = [threading.Thread(target=upload, args=(number,)) for number in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 30
+    assert list(Path(server.environment["TMPDIR"]).rglob("*.bin")) == []
+
+
+def test_a_slow_reader_does_not_fill_the_memory(server: MLflowServer, champion: Champion) -> None:
+    """Who asks for files and does not read them makes the server keep a few chunks, not the files."""
+    path = champion.artifact.replace("card.md", "slow.bin")
+    assert server.ask(SERVICE, "PUT", path, data=bytes(3 * MEGABYTE - 1)).ok
+    process = server.process_id
+    before = resident_bytes(process)
+    page = f"/get-artifact?run_id={champion.run_id}&path=slow.bin"
+    waiting = [open_request(server, "GET", page, account=READER) for _ in range(60)]
+    assert server.ask(SERVICE, "GET", f"{API}/users/current").status_code == 200
+    assert resident_bytes(process) - before < 60 * MEGABYTE
+    for connection in waiting:
+        connection.close()
+    assert server.ask(READER, "GET", page).content == bytes(3 * MEGABYTE - 1)
+
+
+def resident_bytes(process: int) -> int:
+    """Return the memory of a process."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * 4096
+
+
+def open_request(server: MLflowServer, method: str, path: str, *headers: str, account: str = SERVICE) -> socket.socket:
+    """Send the head of a request, and read nothing."""
+    host, port = server.url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    token = b64encode(f"{account}:{PASSWORD}".encode()).decode()
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{port}", f"Authorization: Basic {token}", *headers, "", ""]
+    connection.sendall("\r\n".join(lines).encode())
+    return connection
+
+
+def announce(server: MLflowServer, path: str, length: int | str, method: str = "PUT") -> str:
+    """Announce a body without sending it; return the first line of the answer."""
+    with open_request(server, method, path, f"Content-Length: {length}") as connection:
+        return connection.recv(1000).decode().partition("\r\n")[0]
