@@ -17,6 +17,7 @@ from scipy import stats
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.evaluation.bootstrap import Codes, Units, Values
+from waterflow.evaluation.long_run_variance import autoregressive_variance, cosine_variance, optimal_block_length
 
 LEAST_PERIODS = 8
 LEAST_GROUPS = 5
@@ -145,41 +146,6 @@ def cluster_variance(influence: Values, clusters: Codes) -> float:
     return float(sums @ sums) / len(influence) ** 2 * len(sums) / max(len(sums) - 1, 1)
 
 
-def cosine_variance(series: NDArray[Any], terms: int) -> float:
-    """Compute the long-run variance of a sum over time. It follows from the first cosine terms.
-
-    The equal-weighted cosine estimator, whose t-ratio has `terms` degrees of freedom however the series is
-    autocorrelated at shorter range (Lazarus, Lewis, Stock and Watson, JBES 36, 2018).
-    """
-    angles = np.pi * np.outer(np.arange(1, terms + 1), (np.arange(len(series)) + 0.5) / len(series))
-    return float(2 * np.mean((np.cos(angles) @ series) ** 2))
-
-
-def optimal_block_length(series: Values) -> float:
-    """Return the length of circular blocks. The rule is that of Politis and White (2004), as corrected in 2009.
-
-    The automatic rule of Econometric Reviews 23, 53-70, with the correction by Patton, Politis and White, 28, 372-375.
-    At most a third of the series, which must have at least 8 values.
-    """
-    count, deviations = len(series), series - series.mean()
-    run = max(5, int(np.log10(count)))  # that many small autocorrelations in a row end the memory
-    longest = min(int(np.ceil(np.sqrt(count))) + run, count - 2)
-    products = np.array([deviations[lag:] @ deviations[: count - lag] for lag in range(longest + 1)])
-    squares = deviations**2
-    norms = np.sqrt([squares[lag + 1 :].sum() * squares[: -lag - 1].sum() for lag in range(longest + 1)])
-    if not norms.all():
-        return 1.0
-    small = np.abs(products) / norms < 2 * np.sqrt(np.log10(count) / count)
-    ends = [lag - run for lag in range(run, longest + 1) if small[lag - run : lag].all()]
-    memory = min(2 * max(ends[0], 1) if ends else longest, longest)
-    lags = np.arange(1, memory + 1)
-    taper = np.clip(2 * (1 - lags / memory), 0, 1) * products[1 : memory + 1] / count
-    long_run = products[0] / count + 2 * taper.sum()
-    slope = 2 * (lags * taper).sum()
-    optimal = (1.5 * count * slope**2 / long_run**2) ** (1 / 3)
-    return float(min(optimal, np.ceil(min(3 * np.sqrt(count), count / 3))))
-
-
 def find_dependence(influence: Values, dependence: Dependence) -> Dependence:
     """Return an undeclared dependence with what a test finds.
 
@@ -234,7 +200,10 @@ def _by_value(influence: Values, name: str, clusters: Codes) -> Clustering:
 
 
 def _in_time(influence: Values, periods: Codes, dependence: Dependence) -> Clustering:
-    """Cluster by blocks of time. The variance is the largest of periods', blocks' and the cosine estimator's."""
+    """Cluster by blocks of time.
+
+    The variance is the largest of four: that of periods, of blocks, of the cosine estimator and of an autoregression.
+    """
     is_arrival, rows = dependence.unit == ORDER, len(influence)
     within = _centre(influence, dependence.classes) if is_arrival else influence
     sums, sizes = np.bincount(periods, weights=within), np.bincount(periods)
@@ -246,6 +215,7 @@ def _in_time(influence: Values, periods: Codes, dependence: Dependence) -> Clust
         cluster_variance(within, periods),
         cluster_variance(within, blocks),
         cosine_variance(sums, terms) / rows**2,
+        autoregressive_variance(sums) / rows**2,
     )
     between_classes = float(((influence - within) ** 2).sum()) / rows**2
     return Clustering(

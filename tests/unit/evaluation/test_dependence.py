@@ -3,55 +3,19 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 from support.projects import config_of
+from support.series import autoregressive
 
 from waterflow.evaluation.dependence import (
     ORDER,
     Dependence,
     calendar_periods,
     cluster_variance,
-    cosine_variance,
     declare_dependence,
     estimate_error,
     find_dependence,
-    optimal_block_length,
     row_variance,
     variance_ratio_p_value,
 )
-
-
-def autoregressive(memory: float, count: int, seed: int) -> np.ndarray:
-    """Simulate a series whose values remember the one before."""
-    noise, series = np.random.default_rng(seed).normal(size=count), np.zeros(count)
-    for place in range(count):
-        series[place] = (memory * series[place - 1] if place else 0) + noise[place]
-    return series
-
-
-@pytest.mark.parametrize(
-    ("memory", "count", "seed", "length"),
-    [
-        (0.0, 20, 0, 1.5533582018835916),
-        (0.5, 60, 1, 3.1426783002343),
-        (0.7, 365, 2, 8.548375252142062),
-        (0.9, 120, 3, 11.07716490716559),
-        (-0.4, 200, 4, 5.2998438176956615),
-    ],
-)
-def test_block_lengths_are_those_of_the_package_arch(memory: float, count: int, seed: int, length: float) -> None:
-    """Computed once by arch 8.0.0, `optimal_block_length`, column `circular`."""
-    assert optimal_block_length(autoregressive(memory, count, seed)) == pytest.approx(length, rel=1e-9)
-
-
-def test_a_constant_series_has_blocks_of_one() -> None:
-    """There is no autocorrelation to keep."""
-    assert optimal_block_length(np.ones(20)) == 1
-
-
-def test_the_cosine_estimator_is_the_long_run_variance() -> None:
-    """On average, and on long series that of the sum."""
-    series = [autoregressive(0.5, 400, seed) for seed in range(200)]
-    found = np.mean([cosine_variance(values - values.mean(), 20) for values in series])
-    assert found == pytest.approx(400 / (1 - 0.5) ** 2, rel=0.1)
 
 
 def test_one_way_variance_is_that_of_statsmodels() -> None:
