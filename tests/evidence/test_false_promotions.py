@@ -38,6 +38,8 @@ KINDS = [
     simulated.dated(60, 0.05),
     simulated.dated(60, 0.2, 0.5),
     simulated.dated(20, 0.2, 0.5),
+    simulated.dated(20, 0.2, 0.7),
+    simulated.dated(60, 0.2, 0.7),
     simulated.dated(60, 0.2, 0.3, unequal=1.0),
     simulated.dated(20, 0.1, groups=15),
     simulated.dated(20, 0.2, 0.5, numbers=True),
