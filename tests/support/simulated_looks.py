@@ -1,55 +1,57 @@
-"""Models of equal skill, compared again and again on the same rows by the rule of `plan_look`."""
+"""Models of equal skill, compared again and again on the same rows as `evaluate` compares them."""
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
+import pandas as pd
 
-from waterflow.config.schema import EvidenceConfig
-from waterflow.promotion.looks import plan_look
+from support.projects import config_of
+from waterflow.promotion.holdout import reach_verdict
+from waterflow.promotion.looks import plan_look, spend_alpha
+from waterflow.promotion.opponents import Opponent
+from waterflow.scoring.metrics import Predicted
 
-EVIDENCE = EvidenceConfig(alpha=0.05, min_rows=100)
+CONFIG = config_of(
+    metrics={"main": "accuracy", "show": ["accuracy"]},
+    promotion={"alpha": 0.05, "min_rows": 100, "resamples": 500, "dependence": {}},
+)
+EVIDENCE = CONFIG.evidence
 SKILL = 0.8
-
-
-@cache
-def critical_value(alpha: float, freedom: int) -> float:
-    """Return the t value that is exceeded with probability `alpha`."""
-    return float(stats.t.isf(alpha, freedom))
 
 
 @dataclass
 class LookedAtRows:
-    """Rows with the looks at them, and the champion's hits."""
+    """Rows of two classes with the looks at them, and the champion's predictions."""
 
     generator: np.random.Generator
-    champion: np.ndarray
-    counts: np.ndarray
+    skill: float = SKILL
     reuse: str = "spend"
-
-    @classmethod
-    def of(cls, generator: np.random.Generator, rows: int, reuse: str = "spend") -> "LookedAtRows":
-        """Draw the champion's hits on rows that nobody has looked at."""
-        return cls(generator, generator.random(rows) < SKILL, np.zeros(rows, dtype=int), reuse)
+    truth: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    champion: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
 
     def grow(self, rows: int) -> None:
         """Add rows that nobody has looked at."""
-        self.champion = np.concatenate([self.champion, self.generator.random(rows) < SKILL])
+        truth = self.generator.integers(0, 2, rows)
+        self.champion = np.concatenate([self.champion, self.guess(truth)])
+        self.truth = np.concatenate([self.truth, truth])
         self.counts = np.concatenate([self.counts, np.zeros(rows, dtype=int)])
 
-    def look(self, challenger: np.ndarray | None = None) -> tuple[bool, np.ndarray]:
-        """Compare a challenger, by default one of equal skill; returns whether it is promoted, and on which rows.
+    def guess(self, truth: np.ndarray) -> np.ndarray:
+        """Predict with the champion's skill."""
+        return np.where(self.generator.random(len(truth)) < self.skill, truth, 1 - truth)
 
-        The comparison is a t-test of the differences, exact enough at these sizes.
-        """
-        if challenger is None:
-            challenger = self.generator.random(len(self.champion)) < SKILL
+    def look(self, challenger: np.ndarray) -> tuple[bool, np.ndarray]:
+        """Compare a challenger; return whether it is promoted, and on which rows."""
         plan = plan_look(self.counts, EVIDENCE, self.reuse)  # type: ignore[arg-type]
         self.counts[plan.chosen] += 1
-        differences = challenger[plan.chosen].astype(float) - self.champion[plan.chosen]
-        error = differences.std(ddof=1) / np.sqrt(len(differences))
-        is_promoted = bool(plan.alpha) and differences.mean() / error > critical_value(plan.alpha, len(differences) - 1)
+        own, theirs = (
+            Predicted(self.truth[plan.chosen], calls[plan.chosen], (0, 1)) for calls in (challenger, self.champion)
+        )
+        opponent = Opponent("champion version 1", 1, theirs, np.ones(plan.row_count, dtype=bool))
+        rows = pd.DataFrame({CONFIG.target: self.truth[plan.chosen]})
+        verdict, _ = reach_verdict(spend_alpha(CONFIG, plan), own, opponent, rows)
+        is_promoted = bool(plan.alpha) and verdict.outcome == "promote"
         if is_promoted:
             self.champion = challenger
         return is_promoted, plan.chosen
@@ -59,10 +61,11 @@ def wrong_before_any(trials: int, looks: int, growth: int, seed: int = 0, rows: 
     """Return how often the first rows saw a wrong promotion, and of these how often another one."""
     first = again = 0
     for trial in range(trials):
-        holdout = LookedAtRows.of(np.random.default_rng((seed, trial)), rows)
+        holdout = LookedAtRows(np.random.default_rng((seed, trial)))
+        holdout.grow(rows)
         promoted = 0
         for _ in range(looks):
-            is_promoted, chosen = holdout.look()
+            is_promoted, chosen = holdout.look(holdout.guess(holdout.truth))
             promoted += is_promoted and bool(chosen[:rows].any())
             holdout.grow(growth)
         first += promoted > 0
@@ -70,21 +73,24 @@ def wrong_before_any(trials: int, looks: int, growth: int, seed: int = 0, rows: 
     return first / trials, again / max(first, 1)
 
 
-def promoted_by_climbing(trials: int, looks: int, reuse: str, seed: int = 0, rows: int = 1000) -> float:
-    """Return how often somebody who reads the numbers shown has a model without any skill promoted.
+def promoted_by_climbing(
+    trials: int, looks: int, *, reuse: str = "spend", shows_numbers: bool = True, seed: int = 0, rows: int = 1000
+) -> float:
+    """Return how often somebody who reads what is shown has a model without any skill promoted.
 
-    All but the last are random guesses at two classes; the last is the majority vote of these, each turned around where
-    its accuracy was below one half (Blum and Hardt, 2015, section 3).
+    All but the last are random guesses at two classes; the last is the majority vote of these. Where numbers are shown,
+    each was turned around where its accuracy was below one half (Blum and Hardt, 2015, section 3).
     """
     promoted = 0
     for trial in range(trials):
-        generator = np.random.default_rng((seed, trial))
-        holdout = LookedAtRows(generator, generator.random(rows) < 0.5, np.zeros(rows, dtype=int), reuse)
+        holdout = LookedAtRows(np.random.default_rng((seed, trial)), skill=0.5, reuse=reuse)
+        holdout.grow(rows)
         votes, is_promoted = np.zeros(rows), False
         for _ in range(looks - 1):
-            hits = generator.random(rows) < 0.5
-            is_promoted |= holdout.look(hits)[0]
-            votes += np.where(hits, 1, -1) * (1 if hits.mean() >= 0.5 else -1)
-        ties = generator.random(rows) - 0.5
-        promoted += is_promoted or holdout.look(votes + ties > 0)[0]
+            calls = holdout.generator.integers(0, 2, rows)
+            is_promoted |= holdout.look(calls)[0]
+            turned = shows_numbers and np.mean(calls == holdout.truth) < 0.5
+            votes += np.where(calls == 1, 1, -1) * (-1 if turned else 1)
+        ties = holdout.generator.random(rows) - 0.5
+        promoted += is_promoted or holdout.look((votes + ties > 0).astype(int))[0]
     return promoted / trials

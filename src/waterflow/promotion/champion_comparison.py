@@ -17,7 +17,7 @@ from waterflow.data.row_identity import hash_rows, identity_columns
 from waterflow.errors import FitError
 from waterflow.promotion.challenger import fit_challenger, predict_challenger
 from waterflow.promotion.holdout import reach_verdict
-from waterflow.promotion.looks import LookPlan, resamples_for, take_look
+from waterflow.promotion.looks import LookPlan, spend_alpha, take_look
 from waterflow.promotion.opponents import Holdout, Opponent, choose_opponent, load_holdout
 from waterflow.promotion.predictions import UnusableError, predict_usably, take_rows
 from waterflow.promotion.recorded_champion import find_recorded_champion
@@ -111,7 +111,7 @@ def compare_on_holdout(
     compared[unseen] = plan.chosen
     set_aside = unseen & ~compared
     verdict, pair = reach_verdict(
-        _spend(config, plan),
+        spend_alpha(config, plan),
         take_rows(challenger, ~set_aside),
         opponent.take(~set_aside),
         holdout.rows[~set_aside].reset_index(drop=True),
@@ -152,13 +152,6 @@ def choose_winner(
             continue
         return (candidate, *(other for other in ranked if other is not candidate)), fits, predicted
     raise FitError(f"no candidate of {config.name} can be used on the held-out rows ({'; '.join(problems)})")
-
-
-def _spend(config: PipelineConfig, plan: LookPlan) -> PipelineConfig:
-    if not plan.alpha:  # nothing is decided, and no interval is shown
-        return config
-    spent = {"alpha": plan.alpha, "resamples": resamples_for(plan.alpha, config.evidence.resamples)}
-    return config.model_copy(update={"promotion": config.promotion.model_copy(update=spent)})
 
 
 def _complete(

@@ -88,6 +88,14 @@ def resamples_for(alpha: float, resamples: int) -> int:
     return max(resamples, math.ceil(TAIL_RESAMPLES / alpha))
 
 
+def spend_alpha(config: PipelineConfig, plan: LookPlan) -> PipelineConfig:
+    """Return the configuration of a verdict that spends what a plan allows."""
+    if not plan.alpha:  # nothing is decided, and no interval is shown
+        return config
+    spent = {"alpha": plan.alpha, "resamples": resamples_for(plan.alpha, config.evidence.resamples)}
+    return config.model_copy(update={"promotion": config.promotion.model_copy(update=spent)})
+
+
 def take_look(
     prepared: Prepared, config: PipelineConfig, evaluation_key: str, rows: Identities, resources: Resources
 ) -> LookPlan:
