@@ -12,8 +12,8 @@ from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.train import train
 
-PASSED = Check(name="predictions", passed=True, found="30 rows, at most 0 apart", asked="as in training")
-FAILED = Check(name="latency", passed=False, found="p95 300.0 ms of CPU for a single row", asked="at most 250 ms")
+PASSED = Check(name="predictions", passed=True, actual="30 rows, at most 0 apart", expected="as in training")
+FAILED = Check(name="latency", passed=False, actual="p95 300.0 ms of CPU for a single row", expected="at most 250 ms")
 VERDICT = Verdict(
     outcome="promote",
     reason="f1_macro is better by 0.1",

@@ -45,7 +45,7 @@ def optimal_block_length(series: Values) -> float:
     return float(min(optimal, np.ceil(min(3 * np.sqrt(count), count / 3))))
 
 
-def autoregressive_variance(series: Values) -> float:
+def autoregressive_variance(series: NDArray[Any]) -> float:
     """Compute the variance of a sum of an autoregression of order 1.
 
     The correlation of neighbours, which short series understate, is corrected by Kendall's rule (Biometrika 41, 1954)

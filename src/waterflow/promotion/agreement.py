@@ -38,25 +38,22 @@ def check_agreement(own: pd.DataFrame, compared: pd.DataFrame, config: PipelineC
     if scores:
         distinct = max(own[name].nunique() for name in scores)
         varies = max(compared[name].nunique() for name in scores) > 1
-        found = f"{distinct} distinct values on {len(own)} rows"
-        passed = distinct > 1 or not varies
-        checks.append(Check(name="varies", passed=passed, found=found, asked="more than one, as the compared model"))
-        correlation = _mean_rank_correlation(own[scores], compared[scores])
+        actual, expected = f"{distinct} distinct values on {len(own)} rows", "more than one, as the compared model"
+        checks.append(Check(name="varies", passed=distinct > 1 or not varies, actual=actual, expected=expected))
+        correlation = mean_rank_correlation(own[scores], compared[scores])
         passed = correlation is None or correlation >= limits.rank_correlation
-        found = "undefined" if correlation is None else f"{correlation:.3f}"
-        asked = f"at least {limits.rank_correlation:g} with the compared model"
-        checks.append(Check(name="rank_correlation", passed=passed, found=found, asked=asked))
+        actual = "undefined" if correlation is None else f"{correlation:.3f}"
+        expected = f"at least {limits.rank_correlation:g} with the compared model"
+        checks.append(Check(name="rank_correlation", passed=passed, actual=actual, expected=expected))
     if config.task == "classification":
         share = float((own["challenger"].to_numpy() == compared["challenger"].to_numpy()).mean())
-        asked = f"at least {limits.equal_decisions:g} as the compared model decides"
+        actual, expected = f"{share:.3f} of {len(own)} rows", f"at least {limits.equal_decisions:g}"
         passed = share >= limits.equal_decisions
-        checks.append(
-            Check(name="equal_decisions", passed=passed, found=f"{share:.3f} of {len(own)} rows", asked=asked)
-        )
+        checks.append(Check(name="equal_decisions", passed=passed, actual=actual, expected=expected))
     return tuple(checks)
 
 
-def _mean_rank_correlation(own: pd.DataFrame, compared: pd.DataFrame) -> float | None:
+def mean_rank_correlation(own: pd.DataFrame, compared: pd.DataFrame) -> float | None:
     """Return Spearman's correlation, as a mean over classes. None where either model is constant."""
     usable = [name for name in own if own[name].nunique() > 1 and compared[name].nunique() > 1]
     if not usable:

@@ -23,7 +23,7 @@ def approval_body(registered: Registered, champion: Version | None, profile: Pro
     parts = [
         f"**{registered.model} version {registered.version}**: {registered.reason}",
         verdict_table(verdict) if verdict else "",
-        "\n".join(f"- {check.name}: {check.found} (asked: {check.asked})" for check in registered.checks),
+        "\n".join(f"- {check.name}: {check.actual} (expected: {check.expected})" for check in registered.checks),
         " · ".join(f"MLflow run of the {name}: {link}" for name, link in runs),
         "No answer in time counts as no.",
     ]

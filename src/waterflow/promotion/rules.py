@@ -28,7 +28,8 @@ class PromotionState:
     `rows_end` and `champion_rows_end` are the ends of the two windows; of undated rows, the times of reading.
     `rolled_back` maps the action keys of fits that were rolled back to the rows of the ledger that say so. `checks` is
     None before staging. `shown_champion` is the champion that the person who answered was shown. `altered` is a
-    clause that says how the registered version differs from what was compared. With a `refresh_margin` the
+    clause that says how the registered version differs from what was compared. `lacks_new_rows` says that the
+    version was not fitted on all rows of its window, as a version that serves has to be. With a `refresh_margin` the
     model is of the champion's own recipe and need only be not worse by that much; `refreshed` sums the differences of
     the refreshes since a version last won by being better.
     """
@@ -50,6 +51,7 @@ class PromotionState:
     approval: Approval | None = None
     shown_champion: int | None = None
     altered: str = ""
+    lacks_new_rows: bool = False
     refresh_margin: float | None = None
     refreshed: float = 0.0
     is_rollback: bool = False
@@ -169,6 +171,21 @@ def describe_evidence(state: PromotionState) -> str:
     )
 
 
+def check_served_rows(state: PromotionState) -> Outcome | None:
+    """Hold a version that has not seen the newest rows.
+
+    `register` fits the recipe on all rows once it may be promoted. A recipe that wins only later, over another
+    champion, was registered as it was compared.
+    """
+    if not state.lacks_new_rows:
+        return None
+    return Outcome(
+        "hold",
+        f"{describe_evidence(state)}; but this was shown only after it was registered, so the version was not fitted "
+        "on all rows of its window; run the pipeline again to fit and register that model",
+    )
+
+
 def check_staging(state: PromotionState) -> Outcome | None:
     """Reject a model that fails a staging check."""
     if state.checks is None:
@@ -206,6 +223,7 @@ RULES: tuple[Rule, ...] = (
     check_recency,
     check_rollbacks,
     check_verdict,
+    check_served_rows,
     check_staging,
     check_approval,
 )
@@ -225,7 +243,7 @@ def find_failure(checks: Sequence[Check]) -> str | None:
     """Return the first failed check as text. None when all passed."""
     for check in checks:
         if not check.passed:
-            return f"staging check {check.name}: found {check.found}, expected {check.asked}"
+            return f"staging check {check.name}: found {check.actual}, expected {check.expected}"
     return None
 
 

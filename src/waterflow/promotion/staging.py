@@ -60,13 +60,13 @@ def check_version(
             rows, expected, agreement = load_expected(model_id, prepared, evaluated, config, resources)
             files = resources.models.fetch_model(model_id, folder, f"model {config.name} version {version}")
         except StoreError as error:
-            gone = Check(name="files", passed=False, found=str(error), asked="all there, as they were logged")
+            gone = Check(name="files", passed=False, actual=str(error), expected="all there, as they were logged")
             checks: tuple[Check, ...] = (gone,)
         else:
             served = process.serve(files, rows, config.promotion.staging.latency_p95_ms)
             checks = (*check_serving(served, expected, _size_mb(files), config), *agreement)
     for check in checks:
-        logger.info("%s: %s (%s), expected: %s", check.name, _state(check), check.found, check.asked)
+        logger.info("%s: %s (%s), expected: %s", check.name, _state(check), check.actual, check.expected)
     _log_checks(version, prepared, config, checks, resources)
     return checks
 
@@ -97,55 +97,55 @@ def load_expected(
 
 def check_serving(served: Served, expected: pd.DataFrame, size_mb: float, config: PipelineConfig) -> tuple[Check, ...]:
     """Return the checks that the fresh process reached."""
-    asked, checks = config.promotion.staging, []
-    if served.load_seconds is None:
-        return (Check(name="loads", passed=False, found=served.error or "nothing", asked="in a fresh process"),)
-    checks.append(Check(name="loads", passed=True, found=f"{served.load_seconds:.2f} s", asked="in a fresh process"))
+    limits = config.promotion.staging
+    has_loaded = served.load_seconds is not None
+    actual = f"{served.load_seconds:.2f} s" if has_loaded else served.error or "nothing"
+    loads = Check(name="loads", passed=has_loaded, actual=actual, expected="in a fresh process")
+    if not has_loaded:
+        return (loads,)
     names = "none" if served.inputs is None else f"{len(served.inputs)} columns"
-    checks.append(Check(name="signature", passed=bool(served.inputs), found=names, asked="names of the raw columns"))
-    usable = served.example_rows is not None
-    found = f"{served.example_rows} rows predicted" if usable else served.error or "none"
-    checks.append(Check(name="input_example", passed=usable, found=found, asked="can be predicted"))
-    checks.append(compare_predictions(served, expected, config.task, asked.tolerance))
-    if served.batch_p95_ms:
-        checks.append(check_latency(served, asked.latency_p95_ms))
-    found = f"{size_mb:.3g} MB"
-    checks.append(
-        Check(name="size", passed=size_mb <= asked.size_mb, found=found, asked=f"at most {asked.size_mb:g} MB")
+    has_example = served.example_rows is not None
+    example = f"{served.example_rows} rows predicted" if has_example else served.error or "none"
+    at_most = f"at most {limits.size_mb:g} MB"
+    return (
+        loads,
+        Check(name="signature", passed=bool(served.inputs), actual=names, expected="names of the raw columns"),
+        Check(name="input_example", passed=has_example, actual=example, expected="can be predicted"),
+        compare_predictions(served, expected, config.task, limits.tolerance),
+        *([check_latency(served, limits.latency_p95_ms)] if served.batch_p95_ms else []),
+        Check(name="size", passed=size_mb <= limits.size_mb, actual=f"{size_mb:.3g} MB", expected=at_most),
     )
-    return tuple(checks)
 
 
 def check_latency(served: Served, budget_ms: float) -> Check:
     """Compare the CPU time of single rows with the budget. An unsteady measurement is no failure."""
-    found = f"p95 {served.batch_p95_ms[-1]:.1f} ms of CPU for a single row"
+    actual = f"p95 {served.batch_p95_ms[-1]:.1f} ms of CPU for a single row"
     if not served.is_steady:
-        found += ", unsteady: the machine is too busy to tell"
+        actual += ", unsteady: the machine is too busy to tell"
     passed = not served.is_steady or served.batch_p95_ms[-1] <= budget_ms
-    return Check(name="latency", passed=passed, found=found, asked=f"at most {budget_ms:g} ms")
+    return Check(name="latency", passed=passed, actual=actual, expected=f"at most {budget_ms:g} ms")
 
 
-def compare_predictions(served: Served, expected: pd.DataFrame, task: Task, tolerance: float) -> Check:
+def compare_predictions(served: Served, recorded: pd.DataFrame, task: Task, tolerance: float) -> Check:
     """Compare served with recorded predictions.
 
     Classes have to be equal, numbers and probabilities at most `tolerance` apart.
     """
-    asked = f"as in training, within {tolerance:g}"
+    expected = f"as in training, within {tolerance:g}"
     if served.predictions is None:
-        return Check(name="predictions", passed=False, found=served.error or "none", asked=asked)
-    before = expected["challenger"]
+        return Check(name="predictions", passed=False, actual=served.error or "none", expected=expected)
+    before = recorded["challenger"]
     if task == "classification":
         differing = sum(now != then for now, then in zip(served.predictions, before.tolist(), strict=True))
         if differing:
-            return Check(
-                name="predictions", passed=False, found=f"{differing} of {len(before)} rows differ", asked=asked
-            )
+            actual = f"{differing} of {len(before)} rows differ"
+            return Check(name="predictions", passed=False, actual=actual, expected=expected)
         columns = [f"challenger_probability_{name}" for name in served.classes]
-        apart = _distance(served.probabilities, expected[columns]) if columns else 0.0
+        apart = _distance(served.probabilities, recorded[columns]) if columns else 0.0
     else:
         apart = _distance(served.predictions, before)
-    found = f"{len(before)} rows, at most {apart:.2g} apart"
-    return Check(name="predictions", passed=apart <= tolerance, found=found, asked=asked)
+    actual = f"{len(before)} rows, at most {apart:.2g} apart"
+    return Check(name="predictions", passed=apart <= tolerance, actual=actual, expected=expected)
 
 
 def staging_conditions(config: PipelineConfig) -> str:
@@ -173,7 +173,7 @@ def _processor() -> str:
 def _log_checks(
     version: int, prepared: Prepared, config: PipelineConfig, checks: Sequence[Check], resources: Resources
 ) -> None:
-    tags = {STAGING_PREFIX + check.name: f"{_state(check)}: {check.found}; {check.asked}" for check in checks}
+    tags = {STAGING_PREFIX + check.name: f"{_state(check)}: {check.actual}; {check.expected}" for check in checks}
     version_tags = tags | {STAGING_CONDITIONS: staging_conditions(config)}
     resources.registry.tag_version(config.name, version, version_tags)
     with scratch_folder() as folder:

@@ -16,8 +16,8 @@ class Check(Record):
 
     name: str
     passed: bool
-    found: str
-    asked: str
+    actual: str
+    expected: str
 
 
 class Approval(Record):

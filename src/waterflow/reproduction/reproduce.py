@@ -175,11 +175,11 @@ def compare_fits(
     if not _was_compared(history):
         return lines, loaded
     try:
-        judged = compare_predictions(_judged_predictions(history, again, resources), again, tolerance)
+        compared = compare_predictions(_recorded_predictions(history, again, resources), again, tolerance)
     except StoreError as error:
         return [*lines, not_compared("predictions when it was compared", str(error))], loaded
-    lines.append(judged.summarize("predictions when it was compared"))
-    return lines, loaded if len(loaded.differing) else judged
+    lines.append(compared.summarize("predictions when it was compared"))
+    return lines, loaded if len(loaded.differing) else compared
 
 
 def _tolerance(history: VersionHistory) -> float:
@@ -236,13 +236,13 @@ def _predict(model_id: str, history: VersionHistory, resources: Resources) -> pd
     return tabulate_predictions(predicted, np.flatnonzero(holdout.part == "test"))
 
 
-def _judged_predictions(history: VersionHistory, again: pd.DataFrame, resources: Resources) -> pd.DataFrame:
+def _recorded_predictions(history: VersionHistory, again: pd.DataFrame, resources: Resources) -> pd.DataFrame:
     """Return the predictions of the verdict. They have the columns of `again`. Raises StoreError when they are gone."""
     verdict = history.evaluated.verdict
     if verdict is None or verdict.predictions is None:
         raise StoreError("the evaluation stored none")
     with scratch_folder() as folder:
-        stored = read_parquet(get_file(resources.store, verdict.predictions, folder / "judged.parquet"))
+        stored = read_parquet(get_file(resources.store, verdict.predictions, folder / "predictions.parquet"))
     names = {"challenger": "prediction"} | {
         f"challenger_{name}": name for name in again.columns if name.startswith("probability_")
     }

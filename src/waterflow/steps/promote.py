@@ -90,7 +90,14 @@ def _decide(
     model_id = version.model_id if version else None
     registered_id = version.tags.get(tag.MODEL_ID) if version else None
     altered = find_alteration(version, registered.version, registered_id, None, resources)
-    state = replace(state, checks=registered.checks or None, approval=approval, altered=altered)
+    is_compared_fit = model_id in {fit.model_id for fit in registered.evaluated.compared}
+    state = replace(
+        state,
+        checks=registered.checks or None,
+        approval=approval,
+        altered=altered,
+        lacks_new_rows=config.serves == "all" and is_compared_fit,
+    )
     outcome = decide(state)
     if outcome.kind == "compare":
         from waterflow.promotion.champion_comparison import compare_again  # scikit-learn

@@ -20,9 +20,13 @@ from waterflow.records.run import Window
 from waterflow.reproduction.reproduce import reproduce
 from waterflow.resources import Resources, load_config
 from waterflow.snapshots import load_fit_rows
+from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
+from waterflow.steps.promote import promote
+from waterflow.steps.register import register
 from waterflow.steps.train import train
 from waterflow.stores.base import get_file, scratch_folder
+from waterflow.tracking.registry import CHAMPION
 
 Writer = Callable[..., str]
 NB, TREE = "sklearn.naive_bayes.GaussianNB", "sklearn.tree.DecisionTreeClassifier"
@@ -209,6 +213,26 @@ def test_an_older_window_holds(dated: Writer, resources: Resources) -> None:
     champion = resources.registry.find_alias(name, "champion")
     assert champion is not None
     assert champion.version == first.version
+
+
+def test_what_wins_only_later_is_not_served_without_the_newest_rows(dated: Writer, resources: Resources) -> None:
+    """It was registered as it was compared; the next run fits and registers the model that serves."""
+    each_look = {"promotion": {"reuse": "ignore"}}
+    name = dated(**each_look)
+    run(name, resources, "one", 110)
+    weak = run(dated(**candidates(guess="sklearn.dummy.DummyClassifier"), **each_look), resources, "two", 120)
+    dated(**candidates(linear="sklearn.linear_model.LogisticRegression"), **each_look)
+    third = request_of(name, "three", window=Window(end=FIRST + timedelta(days=150)))
+    prepared = prepare(third, resources)
+    evaluated = evaluate(prepared, [train(prepared, "linear", third.origin, resources)], resources)
+    registered = register(prepared, evaluated, resources)
+    resources.registry.set_alias(name, CHAMPION, weak.version)
+    decision = promote(prepared, registered, resources).decision
+    assert decision is not None
+    assert decision.verdict is not None
+    assert (decision.verdict.champion_version, decision.verdict.outcome) == (weak.version, "promote")
+    assert decision.kind == "hold"
+    assert "run the pipeline again to fit and register that model" in decision.reason
 
 
 def test_the_compared_model_can_be_the_one_that_serves(dated: Writer, resources: Resources) -> None:

@@ -50,8 +50,8 @@ def test_a_model_that_serves_as_it_was_trained_passes() -> None:
         "size",
     ]
     assert find_failure(checks) is None
-    assert checks[3].found == "3 rows, at most 0 apart"
-    assert (checks[5].found, checks[5].asked) == ("1.5 MB", "at most 500 MB")
+    assert checks[3].actual == "3 rows, at most 0 apart"
+    assert (checks[5].actual, checks[5].expected) == ("1.5 MB", "at most 500 MB")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_machine_too_busy_to_tell_rejects_no_model() -> None:
     seen = FINE.model_copy(update={"batch_p95_ms": (400.0, 900.0, 300.0), "is_steady": False})
     latency = next(check for check in check_serving(seen, CLASSES, 1.0, CLASSIFICATION) if check.name == "latency")
     assert latency.passed
-    assert latency.found == "p95 300.0 ms of CPU for a single row, unsteady: the machine is too busy to tell"
+    assert latency.actual == "p95 300.0 ms of CPU for a single row, unsteady: the machine is too busy to tell"
 
 
 def test_conditions_of_staging_name_the_budget() -> None:

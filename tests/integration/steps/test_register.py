@@ -46,7 +46,7 @@ def test_each_staging_check_is_a_line_of_the_run_and_a_tag_of_the_version(
     names = ["loads", "signature", "input_example", "predictions", "latency", "size"]
     assert [check.name for check in first.checks] == names
     assert all(check.passed for check in first.checks), first.checks
-    assert first.checks[3].found == "30 rows, at most 0 apart"
+    assert first.checks[3].actual == "30 rows, at most 0 apart"
     version = resources.registry.get_version("challenged", 1)
     assert version is not None
     run = resources.runs.get_run(first.parent_run_id).tags

@@ -51,6 +51,7 @@ GOOD = PromotionState("flowers", VERDICT, strategy="quick", action_key="abc", ch
         ({"verdict": OF_ANOTHER, "champion_version": 4, "champion_model_id": "m-2"}, "compare", "against version 4"),
         ({"verdict": OF_ANOTHER, "champion_version": 4, "champion_model_id": "m-1"}, "promote", "better by 0.1"),
         ({"verdict": UNSURE}, "hold", "insufficient evidence: 12 rows"),
+        ({"lacks_new_rows": True}, "hold", "run the pipeline again to fit and register that model"),
         ({"checks": None}, "stage", "no staging checks yet"),
         ({"checks": (PASSED, FAILED)}, "reject", "staging check latency"),
         ({"needs_approval": True, "approval": YES}, "promote", "approved by ada"),
