@@ -3,6 +3,9 @@
 import getpass
 import logging
 import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from waterflow.errors import LedgerError, TrackingError
 from waterflow.ledger.replay import champion_rows, find_inconsistencies, is_champion, last_change
@@ -15,13 +18,17 @@ from waterflow.tracking.registry import CHALLENGER, CHAMPION, Version
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 20
+LATE_SECONDS = 5.0  # within which whoever has called late puts the alias right
+RECENT = timedelta(minutes=10)
 
 
 def reconcile_alias(model: str, resources: Resources) -> Decision | None:
     """Make ledger and alias agree, and return the newest row.
 
     An alias that does not follow the ledger yet, because a server was lost, is moved. One that something else moved,
-    such as a person in MLflow's UI, stays, and a `manual` row records it. Returns None for a model without rows.
+    such as a person in MLflow's UI, stays, and a `manual` row records it. One that went back to an earlier champion
+    just after a decision may be another process's late call, which that process is about to correct. Returns None for
+    a model without rows.
 
     Raises LedgerConflict when another decision is written meanwhile.
     """
@@ -37,6 +44,8 @@ def reconcile_alias(model: str, resources: Resources) -> Decision | None:
     if change is not None and not resources.ledger.is_projected(change) and is_champion(before, *_identify(alias)):
         move_alias(model, resources)
         return head
+    if _may_be_late(changes, alias) and _has_moved_on(model, alias, resources):
+        return reconcile_alias(model, resources)
     version, model_id = _identify(alias)
     served = f" with model {model_id}" if change and version is not None and version == change.to_version else ""
     row = resources.ledger.append(
@@ -53,6 +62,22 @@ def reconcile_alias(model: str, resources: Resources) -> Decision | None:
     logger.warning("%s: %s; recorded as row %d", model, row.reason, row.sequence)
     resources.ledger.mark_projected(row)
     return row
+
+
+def _may_be_late(changes: Sequence[Decision], alias: Version | None) -> bool:
+    """Return whether an alias on an earlier champion can be due to a call that arrived late."""
+    is_recent = bool(changes) and datetime.now(UTC) - changes[-1].decided_at < RECENT
+    return is_recent and any(is_champion(row, *_identify(alias)) for row in changes[:-1])
+
+
+def _has_moved_on(model: str, alias: Version | None, resources: Resources) -> bool:
+    """Return whether the alias leaves its version within seconds."""
+    ends = time.monotonic() + LATE_SECONDS
+    while time.monotonic() < ends:
+        time.sleep(LATE_SECONDS / 10)
+        if _identify(resources.registry.find_alias(model, CHAMPION)) != _identify(alias):
+            return True
+    return False
 
 
 def move_alias(model: str, resources: Resources) -> None:

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -133,6 +134,23 @@ def test_an_alias_moved_by_hand_is_noted_and_judged_against(resources: Resources
     files = [entry.path for entry in resources.runs.client.list_artifacts(prepared.parent_run_id)]
     assert "verdict_against_2" in files
     assert champion_alias.verify(name, resources) == []
+
+
+def test_a_call_that_arrives_late_is_no_hand(resources: Resources, pipeline: Writer) -> None:
+    """The process that made it puts the alias right, and a third one waits for that."""
+    name = pipeline()
+    promote(*entered(name, resources, "run_1"), resources)
+    against = VERDICT.model_copy(update={"champion_version": 1})
+    promote(*entered(name, resources, "run_2", against), resources)
+    resources.registry.set_alias(name, CHAMPION, 1)  # the late call of the first
+    correction = Timer(1.0, lambda: workflow.open_resources(resources.project).registry.set_alias(name, CHAMPION, 2))
+    correction.start()
+    head = champion_alias.reconcile_alias(name, resources)
+    correction.join()
+    assert head is not None
+    assert (head.kind, head.to_version) == ("promote", 2)
+    assert kinds(name, resources) == ["promote", "promote"]
+    assert champion_of(name, resources) == 2
 
 
 def test_an_alias_taken_away_is_noted(resources: Resources, pipeline: Writer) -> None:
