@@ -130,7 +130,7 @@ def _score_fit(
     """Choose the decision and score with it. It is chosen on rows outside the fit, unless they are the holdout."""
     raw = predict(config, candidate, fitted.pipeline, rows.features, rows.target)
     is_holdout = config.strategy.select_on == "test"
-    decision = choose_decision(config, (raw,), may_learn=not is_holdout)
+    decision = choose_decision(config, (raw,), (rows.groups,), may_learn=not is_holdout)
     predicted = apply_decision(raw, decision)
     return ScoredCandidate(
         fitted=fitted.with_decision(decision),

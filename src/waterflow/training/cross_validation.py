@@ -80,7 +80,11 @@ def iterate_folds(rows: LabelledRows) -> Iterator[tuple[LabelledRows, LabelledRo
         train, validation = learning_rows(rows.folds, number), folds == number
         yield (
             LabelledRows(rows.features[train], rows.target[train]),
-            LabelledRows(rows.features[validation], rows.target[validation]),
+            LabelledRows(
+                rows.features[validation],
+                rows.target[validation],
+                groups=None if rows.groups is None else rows.groups[validation],
+            ),
         )
 
 
@@ -124,7 +128,8 @@ def score_params(
         for model, predicted in (pool.map if workers > 1 else map)(fit_and_predict, splits):
             models.append(model)
             predictions.append(predicted)
-            decision = choose_decision(config, predictions)
+            groups = [split.validation_groups for split in splits[: len(predictions)]]
+            decision = choose_decision(config, predictions, groups)
             scores = [score(config, candidate, apply_decision(entry, decision)) for entry in predictions]
             report(len(scores), statistics.fmean(entry[config.metrics.main] for entry in scores))
     return ParameterScores(

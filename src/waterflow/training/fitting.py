@@ -27,11 +27,12 @@ NO_CHOICES = FitChoices()
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Raw feature columns and the target, row by row. `folds` has the split's columns of folds, if any."""
+    """Raw feature columns and the target, row by row. `folds` has the split's columns of folds, `groups` each group."""
 
     features: pd.DataFrame
     target: pd.Series
     folds: pd.DataFrame | None = None
+    groups: pd.Series | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class PreprocessedSplit:
     train_target: pd.Series
     validation: Any
     validation_target: pd.Series | None
+    validation_groups: pd.Series | None
     unused_columns: tuple[str, ...]
     seconds: float
 
@@ -119,6 +121,7 @@ def preprocess_split(
         train_target=train.target,
         validation=watched,
         validation_target=validation.target if validation else None,
+        validation_groups=validation.groups if validation else None,
         unused_columns=tuple(unused),
         seconds=time.perf_counter() - started,
     )

@@ -25,14 +25,15 @@ def read_partitions(
 def partition_rows(
     frame: pd.DataFrame, split: pd.DataFrame, config: PipelineConfig, parts: tuple[Part, ...]
 ) -> dict[Part, LabelledRows]:
-    """Return prepared rows by stored part, with folds if any. Each index starts at 0."""
+    """Return prepared rows by stored part, with folds and groups if any. Each index starts at 0."""
     columns = feature_columns(frame, config)
     partitions: dict[Part, LabelledRows] = {}
     for part in parts:
         chosen = (split["part"] == part).to_numpy()
         rows = frame[chosen].reset_index(drop=True)
         folds = split[chosen].drop(columns="part").reset_index(drop=True) if "fold" in split else None
-        partitions[part] = LabelledRows(rows[columns], rows[config.target], folds)
+        groups = rows[config.group] if config.group else None
+        partitions[part] = LabelledRows(rows[columns], rows[config.target], folds, groups)
     return partitions
 
 

@@ -10,8 +10,9 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.datasets.loaders import iris
 from waterflow.errors import DataError
 from waterflow.records.training import DecisionRule, FitChoices
-from waterflow.scoring.metrics import predict_rows
+from waterflow.scoring.metrics import Predicted, predict_rows
 from waterflow.training.candidate import ScoredCandidate, TrainingContext, train_candidate
+from waterflow.training.decision import choose_decision, explain_no_decision
 from waterflow.training.fitting import LabelledRows, fit_candidate
 
 ROWS = iris()
@@ -109,6 +110,21 @@ def test_quick_chooses_nothing_from_the_holdout() -> None:
     assert scored.choices.decision is None
     assert "quick leaves no rows outside the fit but the holdout" in scored.decision_note
     assert rule_of(trained(deciding("quick", decision=0.3))).threshold == 0.3
+
+
+@pytest.mark.parametrize(
+    ("positives", "groups", "is_learnt"), [(8, None, True), (7, None, False), (20, 5, True), (20, 4, False)]
+)
+def test_few_rows_or_groups_of_a_class_choose_nothing(positives: int, groups: int | None, *, is_learnt: bool) -> None:
+    """The threshold would follow these few; the note says which labels stand instead."""
+    actual = np.arange(100) < positives
+    scores = np.linspace(0.9, 0.1, 100)
+    predicted = Predicted(actual, scores > 0.5, (False, True), np.column_stack((1 - scores, scores)))
+    names = None if groups is None else pd.Series(np.arange(100) % groups)
+    config = deciding()
+    rule = choose_decision(config, [predicted], [names])
+    assert (rule is not None) == is_learnt
+    assert ("8 rows or 5 groups" in explain_no_decision(config, rule)) == (not is_learnt)
 
 
 @pytest.mark.parametrize("calibration", ["sigmoid", "isotonic"])
