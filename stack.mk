@@ -22,6 +22,11 @@ down: ## Stop the stack; everything is kept
 credentials: ## Print the names and passwords that the stack's first start generated
 	@docker compose --progress quiet run --rm --no-deps -T secrets python3 -I /opt/secrets/show_credentials.py
 
+.PHONY: rotate
+rotate: ## Make a secret again, and restart what uses it: make rotate SECRET=airflow_jwt_secret
+	@docker compose --progress quiet run --rm --no-deps -T secrets python3 -I /opt/secrets/rotate_secret.py "$(SECRET)"
+	@docker compose up --detach --wait --force-recreate || { docker/stack.sh why; exit 1; }
+
 .PHONY: user
 user: ## Give a person an account in Airflow: make user NAME=ann ROLE=Viewer (Trigger, User, Approver, Op, Admin); or REMOVE=1
 	@docker compose exec -T airflow-apiserver /opt/airflow/bin/add_user.py "$(NAME)" "$(if $(REMOVE),--remove,$(ROLE))"

@@ -287,7 +287,7 @@ def test_a_page_of_another_origin_changes_and_reads_nothing(clients: Clients, or
     assert clients.ask("POST", "mlflow", path, headers={"Origin": origin}, **more).status_code == 403
     assert clients.ask("POST", "mlflow", path, headers={"Origin": address("mlflow")}, **more).status_code == 200
     assert clients.ask("POST", "airflow", "/auth/token", headers={"Origin": origin}, json={}).status_code == 403
-    for server in PAGES:
+    for server in SERVERS:
         headers = clients.ask("GET", server, headers={"Origin": origin}).headers
         assert "Access-Control-Allow-Origin" not in headers, server
 

@@ -1,0 +1,40 @@
+"""Remove a secret and what was rendered from it, so that the next start makes both again; runs in the `secrets` service.
+
+    rotate_secret.py NAME
+
+Only secrets that the set-up of their server replaces at each start are offered. People's passwords are changed in the servers.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from make_secrets import ADMIN, ROOT, STORE_USERS, VALUES, files
+
+ROTATABLE = {
+    *(name for name in VALUES if name.endswith("_database_password") and name != "postgres_database_password"),
+    *(f"{user}_{part}_key" for user in STORE_USERS for part in ("access", "secret")),
+    "minio_root_password",
+    "mlflow_service_password",
+    "mlflow_flask_secret_key",
+    "airflow_api_secret_key",
+    "airflow_jwt_secret",
+}
+
+
+def main(name: str) -> None:
+    if name not in ROTATABLE:
+        sys.exit(f"say which secret: make rotate SECRET=…; {name!r} is not one of: {', '.join(sorted(ROTATABLE))}")
+    values = {other: (ADMIN / other).read_text() for other in VALUES if (ADMIN / other).exists()}
+    if len(values) < len(VALUES):
+        sys.exit("some secrets are missing: start the stack first (make up)")
+    before, after = files(values), files(values | {name: "another value"})
+    stale = [ROOT / old[0] / old[1] for old, new in zip(before, after, strict=True) if old != new]
+    # The rendered files first: should this be cut short, the next start renders them from the old value.
+    for file in [*stale, ADMIN / name]:
+        file.unlink(missing_ok=True)
+    print(f"{name}: removed, with {len(stale)} files of its consumers; the next start makes them again")
+
+
+if __name__ == "__main__":
+    main([*sys.argv[1:], ""][0])
