@@ -5,15 +5,16 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from waterflow.errors import ConfigError, StoreError, WaterflowError
+from waterflow.errors import ConfigError, StoreError, TrackingError, WaterflowError
 from waterflow.lineage.graph import broken_nodes, trace_lineage
 from waterflow.lineage.verification import Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.disk_usage import DiskUsage, DiskUsageCounter, SizeSummary
-from waterflow.operations.integrity import IntegrityResult, PipelineInspection
+from waterflow.operations.integrity import IntegrityResult, PipelineInspection, look_at, run_name, version_name
 from waterflow.records.base import Record
 from waterflow.reproduction.reproduce import reproduce
 from waterflow.resources import Resources
@@ -92,9 +93,10 @@ def audit(
     for entry in chosen:
         report(f"{entry.pipeline}: {len(entry.runs)} runs, {len(entry.versions)} versions")
         for run in entry.runs:
-            usage.add_run(run)
+            results += look_at(run_name(run), partial(_count, run, usage))
         results += PipelineInspection(entry.runs, entry.versions, resources, verifier).inspect()
-        results += (_trace(version, resources, verifier) for version in entry.versions)
+        for version in entry.versions:
+            results += look_at(version_name(version), partial(_trace, version, resources, verifier))
     access = measure_access(chosen, resources, verifier)
     for entry in chosen:
         for version in entry.versions[:reproduced]:
@@ -160,10 +162,15 @@ def count_good(results: Sequence[IntegrityResult]) -> Iterator[CheckRate]:
         yield CheckRate(check=check, good=sum(good), total=len(good))
 
 
-def _trace(version: Version, resources: Resources, verifier: Verifier) -> IntegrityResult:
+def _count(run: TrackedRun, usage: DiskUsageCounter) -> Iterator[IntegrityResult]:
+    usage.add_run(run)
+    yield from ()
+
+
+def _trace(version: Version, resources: Resources, verifier: Verifier) -> Iterator[IntegrityResult]:
     broken = broken_nodes(trace_lineage(VersionHistory(version, resources), verifier))
     problem = "; ".join(f"{node.kind}: {node.reason}" for node in broken) or None
-    return IntegrityResult(TRACED, f"{version.model}@{version.version}", problem)
+    yield IntegrityResult(TRACED, version_name(version), problem)
 
 
 def _reproduce(version: Version, resources: Resources) -> IntegrityResult:
@@ -175,7 +182,7 @@ def _reproduce(version: Version, resources: Resources) -> IntegrityResult:
         problem = "; ".join([*problems, f"see MLflow run {outcome.run_id}"]) if problems else None
     except WaterflowError as error:
         problem = str(error)
-    return IntegrityResult(REPRODUCED, f"{version.model}@{version.version}", problem)
+    return IntegrityResult(REPRODUCED, version_name(version), problem)
 
 
 def _measure(what: str, access: Callable[[str], object], subjects: Sequence[str], samples: int) -> Iterator[AccessTime]:
@@ -184,7 +191,7 @@ def _measure(what: str, access: Callable[[str], object], subjects: Sequence[str]
         started = time.perf_counter()
         try:
             access(subjects[number % len(subjects)])
-        except StoreError:  # a finding of the integrity checks; a failure takes no time
+        except (StoreError, TrackingError):  # a finding of the integrity checks; a failure takes no time
             continue
         taken.append((time.perf_counter() - started) * 1000)
     if taken:

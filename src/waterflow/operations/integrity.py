@@ -2,12 +2,13 @@
 
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 
-from waterflow.errors import StoreError, TrackingError, first_line
+from waterflow.errors import StoreError, TrackingError, UnreachableError, first_line
 from waterflow.lineage.verification import Verification, Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.disk_usage import objects_of
@@ -25,6 +26,7 @@ METRICS = "metrics read back as computed"
 PARAMETERS = "parameters read back as computed"
 TAGS = "tags read back as set"
 ARTIFACTS = "artifacts equal to their digests"
+READABLE = "rows that could be looked at"
 ENDED = "runs that are not stuck"
 WITH_RUN = "versions with their runs"
 WITH_FILES = "versions with their model's files"
@@ -56,19 +58,25 @@ class PipelineInspection:
     def inspect(self) -> Iterator[IntegrityResult]:
         """Yield the result of every check."""
         for run in self.runs:
-            yield IntegrityResult(ENDED, _name(run), self._why_stuck(run))
-            if run.status == "FINISHED" and tag.RUN_KIND not in run.tags:
-                yield from self._compare_with_manifest(run)
-                yield from self._verify_objects(run)
+            yield from look_at(run_name(run), partial(self._inspect_run, run))
         for version in self.versions:
-            yield from self._inspect_version(VersionHistory(version, self.resources))
+            yield from look_at(version_name(version), partial(self._inspect_version, version))
         for model in sorted({version.model for version in self.versions}):
-            if self.resources.ledger.head(model) is not None:
-                problem = "; ".join(verify_ledger(model, self.resources)) or None
-                yield IntegrityResult(LEDGER, model, problem)
+            yield from look_at(model, partial(self._inspect_ledger, model))
 
-    def _inspect_version(self, history: VersionHistory) -> Iterator[IntegrityResult]:
-        subject = f"{history.version.model}@{history.version.version}"
+    def _inspect_run(self, run: TrackedRun) -> Iterator[IntegrityResult]:
+        yield IntegrityResult(ENDED, run_name(run), self._why_stuck(run))
+        if run.status == "FINISHED" and tag.RUN_KIND not in run.tags:
+            yield from self._compare_with_manifest(run)
+            yield from self._verify_objects(run)
+
+    def _inspect_ledger(self, model: str) -> Iterator[IntegrityResult]:
+        if self.resources.ledger.head(model) is not None:
+            problem = "; ".join(verify_ledger(model, self.resources)) or None
+            yield IntegrityResult(LEDGER, model, problem)
+
+    def _inspect_version(self, version: Version) -> Iterator[IntegrityResult]:
+        history, subject = VersionHistory(version, self.resources), version_name(version)
         without_run = _problem_of(lambda: (history.fit_run, history.registration_run))
         yield IntegrityResult(WITH_RUN, subject, without_run)
         yield IntegrityResult(WITH_FILES, subject, self._why_without_files(history))
@@ -89,16 +97,18 @@ class PipelineInspection:
             manifest = read_manifest(run, self.resources)
             self._read_records(run)
         except (StoreError, ValueError) as error:  # the latter is pydantic's
-            yield IntegrityResult(MANIFESTS, _name(run), first_line(error))
+            yield IntegrityResult(MANIFESTS, run_name(run), first_line(error))
             return
-        yield IntegrityResult(MANIFESTS, _name(run), None)
-        yield IntegrityResult(METRICS, _name(run), _first_difference(manifest.metrics, run.metrics))
-        yield IntegrityResult(PARAMETERS, _name(run), _first_difference(manifest.params, run.params))
-        yield IntegrityResult(TAGS, _name(run), _first_difference(manifest.tags | self._decision_tags(run), run.tags))
+        yield IntegrityResult(MANIFESTS, run_name(run), None)
+        yield IntegrityResult(METRICS, run_name(run), _first_difference(manifest.metrics, run.metrics))
+        yield IntegrityResult(PARAMETERS, run_name(run), _first_difference(manifest.params, run.params))
+        yield IntegrityResult(
+            TAGS, run_name(run), _first_difference(manifest.tags | self._decision_tags(run), run.tags)
+        )
         for path, digest in manifest.artifacts.items():
             found = self.resources.runs.hash_file(run, path)
             problem = None if found == digest else f"{path} {'is gone' if found is None else 'was altered'}"
-            yield IntegrityResult(ARTIFACTS, _name(run), problem)
+            yield IntegrityResult(ARTIFACTS, run_name(run), problem)
 
     def _read_records(self, run: TrackedRun) -> None:
         for path, name in DIGEST_TAGS.items():
@@ -167,6 +177,21 @@ class PipelineInspection:
         return None if self.resources.models.has_files(model_id) else f"the files of model {model_id} are gone"
 
 
+def look_at(subject: str, look: Callable[[], Iterable[IntegrityResult]]) -> Iterator[IntegrityResult]:
+    """Yield the results of one row. An error becomes a finding about that row, and ends nothing else."""
+    try:
+        yield from look()
+    except UnreachableError:
+        raise
+    except Exception as error:  # whatever somebody wrote into one row
+        yield IntegrityResult(READABLE, subject, f"{type(error).__name__}: {first_line(error)}")
+
+
+def version_name(version: Version) -> str:
+    """Return a version as commands name it."""
+    return f"{version.model}@{version.version}"
+
+
 def _problem_of(ask: Callable[[], object]) -> str | None:
     try:
         ask()
@@ -188,7 +213,8 @@ def _problem(found: Verification) -> str | None:
     return found.reason if found.resolves is False else None
 
 
-def _name(run: TrackedRun) -> str:
+def run_name(run: TrackedRun) -> str:
+    """Return a run's name with the start of its id."""
     return f"run {run.name} ({run.run_id[:8]})"
 
 

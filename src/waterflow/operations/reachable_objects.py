@@ -40,7 +40,7 @@ class Reachable:
         self.add_texts(run.tags.values())
         try:
             records = resources.runs.read_records(run)
-        except StoreError as error:
+        except (StoreError, TrackingError) as error:
             self.obstacles.append(
                 f"run {run.name} ({run.run_id}) cannot be read: {error}; restore its artifacts, or delete the run in "
                 "MLflow"

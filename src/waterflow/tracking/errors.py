@@ -10,6 +10,10 @@ from mlflow.exceptions import MlflowException, RestException
 from waterflow.errors import StoreError, TrackingError, UnreachableError, WaterflowError, first_line
 
 
+class ForbiddenError(TrackingError):
+    """The credentials are right, and the account has no right to something."""
+
+
 @contextmanager
 def translated(uri: str) -> Iterator[None]:
     """Raise MLflow's errors as Waterflow's.
@@ -25,8 +29,10 @@ def translated(uri: str) -> Iterator[None]:
         raise _refused(uri, error) from error
     except MlflowException as error:
         text = first_line(error)
-        if "error code 401" in text or "error code 403" in text:
-            raise TrackingError(_credentials(uri, "401" if "401" in text else "403")) from error
+        if "error code 401" in text:
+            raise TrackingError(_credentials(uri, "401")) from error
+        if "error code 403" in text:
+            raise ForbiddenError(_forbidden(uri, text.partition("Response body:")[2].strip(" '\""))) from error
         if "API request" in text and ("exception" in text or "error code 5" in text or "error code 429" in text):
             raise UnreachableError(
                 f"MLflow at {without_credentials(uri)} does not answer ({_cause(text)}); is it up?"
@@ -34,8 +40,10 @@ def translated(uri: str) -> Iterator[None]:
         raise TrackingError(f"MLflow at {without_credentials(uri)}: {text}") from error
     except requests.RequestException as error:
         status = error.response.status_code if error.response is not None else None
-        if status in (401, 403):
-            raise TrackingError(_credentials(uri, f"status {status}")) from error
+        if status == 401:
+            raise TrackingError(_credentials(uri, "status 401")) from error
+        if status == 403:
+            raise ForbiddenError(_forbidden(uri, "status 403")) from error
         raise UnreachableError(
             f"MLflow at {without_credentials(uri)} does not answer ({type(error).__name__}); is it up?"
         ) from error
@@ -70,8 +78,10 @@ def without_credentials(uri: str) -> str:
 def _refused(uri: str, error: RestException) -> WaterflowError:
     if error.error_code in ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"):
         return UnreachableError(f"MLflow at {without_credentials(uri)} failed ({first_line(error)}); try again later")
-    if error.error_code in ("PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"):
+    if error.error_code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"):
         return TrackingError(_credentials(uri, str(error.error_code)))
+    if error.error_code == "PERMISSION_DENIED":
+        return ForbiddenError(_forbidden(uri, first_line(error)))
     return TrackingError(f"MLflow at {without_credentials(uri)}: {first_line(error)}")
 
 
@@ -79,6 +89,13 @@ def _credentials(uri: str, reason: str) -> str:
     return (
         f"MLflow at {without_credentials(uri)} refuses the credentials ({reason}); "
         "check ~/.mlflow/credentials, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    )
+
+
+def _forbidden(uri: str, reason: str) -> str:
+    return (
+        f"MLflow at {without_credentials(uri)} knows the account and refuses what it asks "
+        f"({reason or 'permission denied'}); an admin of MLflow can grant it the permission"
     )
 
 

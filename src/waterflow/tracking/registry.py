@@ -36,9 +36,10 @@ class Version:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The metrics on the holdout that lists show."""
+        """The metrics on the holdout that lists show. What is no number is left out."""
         names = [name for name in self.tags if name.startswith(METRIC_PREFIX)]
-        return {name.removeprefix(METRIC_PREFIX): float(self.tags[name]) for name in names}
+        numbers = {name.removeprefix(METRIC_PREFIX): _number(self.tags[name]) for name in names}
+        return {name: number for name, number in numbers.items() if number is not None}
 
 
 class ModelRegistry:
@@ -162,6 +163,13 @@ def fit_description(text: str, reference: str) -> str:
         return text
     ending = f"\n\n… {reference}"
     return text[: MAX_DESCRIPTION_LENGTH - len(ending)].rpartition("\n")[0] + ending
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _version(entry: ModelVersion, aliases: Mapping[str, Any]) -> Version:

@@ -147,7 +147,7 @@ def tracked_run(run: Run) -> TrackedRun:
         name=run.info.run_name or "",
         status=run.info.status,
         artifact_uri=run.info.artifact_uri,
-        started_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+        started_at=datetime.fromtimestamp((run.info.start_time or 0) / 1000, UTC),
         tags=dict(run.data.tags),
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),

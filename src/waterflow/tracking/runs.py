@@ -16,11 +16,11 @@ from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, M
 from mlflow.exceptions import MlflowException, RestException
 
 from waterflow.config.profile import Profile
-from waterflow.errors import StoreError
+from waterflow.errors import StoreError, TrackingError
 from waterflow.provenance.hashing import digest_of
 from waterflow.tracking import tags as tag
 from waterflow.tracking.artifacts import ArtifactReader
-from waterflow.tracking.errors import translated
+from waterflow.tracking.errors import ForbiddenError, translated
 from waterflow.tracking.run_queries import TrackedRun
 
 logger = logging.getLogger(__name__)
@@ -68,23 +68,44 @@ class RunStore(ArtifactReader):
     def ensure_experiment(self, pipeline: str) -> str:
         """Return the id of `waterflow/<pipeline>`, created or restored as needed.
 
-        It is called before tasks run in parallel.
+        It is called before tasks run in parallel. Raises TrackingError with the remedy where the name is another
+        account's, or where it was deleted and cannot be restored.
         """
         name = tag.EXPERIMENT_PREFIX + pipeline
-        with translated(self.uri):
-            found = self.client.get_experiment_by_name(name)
-            if found is None:
-                location = f"{self._artifact_root}/{pipeline}" if self._artifact_root else None
-                try:
-                    return str(self.client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
-                except (MlflowException, RestException):
-                    found = self.client.get_experiment_by_name(name)  # another run made it meanwhile
-                    if found is None:
-                        raise
-            if found.lifecycle_stage == "deleted":
-                logger.warning("experiment %s was deleted and is restored: its name cannot be used again", name)
-                self.client.restore_experiment(found.experiment_id)
-            return str(found.experiment_id)
+        try:
+            with translated(self.uri):
+                return self._ensure_experiment(name, pipeline)
+        except ForbiddenError as error:
+            raise TrackingError(
+                f"experiment {name} belongs to another account of MLflow, or this account may not create it; an admin "
+                f"grants it MANAGE on that experiment, or renames the other ({error})"
+            ) from error
+
+    def _ensure_experiment(self, name: str, pipeline: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            location = f"{self._artifact_root}/{pipeline}" if self._artifact_root else None
+            try:
+                return str(self.client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
+            except (MlflowException, RestException):
+                found = self.client.get_experiment_by_name(name)  # another run made it meanwhile
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            self._restore_experiment(found.experiment_id, name)
+        return str(found.experiment_id)
+
+    def _restore_experiment(self, experiment_id: str, name: str) -> None:
+        """Restore a deleted experiment: its name cannot be used again."""
+        try:
+            with translated(self.uri):
+                self.client.restore_experiment(experiment_id)
+        except TrackingError as error:
+            raise TrackingError(
+                f"experiment {name} was deleted in MLflow, which keeps its name, and restoring it failed ({error}); an "
+                f"admin of MLflow restores it: mlflow experiments restore --experiment-id {experiment_id}"
+            ) from error
+        logger.warning("experiment %s was deleted in MLflow; restored it, with its runs", name)
 
     def open_run(
         self,

@@ -17,7 +17,7 @@ from mlflow.entities import LoggedModelStatus
 from support.projects import FLOWERS, message_of, write_pipeline
 from support.tracing import path_of, version_of
 
-from waterflow.errors import ConfigError
+from waterflow.errors import ConfigError, TrackingError
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations import audit as checks
 from waterflow.operations import integrity
@@ -415,3 +415,21 @@ def test_a_pipeline_that_never_ran_is_refused(resources: Resources, version: Ver
 def size_of(folder: Path) -> int:
     """Sum up a folder's files."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_row_that_cannot_be_read_stops_no_other(
+    version: Version, resources: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run whose artifacts are refused is one finding; every other row is looked at."""
+    broken = next(run for run in resources.runs.list_runs() if run.parent is not None)
+    list_files = resources.runs.list_files
+
+    def refuse(run_id: str) -> dict[str, int]:
+        if run_id == broken.run_id:
+            raise TrackingError("MLflow refuses this run")
+        return list_files(run_id)
+
+    monkeypatch.setattr(resources.runs, "list_files", refuse)
+    found = audit("audited", resources, reproduced=0).findings
+    assert [(entry.check, "refuses this run" in entry.problem) for entry in found] == [(integrity.READABLE, True)]
+    assert broken.run_id[:8] in found[0].subject

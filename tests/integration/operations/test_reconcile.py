@@ -52,3 +52,30 @@ def test_a_dead_run_is_closed_with_its_reason(resources: Resources, pipeline: Ca
     assert [entry.run_id for entry in closed] == [prepared.parent_run_id]
     assert run.info.status == "FAILED"
     assert "reconcile" in run.data.tags["waterflow.failure"]
+
+
+def test_a_run_that_cannot_be_handled_stops_no_other(
+    resources: Resources, pipeline: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Runs without tags, and one that Airflow fails on, are named; the dead run after them is closed."""
+    origin = Origin(runner="airflow", run_id="manual__dead", dag_id="train_flowers")
+    name = pipeline()
+    dead = prepare(request_of(name).model_copy(update={"origin": origin}), resources)
+    client = resources.runs.client
+    tags = {"waterflow.runner": "airflow"}
+    bare = client.create_run(dead.experiment_id, tags=tags).info.run_id
+    half = client.create_run(dead.experiment_id, tags={**tags, "waterflow.dag_id": "train_flowers"}).info.run_id
+    odd_tags = {**tags, "waterflow.dag_id": "train_odd", "waterflow.dag_run_id": "odd"}
+    odd = client.create_run(dead.experiment_id, tags=odd_tags).info.run_id
+
+    def task_states(dag_id: str, run_id: str) -> dict[str, str | None]:
+        if dag_id == "train_odd":
+            raise KeyError("no such DAG run")
+        return {"prepare": "success", "register": "upstream_failed"}
+
+    closed = reconcile(resources, task_states)
+    assert [run.run_id for run in closed] == [dead.parent_run_id]
+    for run_id, reason in ((bare, "no tag waterflow.dag_id"), (half, "no tag waterflow.dag_run_id"), (odd, "no such")):
+        assert any(run_id in line and reason in line and "close or delete it" in line for line in caplog.messages)
+        assert client.get_run(run_id).info.status == "RUNNING"
+        client.delete_run(run_id)

@@ -6,7 +6,7 @@ from mlflow.exceptions import MlflowException
 from support.projects import free_port, message_of
 
 from waterflow.errors import TrackingError, UnreachableError
-from waterflow.tracking.errors import check_reachable, translated, without_credentials
+from waterflow.tracking.errors import ForbiddenError, check_reachable, translated, without_credentials
 
 
 def test_a_server_that_does_not_answer_is_said_at_once() -> None:
@@ -60,6 +60,11 @@ def raise_translated(error: Exception) -> None:
         (MlflowException("API request to x failed with error code 404 != 200"), TrackingError, "404"),
         (MlflowException("API request to x failed with error code 503 != 200"), UnreachableError, "does not answer"),
         (MlflowException("API request failed with error code 401 != 200"), TrackingError, "refuses the credentials"),
+        (
+            MlflowException("API request failed with error code 403 != 200. Response body: 'Permission denied'"),
+            ForbiddenError,
+            "knows the account and refuses what it asks (Permission denied)",
+        ),
         (MlflowException("Run 'x' not found\nwith a second line"), TrackingError, "Run 'x' not found"),
     ],
 )
