@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from waterflow.config.compose import compose_pipeline
 from waterflow.config.project import find_project
 from waterflow.data.columns import feature_columns
-from waterflow.data.sources.reading import read_source
+from waterflow.data.sources.reading import load_source
 from waterflow.stores.open import copy_object
 
 MOST_CATEGORIES = 255  # that the boosting accepts
@@ -63,7 +63,7 @@ def load(pipeline: str) -> tuple[pd.DataFrame, list[str]]:
     """Read a pipeline's rows, and return its feature columns."""
     project = find_project(start=Path(__file__).parent)
     config = compose_pipeline(project, pipeline, ())
-    frame = read_source(config.dataset, project, copy_object).frame
+    frame = load_source(config, project, copy_object).frame
     return frame, list(feature_columns(frame, config))
 
 

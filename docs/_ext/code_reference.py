@@ -89,9 +89,13 @@ class Keys(SphinxDirective):
 
 
 def _keys(section: Any) -> dict[str, tuple[str, str]]:
-    """Return type and default of each key, as Markdown."""
+    """Return type and default of each key, as Markdown. Keys of a parent section are described there."""
     if issubclass(section, BaseModel):
-        fields = {key: (field.rebuild_annotation(), field.default) for key, field in section.model_fields.items()}
+        fields = {
+            key: (field.rebuild_annotation(), field.default if field.default_factory is None else None)
+            for key, field in section.model_fields.items()
+            if key in section.__annotations__
+        }
     else:
         fields = {
             key: (field.type, getattr(section, key, PydanticUndefined))

@@ -99,6 +99,8 @@ def run_all(
     """
     report("prepare", "reading, checking and splitting the rows")
     prepared = prepare(request, resources)
+    for line in prepared.reading:
+        report("read", line)
     report("prepare", f"{prepared.rows} rows, data {prepared.data.digest[:12]}")
     with resources.runs.closing(prepared.parent_run_id, success=None):  # an interruption may come between two steps
         trained: list[Trained] = []

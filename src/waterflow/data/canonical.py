@@ -69,11 +69,15 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a Parquet file; integers beside nulls keep every digit.
+    """Read a Parquet file of `write_parquet`."""
+    return frame_of(pq.read_table(path))
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """Return a table as a frame; integers beside nulls keep every digit.
 
     They become float64 where that is exact, else pandas' nullable Int64.
     """
-    table = pq.read_table(path)
     frame = table.to_pandas()
     for position, column in enumerate(table.columns):
         if pa.types.is_integer(column.type) and column.null_count and _exceeds_floats(column):

@@ -1,6 +1,5 @@
 """Types, roles and conversion of columns. Columns are converted to numbers and times."""
 
-import warnings
 from typing import Literal
 
 import numpy as np
@@ -43,13 +42,10 @@ def to_floats(column: pd.Series, errors: Literal["raise", "coerce"] = "raise") -
 
 
 def to_times(column: pd.Series) -> pd.Series:
-    """Convert a column to UTC times. Tries ISO 8601, then one other format. What is no time becomes NaT."""
+    """Convert a column of times or text in ISO 8601 to UTC times. What is no time becomes NaT."""
     if is_numeric_dtype(column):
         return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")
-    times = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns when it has to infer the format
-        return times if times.notna().any() else pd.to_datetime(column, errors="coerce", utc=True)
+    return pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
 
 
 def feature_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:

@@ -12,7 +12,7 @@ from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.contract import has_type
 from waterflow.data.sources.files import CopyObject
-from waterflow.data.sources.reading import read_source
+from waterflow.data.sources.reading import load_source
 from waterflow.data.window import cut_to_window
 from waterflow.records.run import Window
 
@@ -22,9 +22,10 @@ MOST_PAIRS = 30
 
 def infer_contract(config: PipelineConfig, window: Window | None, project: Project, copy_object: CopyObject) -> str:
     """Return a contract that the rows of a window obey. The result is YAML to paste into the pipeline."""
-    source = read_source(config.dataset, project, copy_object)
+    source = load_source(config, project, copy_object)
     frame = cut_to_window(source.frame, window, config)
     origin = f"# From {len(frame)} rows of {source.facts.where}; loosen what may rightly vary.\n"
+    origin += "".join(f"# {line}\n" for line in source.facts.reading_lines)
     return origin + contract_yaml(propose_contract(frame, config))
 
 

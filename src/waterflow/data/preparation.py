@@ -13,10 +13,11 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import canonical_order
 from waterflow.data.columns import feature_columns
 from waterflow.data.contract import check_contract
+from waterflow.data.filtering import filter_rows
 from waterflow.data.row_identity import identity_columns
 from waterflow.data.sampling import sample_rows
 from waterflow.data.sources.facts import SourceFacts
-from waterflow.data.sources.reading import read_source
+from waterflow.data.sources.reading import load_source
 from waterflow.data.splitting import PURGED, count_shares, split_rows
 from waterflow.data.validation import check_promotion_columns, check_rows
 from waterflow.data.window import apply_window_rule, cut_to_window
@@ -58,20 +59,22 @@ def read_rows(
 ) -> tuple[pd.DataFrame, SourceFacts]:
     """Read the source and cut it to the window.
 
-    The cut comes before anything else sees the rows, which are then checked and ordered.
+    The cut comes before anything else sees the rows, which are then filtered, checked and ordered.
     """
-    source = read_source(config.dataset, project, copy_object)
+    source = load_source(config, project, copy_object)
     frame = cut_to_window(source.frame, window, config)
+    frame, notes = filter_rows(frame, config)
     check_contract(frame, config)
     frame = sample_rows(frame, config)
-    check_rows(frame, config)
+    check_rows(frame, config, source.left_out)
     if config.costs is not None or config.positive is not None or config.has_decision:
         from waterflow.scoring.metrics import find_positive_class
 
         find_positive_class(frame[config.target].unique(), config.declared_positive)
     check_promotion_columns(frame, config)
     logger.info("%d rows from %s", len(frame), source.facts.where)
-    return canonical_order(frame, config.time_column, identity_columns(frame, config)), source.facts
+    facts = source.facts.model_copy(update={"notes": (*source.facts.notes, *notes)})
+    return canonical_order(frame, config.time_column, identity_columns(frame, config)), facts
 
 
 def divide_rows(frame: pd.DataFrame, config: PipelineConfig, holdout_start: datetime | None = None) -> DividedRows:

@@ -1,23 +1,27 @@
 """Validation of rows against what the pipeline declares. It happens before anything is split or trained."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_numeric_dtype
 
 from waterflow.config.schema import DependenceConfig, PipelineConfig
 from waterflow.data.columns import feature_columns
 from waterflow.errors import ConfigError, DataError
 
+FIRST_YEAR, LAST_YEAR = 1678, 2261  # of nanoseconds in 64 bits
 
-def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
+
+def check_rows(frame: pd.DataFrame, config: PipelineConfig, left_out: Sequence[str] = ()) -> None:
     """Raise DataError on rows that cannot be trained on.
 
     Required are every declared column, a target without nulls and with at least two values, features that are not
-    blank throughout, a group in every row, and two rows of each class.
+    blank throughout or infinite, a group in every row, and two rows of each class. `left_out` are columns of the source
+    that rows do not have.
     """
-    _check_columns(frame, config)
+    _check_columns(frame, config, left_out)
     if config.group is not None and frame[config.group].isna().any():
         raise DataError(
             f"group: {config.group!r} is null in {int(frame[config.group].isna().sum())} of {len(frame)} rows; without "
@@ -27,7 +31,7 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
     if target.isna().any():
         raise DataError(
             f"target: {config.target!r} is null in {int(target.isna().sum())} of {len(frame)} rows; "
-            "remove or label them"
+            "label them, or state `target_nulls: drop`"
         )
     if target.nunique() < 2:
         raise DataError(f"target: {config.target!r} is always {_plain(target.iloc[0])}; there is nothing to learn")
@@ -41,6 +45,13 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig) -> None:
         if _is_blank(frame[name]):
             raise DataError(
                 f"column {name!r} is null or empty in all {len(frame)} rows; add `drop: [{name}]` or fix the data"
+            )
+        _check_range(frame[name])
+    for name in [*feature_columns(frame, config), config.target]:
+        if count := _count_infinite(frame[name]):
+            raise DataError(
+                f"column {name!r} is infinite in {count} of {len(frame)} rows; count that as null by `na_values: [inf, "
+                f"-inf]` in dataset, or add `drop: [{name}]`"
             )
 
 
@@ -60,7 +71,24 @@ def _is_blank(column: pd.Series) -> bool:
     return all(isinstance(value, str) and not value.strip() for value in values)
 
 
-def _check_columns(frame: pd.DataFrame, config: PipelineConfig) -> None:
+def _check_range(column: pd.Series) -> None:
+    """Raise DataError for times that MLflow's signature, which counts nanoseconds, does not accept when serving."""
+    if not is_datetime64_any_dtype(column) or column.isna().all():
+        return
+    for moment in (column.min(), column.max()):
+        if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            raise DataError(
+                f"column {column.name!r} holds {moment.date()}, and a served model accepts the years {FIRST_YEAR} to "
+                f"{LAST_YEAR}; count it as null by `na_values: ['{moment.date()}']` in dataset, or add "
+                f"`drop: [{column.name}]`"
+            )
+
+
+def _count_infinite(column: pd.Series) -> int:
+    return int(np.isinf(column.to_numpy()).sum()) if is_float_dtype(column) else 0
+
+
+def _check_columns(frame: pd.DataFrame, config: PipelineConfig, left_out: Sequence[str]) -> None:
     declared = {
         "target": (config.target,),
         "features": config.features or (),
@@ -72,7 +100,7 @@ def _check_columns(frame: pd.DataFrame, config: PipelineConfig) -> None:
     }
     for place, names in declared.items():
         for name in names:
-            if name not in frame.columns:
+            if name not in frame.columns and name not in left_out:
                 columns = ", ".join(map(str, frame.columns))
                 raise DataError(f"{place}: {name!r} is no column; the data has {columns}")
     if config.features is not None and config.target in config.features:

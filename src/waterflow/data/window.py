@@ -10,10 +10,10 @@ import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
 from waterflow.config.schema import DURATION, PipelineConfig
+from waterflow.data.time_formats import parse_time_texts, times_from_numbers
 from waterflow.errors import ConfigError, DataError
 from waterflow.records.run import Window
 
-OFFSET = r"(?:Z|[+-]\d{2}:?\d{2})$"
 EXACT_UNITS = ("minute", "hour")  # the others are counted on the calendar, so that a day may have 23 hours
 
 
@@ -121,49 +121,18 @@ def parse_times(frame: pd.DataFrame, time_column: str, time_zone: str) -> pd.Ser
     """
     if time_column not in frame:
         raise DataError(f"time_column: {time_column!r} is no column; the data has {', '.join(map(str, frame.columns))}")
-    values = frame[time_column]
+    values, place = frame[time_column], f"time_column: {time_column!r}"
     if is_numeric_dtype(values):
-        raise DataError(
-            f"time_column: {time_column!r} holds numbers ({values.dtype}), such as {values.iloc[0]}; "
-            "times are needed, as text like 2013-04-01 or as datetimes"
-        )
-    is_naive = not _have_zones(values, time_column)
+        values = times_from_numbers(values, place, None, None)
+    times = values if is_datetime64_any_dtype(values) else parse_time_texts(values, place, None, None)
     try:
-        times = _parse_utc(values)
-        if is_naive and time_zone != "UTC":
-            times = to_utc(times.dt.tz_localize(None), time_zone, nonexistent="raise")
-    except (ValueError, TypeError) as error:
+        times = to_utc(times, time_zone, nonexistent="raise") if times.dt.tz is None else times.dt.tz_convert("UTC")
+    except ValueError as error:
         reason = str(error).splitlines()[0].partition(". You might")[0].partition(". Try")[0]
-        raise DataError(f"time_column: {time_column!r} cannot be read as times ({reason}); fix the values") from error
+        raise DataError(f"{place} cannot be read as times ({reason}); fix the values") from error
     if times.isna().any():
         raise DataError(f"time_column: {time_column!r} is null in {int(times.isna().sum())} rows; fill or remove them")
     return times
-
-
-def _parse_utc(values: pd.Series) -> pd.Series:
-    """Parse ISO 8601 of any precision. Otherwise one other format is used throughout."""
-    try:
-        return pd.to_datetime(values, utc=True, format="ISO8601")
-    except ValueError:
-        return pd.to_datetime(values, utc=True)
-
-
-def _have_zones(values: pd.Series, time_column: str) -> bool:
-    """Return whether the times have zones.
-
-    Different offsets, as in summer and winter, are fine. Raises DataError when only some have one: the others could be
-    any moment.
-    """
-    if is_datetime64_any_dtype(values):
-        return isinstance(values.dtype, pd.DatetimeTZDtype)
-    texts = values.dropna().astype("str").str.strip()
-    zoned = texts.str.contains(OFFSET, regex=True)
-    if zoned.any() and not zoned.all():
-        raise DataError(
-            f"time_column: {time_column!r} mixes times with a zone and without ({int(zoned.sum())} of {len(zoned)} "
-            f"have one; {values.dropna()[~zoned].iloc[0]!r} has none); give every time its zone, or none"
-        )
-    return bool(zoned.any())
 
 
 def _parse_moment(conf: Mapping[str, Any], name: str) -> datetime | None:

@@ -151,7 +151,7 @@ class _LineageBuilder:
         return self._blob("data set", prepared.data, facts, source, split)
 
     def _source(self) -> LineageNode:
-        facts = self.history.provenance.source.model_dump(exclude_none=True)
+        facts = self.history.provenance.source.to_tags()
         reason = "not asked: a source changes; the data set holds the rows that were read from it"
         return _node("source", facts.pop("where", "–"), Verification(None, reason), facts)
 

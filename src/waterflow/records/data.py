@@ -60,7 +60,7 @@ class Prepared(Record):
     """The result of `prepare`.
 
     It holds rows, split and composed configuration, each by digest. `read_at` is the moment in UTC at which the source
-    was read.
+    was read, `reading` how, one decision a line.
     """
 
     pipeline: str
@@ -74,6 +74,7 @@ class Prepared(Record):
     window: Window | None
     cut: HoldoutCut | None = None
     read_at: datetime
+    reading: tuple[str, ...] = ()
     rows: int
     shares: tuple[Share, ...]
     candidates: tuple[str, ...]

@@ -47,7 +47,7 @@ def log_prepared(
         tag.DIVISION_DIGEST: write_record(folder, divided.to_json(), tag.DIVISION_FILE),
         tag.RECORD_DIGEST: write_record(folder, prepared.to_json()),
         **({tag.LEAK_WARNING: divided.leak} if divided.leak else {}),
-        **{tag.SOURCE_PREFIX + name: value for name, value in source.model_dump(exclude_none=True).items()},
+        **{tag.SOURCE_PREFIX + name: value for name, value in source.to_tags().items()},
     }
     params = describe_run(config, prepared)
     own = tags | lineage_tags(prepared)

@@ -81,6 +81,7 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
             window=window,
             cut=cut,
             read_at=read_at,
+            reading=source.reading_lines,
             rows=len(frame),
             shares=divided.shares,
             candidates=tuple(config.candidates),
@@ -101,6 +102,8 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
 
 
 def _report_rows(prepared: Prepared, config: PipelineConfig, divided: DividedBlob) -> None:
+    for line in prepared.reading:
+        logger.info("read: %s", line)
     for share in prepared.shares:
         logger.info("%s: %d rows %s", share.part, share.rows, share.by_class or "")
     if divided.leak:

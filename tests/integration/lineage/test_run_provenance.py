@@ -6,7 +6,6 @@ from support.tracing import commit_all, path_of
 
 from waterflow import workflow
 from waterflow.config.project import Project
-from waterflow.data.sources.facts import SourceFacts
 from waterflow.lineage.run_provenance import image_name, read_provenance
 from waterflow.resources import Resources
 from waterflow.steps.prepare import prepare
@@ -20,7 +19,9 @@ def test_a_project_without_git_is_described_all_the_same(resources: Resources, p
     prepared = prepare(request_of(pipeline()), resources)
     made = read_provenance(prepared.parent_run_id, resources)
     assert (made.commit, made.dirty, made.diff) == (None, None, None)
-    assert made.source == SourceFacts(kind="csv", where="data/flowers.csv")
+    assert (made.source.kind, made.source.where) == ("csv", "data/flowers.csv")
+    assert made.source.reading == {"encoding": "utf-8", "separator": ","}
+    assert made.source.types["species"] == "text"
     assert made.lock is not None
     assert path_of(made.lock, resources).read_bytes() == resources.project.lock_file.read_bytes()
     assert made.lock.digest == made.lock_digest

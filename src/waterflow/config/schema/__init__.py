@@ -7,7 +7,7 @@ enter the digests that decide what is computed again.
 from waterflow.config.schedule import DURATION, Schedule
 from waterflow.config.schema.base import Duration, Fraction, Section
 from waterflow.config.schema.candidates import CandidateConfig, Dimension, SearchConfig, TuningConfig
-from waterflow.config.schema.contract import ColumnContract, ContractConfig
+from waterflow.config.schema.contract import ColumnContract, ContractConfig, ContractType
 from waterflow.config.schema.metrics import (
     Calibration,
     CostsConfig,
@@ -29,14 +29,22 @@ from waterflow.config.schema.promotion import (
 )
 from waterflow.config.schema.sources import (
     SOURCE_KINDS,
+    CsvSection,
     CsvSource,
+    DuckdbSource,
     DvcSource,
+    ExcelSource,
+    FileSource,
+    JsonLinesSource,
     PackageSource,
     ParquetSource,
+    ReadingSection,
     Source,
     SqlSource,
+    TimeUnit,
+    setting_for,
 )
-from waterflow.config.schema.split import SplitConfig, SplitKind, WindowConfig
+from waterflow.config.schema.split import RowsConfig, SplitConfig, SplitKind, WindowConfig
 
 __all__ = [
     "BASELINES",
@@ -50,23 +58,31 @@ __all__ = [
     "Clip",
     "ColumnContract",
     "ContractConfig",
+    "ContractType",
     "CostsConfig",
+    "CsvSection",
     "CsvSource",
     "DatePart",
     "Decision",
     "DependenceConfig",
     "Dimension",
+    "DuckdbSource",
     "Duration",
     "DvcSource",
     "EvidenceConfig",
+    "ExcelSource",
+    "FileSource",
     "Fraction",
     "GateConfig",
+    "JsonLinesSource",
     "MetricsConfig",
     "PackageSource",
     "ParquetSource",
     "PipelineConfig",
     "PromotionConfig",
+    "ReadingSection",
     "RecallDecision",
+    "RowsConfig",
     "Schedule",
     "SearchConfig",
     "Section",
@@ -79,6 +95,8 @@ __all__ = [
     "StagingConfig",
     "StrategyConfig",
     "Tfidf",
+    "TimeUnit",
     "TuningConfig",
     "WindowConfig",
+    "setting_for",
 ]

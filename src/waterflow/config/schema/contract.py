@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from waterflow.config.schema.base import Section
 
+ContractType = Literal["integer", "number", "text", "boolean", "datetime"]
+
 
 class ColumnContract(Section):
     """The rules for one column.
@@ -16,7 +18,7 @@ class ColumnContract(Section):
     text. A null breaks `nullable: false` and no other rule.
     """
 
-    type: Literal["integer", "number", "text", "boolean", "datetime"] | None = None
+    type: ContractType | None = None
     nullable: bool = True
     min: float | date | None = None
     max: float | date | None = None

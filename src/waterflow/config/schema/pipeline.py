@@ -28,7 +28,7 @@ from waterflow.config.schema.promotion import (
     StrategyConfig,
 )
 from waterflow.config.schema.sources import Source
-from waterflow.config.schema.split import SplitConfig, SplitKind, WindowConfig
+from waterflow.config.schema.split import RowsConfig, SplitConfig, SplitKind, WindowConfig
 
 USUALLY_SHOWN: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "f1_macro", "roc_auc"),
@@ -48,7 +48,9 @@ class PipelineConfig(Section):
     schedule: Schedule | None = None
 
     dataset: Source
+    rows: RowsConfig = RowsConfig()
     target: str
+    target_nulls: Literal["refuse", "drop"] = "refuse"
     task: Task
     features: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
@@ -96,6 +98,14 @@ class PipelineConfig(Section):
                 raise ValueError(
                     f"{place}: {name!r} is no metric for {self.task}; valid: {', '.join(metrics_of(self.task))}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _types_agree(self) -> Self:
+        declared = {} if self.contract is None else {name: rules.type for name, rules in self.contract.columns.items()}
+        for name, kind in getattr(self.dataset, "dtype", {}).items():
+            if declared.get(name) not in (None, kind):
+                raise ValueError(f"dataset.dtype.{name}: {kind!r}, but the contract says {declared[name]!r}; keep one")
         return self
 
     @model_validator(mode="after")

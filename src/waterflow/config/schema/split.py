@@ -10,6 +10,12 @@ from waterflow.config.schema.base import Duration, Fraction, Section
 SplitKind = Literal["hash", "time", "stratified"]
 
 
+class RowsConfig(Section):
+    """Which rows of the window count. `where` is an expression of pandas, such as `amount > 0 and country == "DE"`."""
+
+    where: str | None = None
+
+
 class WindowConfig(Section):
     """Where a run's window starts by default. It starts on a day, or a look-back before its end."""
 

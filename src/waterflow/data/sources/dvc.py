@@ -14,12 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
-
 from waterflow.config.schema import DvcSource
 from waterflow.data.sources import dvc_reader
 from waterflow.data.sources.facts import hide_credentials
-from waterflow.data.sources.files import parse_file
+from waterflow.data.sources.files import FileRows, parse_file
 from waterflow.errors import ConfigError, DataError, UnreachableError, WaterflowError, first_line
 
 TIMEOUT_SECONDS = 3600
@@ -77,7 +75,7 @@ class DvcVersion(NamedTuple):
     md5: str
 
 
-def read_dvc(source: DvcSource, root: Path) -> tuple[pd.DataFrame, DvcVersion]:
+def read_dvc(source: DvcSource, root: Path) -> tuple[FileRows, DvcVersion]:
     """Return a tracked file's rows and the version read."""
     with tempfile.TemporaryDirectory(prefix="waterflow-") as folder:
         path = Path(folder) / Path(source.path).name

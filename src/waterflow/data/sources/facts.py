@@ -2,7 +2,9 @@
 
 import re
 
-from waterflow.config.schema import DvcSource, PackageSource, Source, SqlSource
+from pydantic import Field
+
+from waterflow.config.schema import DuckdbSource, DvcSource, PackageSource, Source, SqlSource
 from waterflow.records.base import Record
 
 
@@ -10,7 +12,8 @@ class SourceFacts(Record):
     """The source that rows were read from.
 
     `where` names it in one word; `query` is SQL's; `revision` (a commit, ending in `-dirty` for other data than the
-    commit's) and `md5` are DVC's.
+    commit's) and `md5` are DVC's. `files` and `digest` are of several files together. `reading` has the settings that
+    the reader used, stated or detected, `types` each column's type, and `notes` what was decided on single columns.
     """
 
     kind: str
@@ -18,6 +21,24 @@ class SourceFacts(Record):
     query: str | None = None
     revision: str | None = None
     md5: str | None = None
+    files: int | None = None
+    digest: str | None = None
+    reading: dict[str, str] = Field(default_factory=dict)
+    types: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def reading_lines(self) -> tuple[str, ...]:
+        """How the source was read, one decision a line."""
+        settings = ", ".join(f"{name} {value!r}" for name, value in self.reading.items())
+        return (*([settings] if settings else []), *self.notes)
+
+    def to_tags(self) -> dict[str, str]:
+        """Return what is worth a tag. The others are in the run's provenance."""
+        own = self.model_dump(exclude_none=True, exclude={"reading", "types", "notes"})
+        return {name: str(value) for name, value in own.items()} | (
+            {"reading": "; ".join(self.reading_lines)[:4000]} if self.reading_lines else {}
+        )
 
 
 def describe_source(source: Source) -> str:
@@ -31,6 +52,8 @@ def describe_source(source: Source) -> str:
             return f"dvc:{repo}{source.path}@{source.rev or 'workspace'}"
         case PackageSource():
             return f"package:{source.loader}"
+        case DuckdbSource():
+            return "duckdb"
         case SqlSource():
             return f"sql:{hide_credentials(source.url)}" if source.url else f"sql:${source.url_env}"
     return hide_credentials(source.path)

@@ -1,27 +1,59 @@
-"""CSV and Parquet files, here or behind an address."""
+"""Files of one kind, here or behind an address, as one table."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-import pandas as pd
+import pyarrow as pa
+import pyarrow.json
+import pyarrow.parquet as pq
 
-from waterflow.config.schema import CsvSource, DvcSource, ParquetSource
-from waterflow.data.canonical import EXACT_FLOATS, read_parquet
+from waterflow.config.schema import CsvSource, DvcSource, ExcelSource, FileSource, JsonLinesSource
+from waterflow.data.sources.csv_files import read_csv_texts
+from waterflow.data.sources.excel import read_excel
 from waterflow.data.sources.facts import hide_credentials
 from waterflow.data.sources.http import download
-from waterflow.errors import DataError
+from waterflow.errors import ConfigError, DataError
+from waterflow.provenance.hashing import digest_of, sha256_of
 
 CopyObject = Callable[[str, Path], None]
+ENDINGS = {
+    "csv": (".csv", ".tsv", ".txt", ".gz", ".bz2", ".xz", ".zst", ".zip"),
+    "parquet": (".parquet", ".pq"),
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "excel": (".xlsx", ".xlsm"),
+}
+NAMES = {"csv": "CSV", "parquet": "Parquet", "jsonl": "JSON lines", "excel": "Excel workbook"}
+INDEX = "__index_level_"  # pandas' name for an index without a name
+BLOCK_BYTES = 1 << 26
 
 
-def read_file(source: CsvSource | ParquetSource, root: Path, copy_object: CopyObject) -> pd.DataFrame:
-    """Read a file below `root`, or from a remote address. It is first downloaded from `s3://…` or `https://…`."""
+class FileRows(NamedTuple):
+    """The rows of files, before their columns are typed.
+
+    Several files have a digest together; `partitions` are columns that come from the names of folders.
+    """
+
+    table: pa.Table
+    settings: dict[str, str]
+    notes: tuple[str, ...] = ()
+    files: int = 1
+    digest: str | None = None
+    partitions: tuple[str, ...] = ()
+
+
+def read_files(source: FileSource, root: Path, copy_object: CopyObject) -> FileRows:
+    """Read the files of a source.
+
+    A path is a file, a folder or a glob, relative to `root`; `~` is the home of the user. Behind `s3://…` and
+    `https://…` lies one file. Several files are read in the order of their names; folders called `column=value` add a
+    column. Raises DataError where the files' columns differ.
+    """
     if "://" not in source.path:
-        return parse_file(_find_file(source.path, root), source)
+        return _read_all(source, root)
     with tempfile.TemporaryDirectory(prefix="waterflow-") as folder:
-        # pandas decompresses by the file's extension
+        # A CSV is decompressed by its file's ending.
         path = Path(folder) / (Path(hide_credentials(source.path)).name or "source")
         if source.path.startswith("s3://"):
             copy_object(source.path, path)
@@ -30,42 +62,138 @@ def read_file(source: CsvSource | ParquetSource, root: Path, copy_object: CopyOb
         return parse_file(path, source)
 
 
-def parse_file(path: Path, source: CsvSource | ParquetSource | DvcSource) -> pd.DataFrame:
+def parse_file(path: Path, source: FileSource | DvcSource, name: str | None = None) -> FileRows:
     """Parse a local file as its source declares it. Raises DataError when it is empty or of another kind."""
-    name = hide_credentials(source.path)
+    name = name or hide_credentials(source.path)
+    kind = source.kind if source.kind != "dvc" else "parquet" if path.suffix == ".parquet" else "csv"
     if path.stat().st_size == 0:
         raise DataError(f"dataset.path: {name!r} is empty (0 bytes); fill it or point to another")
-    is_parquet = isinstance(source, ParquetSource) or (isinstance(source, DvcSource) and path.suffix == ".parquet")
     try:
-        return read_parquet(path) if is_parquet else _read_csv(path, getattr(source, "separator", ","))
-    except (ValueError, OSError) as error:  # the base classes of what pandas and pyarrow raise
-        reason = str(error).strip().splitlines()[0 if is_parquet else -1]
-        kind = "Parquet" if is_parquet else "CSV"
-        raise DataError(f"dataset.path: {name!r} is no {kind} ({reason}); fix the file or change kind") from error
+        match source:
+            case ExcelSource():
+                return FileRows(*read_excel(path, source, name))
+            case JsonLinesSource():
+                options = pyarrow.json.ReadOptions(block_size=max(1 << 20, min(BLOCK_BYTES, path.stat().st_size + 1)))
+                return FileRows(pyarrow.json.read_json(path, options), {})
+            case CsvSource() | DvcSource() if kind == "csv":
+                return FileRows(*read_csv_texts(path, source, name))
+        return FileRows(_read_parquet(path), {})
+    except (ValueError, OSError, EOFError) as error:  # the base classes of what pyarrow and zlib raise
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(
+            f"dataset.path: {name!r} is no {NAMES[kind]} ({reason}); fix the file or change kind"
+        ) from error
 
 
-def _find_file(path: str, root: Path) -> Path:
-    found = root / path
-    if not found.is_file():
-        raise DataError(f"dataset.path: {path!r} is no file (looked for {found}); fix the path or put the file there")
-    return found
+def _read_parquet(path: Path) -> pa.Table:
+    """Read a Parquet file; an index with a name is a column like others."""
+    # Times of Spark and Hive would overflow as nanoseconds. Without partitioning, folders do not add columns.
+    table = pq.read_table(path, coerce_int96_timestamp_unit="us", partitioning=None).replace_schema_metadata(None)
+    return table.select([name for name in table.column_names if not name.startswith(INDEX)])
 
 
-def _read_csv(path: Path, separator: str) -> pd.DataFrame:
-    """Read a CSV file; integers beside nulls keep every digit."""
-    frame = pd.read_csv(path, sep=separator)
-    for position, (_, column) in enumerate(frame.items()):
-        if column.dtype == np.float64 and (column.abs() > EXACT_FLOATS).any() and (column.dropna() % 1 == 0).all():
-            frame.isetitem(position, _read_integers(path, separator, position, column).array)
-    return frame
+def _read_all(source: FileSource, root: Path) -> FileRows:
+    paths = _find_files(source, root)
+    if len(paths) == 1 and _partitions(paths[0], source, root) == {}:
+        return parse_file(paths[0], source, None if paths[0] == _resolve(source.path, root) else _shown(paths[0], root))
+    parts = [(path, parse_file(path, source, _shown(path, root))) for path in paths]
+    names = parts[0][1].table.column_names
+    for path, part in parts:
+        if differing := set(names) ^ set(part.table.column_names):
+            first = sorted(differing)[0]
+            has, lacks = (_shown(one, root) for one in ((paths[0], path) if first in names else (path, paths[0])))
+            raise DataError(
+                f"dataset.path: {has!r} has a column {first!r}, {lacks!r} has not; all files of a data set need the "
+                "same columns"
+            )
+    tables = [_with_partitions(part.table.select(names), _partitions(path, source, root)) for path, part in parts]
+    return FileRows(
+        _concatenate(tables, paths, root),
+        parts[0][1].settings,
+        tuple(dict.fromkeys(note for _, part in parts for note in part.notes)),
+        len(paths),
+        digest_of({_shown(path, root): sha256_of(path) for path in paths}),
+        tuple(set(tables[0].column_names) - set(names)),
+    )
 
 
-def _read_integers(path: Path, separator: str, position: int, floats: pd.Series) -> pd.Series:
-    """Read one column again as nullable integers. Returns `floats` where it has other values."""
-    texts = pd.read_csv(path, sep=separator, usecols=[position], dtype="str").iloc[:, 0]
-    if not texts.dropna().str.fullmatch(r"-?\d{1,19}").all():
-        return floats
+def _find_files(source: FileSource, root: Path) -> list[Path]:
+    place = _resolve(source.path, root)
+    endings = ENDINGS[source.kind]
+    if place.is_file():
+        return [place]
+    if place.is_dir():
+        return _sorted(path for path in place.rglob("*") if path.name.endswith(endings))
+    if any(mark in source.path for mark in "*?["):
+        base = Path(*[part for part in place.parts if not any(mark in part for mark in "*?[")][: _depth(place)])
+        found = _sorted(base.glob(str(place.relative_to(base))))
+        if found:
+            return found
+        raise DataError(f"dataset.path: no file matches {source.path!r} (looked below {base}); fix the pattern")
+    raise DataError(
+        f"dataset.path: {source.path!r} is no file (looked for {place}); fix the path or put the file there"
+    )
+
+
+def _depth(pattern: Path) -> int:
+    """Return how many parts of a pattern come before its first wildcard."""
+    return next(number for number, part in enumerate(pattern.parts) if any(mark in part for mark in "*?["))
+
+
+def _sorted(paths: Iterator[Path]) -> list[Path]:
+    """Return the data files among paths, in order. Hidden ones, and those of running jobs, are none."""
+    return sorted(path for path in paths if path.is_file() and not path.name.startswith((".", "_")))
+
+
+def _resolve(path: str, root: Path) -> Path:
     try:
-        return pd.Series([None if pd.isna(text) else int(text) for text in texts], dtype="Int64")
-    except OverflowError:
-        return floats
+        return root / Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"dataset.path: {path!r} names no user's home ({error}); write the whole path") from error
+
+
+def _shown(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _partitions(path: Path, source: FileSource, root: Path) -> dict[str, str]:
+    """Return the columns that the folders of a file stand for, such as `year=2024`, below the source's path."""
+    base = _resolve(source.path, root)
+    parts = path.parent.parts[_depth(base) if any(mark in source.path for mark in "*?[") else len(base.parts) :]
+    pairs = [part.split("=", 1) for part in parts if "=" in part]
+    return {name: value for name, value in pairs if name}
+
+
+def _with_partitions(table: pa.Table, partitions: dict[str, str]) -> pa.Table:
+    for name, value in partitions.items():
+        if name not in table.column_names:
+            is_null = value == "__HIVE_DEFAULT_PARTITION__"
+            scalar = pa.scalar(None if is_null else value, pa.string())
+            table = table.append_column(name, pa.chunked_array([pa.repeat(scalar, len(table))]))
+    return table
+
+
+def _concatenate(tables: list[pa.Table], paths: list[Path], root: Path) -> pa.Table:
+    for path, table in zip(paths, tables, strict=True):
+        try:
+            pa.concat_tables([tables[0].slice(0, 0), table.slice(0, 0)], promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            name = next(
+                name
+                for name in table.column_names
+                if not _can_join(tables[0].schema.field(name).type, table.schema.field(name).type)
+            )
+            kinds = [one.schema.field(name).type for one in (tables[0], table)]
+            raise DataError(
+                f"dataset.path: column {name!r} is {kinds[0]} in {_shown(paths[0], root)!r} and {kinds[1]} in "
+                f"{_shown(path, root)!r}; write it alike in all files"
+            ) from error
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _can_join(first: pa.DataType, second: pa.DataType) -> bool:
+    try:
+        pa.unify_schemas([pa.schema([("x", first)]), pa.schema([("x", second)])], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return False
+    return True

@@ -1,45 +1,73 @@
 """Reading a pipeline's source, whatever its kind."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
 from waterflow.config.project import Project
-from waterflow.config.schema import CsvSource, DvcSource, PackageSource, ParquetSource, Source, SqlSource
+from waterflow.config.schema import CsvSource, DuckdbSource, DvcSource, PackageSource, PipelineConfig, Source, SqlSource
+from waterflow.data.canonical import frame_of
+from waterflow.data.column_types import describe_type, type_columns
+from waterflow.data.reading_rules import ReadingRules
+from waterflow.data.sources.duckdb_query import read_duckdb
 from waterflow.data.sources.dvc import read_dvc
 from waterflow.data.sources.facts import SourceFacts, describe_source
-from waterflow.data.sources.files import CopyObject, read_file
+from waterflow.data.sources.files import FileRows, read_files
 from waterflow.data.sources.package import read_package
 from waterflow.data.sources.sql import read_sql
 from waterflow.errors import DataError
 
+CopyObject = Callable[[str, Path], None]
+
 
 @dataclass(frozen=True)
 class LoadedSource:
-    """All rows of a source, and their origin. The origin says where they were read from."""
+    """All rows of a source, and their origin. Unused columns of types that rows cannot have are left out."""
 
     frame: pd.DataFrame
     facts: SourceFacts
+    left_out: tuple[str, ...] = ()
 
 
-def read_source(source: Source, project: Project, copy_object: CopyObject) -> LoadedSource:
+def load_source(config: PipelineConfig, project: Project, copy_object: CopyObject) -> LoadedSource:
+    """Read all rows of a pipeline's source, with the types that the pipeline declares."""
+    return read_source(config.dataset, project, copy_object, ReadingRules.of_pipeline(config))
+
+
+def read_source(
+    source: Source, project: Project, copy_object: CopyObject, rules: ReadingRules | None = None
+) -> LoadedSource:
     """Read all rows of a source.
 
     Relative paths start at the project's root. `copy_object` downloads an `s3://…` object to a file. Raises DataError
-    when the source is missing, empty, refused or not of its kind, UnreachableError when a server does not answer,
-    ConfigError for an unknown loader.
+    when the source is missing, empty, refused, not of its kind, or has columns of types that rows cannot have,
+    UnreachableError when a server does not answer, ConfigError for an unknown loader.
     """
-    facts = SourceFacts(kind=source.kind, where=describe_source(source))
+    facts = SourceFacts(kind=source.kind, where=describe_source(source), query=getattr(source, "query", None))
+    rules = rules or ReadingRules.of_source(source)
     match source:
-        case CsvSource() | ParquetSource():
-            frame = read_file(source, project.root, copy_object)
-        case SqlSource():
-            frame, facts = read_sql(source, project.root), facts.model_copy(update={"query": source.query})
         case PackageSource():
-            frame = read_package(source, project.home)
+            return _checked(LoadedSource(read_package(source, project.home), facts))
+        case SqlSource():
+            rows = FileRows(read_sql(source, project.root), {})
+        case DuckdbSource():
+            rows = FileRows(read_duckdb(source, project.root), {})
         case DvcSource():
-            frame, version = read_dvc(source, project.root)
+            rows, version = read_dvc(source, project.root)
             facts = facts.model_copy(update=version._asdict())
-    if frame.empty:
-        raise DataError(f"dataset: {facts.where!r} has no rows; fill it or point to another")
-    return LoadedSource(frame, facts)
+        case _:
+            rows = read_files(source, project.root, copy_object)
+    is_text = isinstance(source, CsvSource) or (isinstance(source, DvcSource) and "separator" in rows.settings)
+    typed = type_columns(rows.table, rules, detect=rows.table.column_names if is_text else rows.partitions)
+    several = {"files": rows.files, "digest": rows.digest} if rows.digest else {}
+    types = {name: describe_type(typed.table.column(name)) for name in typed.table.column_names}
+    reading = {"reading": rows.settings, "types": types, "notes": (*rows.notes, *typed.notes), **several}
+    return _checked(LoadedSource(frame_of(typed.table), facts.model_copy(update=reading), typed.left_out))
+
+
+def _checked(loaded: LoadedSource) -> LoadedSource:
+    if loaded.frame.empty:
+        raise DataError(f"dataset: {loaded.facts.where!r} has no rows; fill it or point to another")
+    return loaded

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-import pandas as pd
+import pyarrow as pa
 
 from waterflow.config.schema import SqlSource
+from waterflow.data.column_types import array_of
 from waterflow.errors import ConfigError, DataError, UnreachableError, WaterflowError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ TRANSIENT = re.compile(
 )
 
 
-def read_sql(source: SqlSource, root: Path) -> pd.DataFrame:
+def read_sql(source: SqlSource, root: Path) -> pa.Table:
     """Return the rows of the query.
 
     Nothing that it changes is committed. Raises UnreachableError when the database does not answer, DataError when it
@@ -50,10 +51,13 @@ def read_sql(source: SqlSource, root: Path) -> pd.DataFrame:
         # Otherwise drivers look for parameters in the query and fail at each `%`.
         raw = connection.execution_options(no_parameters=True)
         try:
-            frame = pd.read_sql(source.query, raw)
-        except (pd.errors.DatabaseError, SQLAlchemyError) as error:
-            raise _not_answered(error.__cause__ or error, url) from None
-    return _plain_types(_check_names(frame))
+            result = raw.exec_driver_sql(source.query)
+            names, rows = [*result.keys()], result.fetchall()
+        except SQLAlchemyError as error:
+            raise _not_answered(error, url) from None
+    _check_names(names)
+    columns = zip(*rows, strict=True) if rows else [()] * len(names)
+    return pa.table({name: array_of(values) for name, values in zip(names, columns, strict=True)})
 
 
 def _place(source: SqlSource) -> str:
@@ -116,22 +120,10 @@ def _not_answered(error: Any, url: "URL") -> WaterflowError:
     return DataError(f"dataset.query: database {_server(url)} refuses it ({_first_line(error, url)}); fix the query")
 
 
-def _check_names(frame: pd.DataFrame) -> pd.DataFrame:
-    twice = frame.columns[frame.columns.duplicated()]
-    if len(twice):
+def _check_names(names: list[str]) -> None:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
         raise DataError(f"dataset.query: it returns column {twice[0]!r} twice; name each column once")
-    return frame
-
-
-def _plain_types(frame: pd.DataFrame) -> pd.DataFrame:
-    """Convert drivers' Python objects to datetimes, else to text."""
-    for name in [name for name, dtype in frame.dtypes.items() if pd.api.types.is_object_dtype(dtype)]:
-        kind = pd.api.types.infer_dtype(frame[name], skipna=True)
-        if kind == "date":
-            frame[name] = pd.to_datetime(frame[name])
-        elif kind not in ("boolean", "string", "empty"):
-            frame[name] = frame[name].map(str, na_action="ignore")
-    return frame
 
 
 def _server(url: "URL") -> str:

@@ -59,6 +59,15 @@ def test_a_query_changes_nothing(project: Project, database: Path) -> None:
 
 
 @pytest.mark.usefixtures("database")
+def test_values_of_a_query_have_one_type_for_a_column(project: Project) -> None:
+    """Integers keep every digit beside nulls, and a number beside a word is a word."""
+    query = "select 9007199254740993 as id, 1 as mixed union all select null, 'two'"
+    frame = read_source(garden(query), project, copy_object).frame
+    assert frame["id"].tolist()[0] == 9007199254740993
+    assert frame["mixed"].tolist() == ["1", "two"]
+
+
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize(
     ("query", "reason"),
     [

@@ -8,7 +8,7 @@ from support.projects import message_of, write_rows
 from waterflow.config.project import Project
 from waterflow.config.schema import CsvSource, PackageSource, ParquetSource, Source, SqlSource
 from waterflow.data.canonical import write_parquet
-from waterflow.data.sources.facts import SourceFacts, describe_source
+from waterflow.data.sources.facts import describe_source
 from waterflow.data.sources.reading import read_source
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError
@@ -127,4 +127,4 @@ def test_the_query_of_sql_is_a_fact_and_its_password_is_not(project: Project, mo
     monkeypatch.setenv("GARDEN", "sqlite:///rows.db")
     source = SqlSource(kind="sql", url_env="GARDEN", query="select * from flowers")
     facts = read_source(source, project, copy_object).facts
-    assert facts == SourceFacts(kind="sql", where="sql:$GARDEN", query="select * from flowers")
+    assert facts.to_tags() == {"kind": "sql", "where": "sql:$GARDEN", "query": "select * from flowers"}
