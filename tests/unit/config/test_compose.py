@@ -209,9 +209,9 @@ def test_an_unknown_key_of_a_schedule_is_named_with_the_valid_ones(project: Proj
 
 def test_an_unknown_key_of_a_source_is_named_with_the_valid_ones(project: Project) -> None:
     """A source refuses what its kind does not have."""
-    message = refusal(project, dataset={"kind": "csv", "path": "data/flowers.csv", "encoding": "latin1"})
+    message = refusal(project, dataset={"kind": "parquet", "path": "data/flowers.parquet", "encoding": "latin1"})
     assert "dataset.encoding: unknown key" in message
-    assert "separator" in message
+    assert "na_values" in message
 
 
 @pytest.mark.parametrize(
