@@ -74,7 +74,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:
-    """Return a table as a frame; integers beside nulls keep every digit.
+    """Return a table as a frame. Integers beside nulls keep every digit.
 
     They become float64 where that is exact, else pandas' nullable Int64.
     """

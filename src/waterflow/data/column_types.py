@@ -1,4 +1,4 @@
-"""The types that a column of rows may have, and the one conversion to them.
+"""The types of columns, and the one conversion to them.
 
 Rows hold text, booleans, integers (of at most 64 bits, every digit kept), numbers (float64) and times (naive or UTC).
 Readers of all sources convert here. What has none of these types is refused by name, unless nothing uses it.
@@ -24,7 +24,7 @@ SECONDS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 @dataclass(frozen=True)
 class TypedRows:
-    """Rows whose columns have known types, what was decided in reading them, and the unusable columns left out."""
+    """Rows with known types. Also what was decided in reading them, and the unusable columns that were left out."""
 
     table: pa.Table
     notes: tuple[str, ...]
@@ -36,7 +36,7 @@ class UnusableColumn(Exception):  # noqa: N818  # caught here, column by column
 
 
 def type_columns(table: pa.Table, rules: ReadingRules, *, detect: Collection[str] = ()) -> TypedRows:
-    """Convert the columns of a table to the types that rows may have.
+    """Convert a table's columns to the types of rows.
 
     Text in the columns of `detect` may turn out as numbers, booleans or times; in others only where the pipeline says
     so. Raises DataError naming the used columns that cannot be converted.
@@ -75,14 +75,14 @@ def array_of(values: Sequence[Any]) -> pa.Array:
 
 
 def describe_type(column: pa.ChunkedArray) -> str:
-    """Return the name of a converted column's type, as a contract has it."""
+    """Return the name of a column's type in a contract."""
     if pa.types.is_integer(column.type):
         return "integer"
     return "datetime" if pa.types.is_timestamp(column.type) else KINDS.get(str(column.type), "text")
 
 
 def _plain(column: pa.ChunkedArray, declared: str | None) -> tuple[pa.ChunkedArray, str]:
-    """Return a column in a type that rows may have, and a note where its values changed their form."""
+    """Return a column in a type of rows. The note says where its values changed their form."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return _plain(_without_extension(column), declared)
@@ -126,7 +126,7 @@ def _to_integers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _from_decimals(column: pa.ChunkedArray, declared: str | None) -> pa.ChunkedArray:
-    """Convert decimals: to text if declared so, without fraction to integers, else to the nearest float64."""
+    """Convert decimals to text, integers or floats. Text has to be declared; integers have no fraction."""
     if declared == "text":
         return column.cast(pa.string())
     if column.type.scale <= 0 and declared != "number":
@@ -152,7 +152,7 @@ def _from_temporal(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:
 
 
 def _without_null_words(column: pa.ChunkedArray, rules: ReadingRules) -> pa.ChunkedArray:
-    """Replace the values that `na_values` lists by null, in columns that were typed before."""
+    """Replace the values of `na_values` by null. The column has its type already."""
     if not (words := rules.source.na_values):
         return column
     listed: pa.Array = pa.array([], column.type)
@@ -165,7 +165,7 @@ def _without_null_words(column: pa.ChunkedArray, rules: ReadingRules) -> pa.Chun
 
 
 def _declared(name: str, column: pa.ChunkedArray, rules: ReadingRules) -> pa.ChunkedArray:
-    """Convert numbers and booleans to the declared type, where that loses nothing.
+    """Convert numbers and booleans to the declared type.
 
     A contract makes no text of numbers: their zeros may be gone, and its check says so.
     """

@@ -42,7 +42,7 @@ def to_floats(column: pd.Series, errors: Literal["raise", "coerce"] = "raise") -
 
 
 def to_times(column: pd.Series) -> pd.Series:
-    """Convert a column of times or text in ISO 8601 to UTC times. What is no time becomes NaT."""
+    """Convert times or ISO 8601 text to UTC times. What is no time becomes NaT."""
     if is_numeric_dtype(column):
         return pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")
     return pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")

@@ -1,4 +1,4 @@
-"""The rows that a pipeline asks for, among those of its window."""
+"""The rows of the window that a pipeline asks for."""
 
 import pandas as pd
 
@@ -7,7 +7,9 @@ from waterflow.errors import ConfigError, DataError, first_line
 
 
 def filter_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Keep the rows that `rows.where` accepts, without null targets under `target_nulls: drop`.
+    """Keep the rows that the pipeline asks for.
+
+    These are accepted by `rows.where` and, under `target_nulls: drop`, have a target.
 
     Returns a note for each rule with the number of rows that it dropped. Raises ConfigError for an expression that
     pandas cannot evaluate to true or false, DataError when no row is left.

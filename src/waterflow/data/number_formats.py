@@ -1,4 +1,4 @@
-"""Numbers written as text: with decimal comma, thousands and percent signs."""
+"""Numbers written as text. They may have decimal comma, thousands and percent signs."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -27,13 +27,13 @@ class Convention:
 
     @property
     def pattern(self) -> str:
-        """The regular expression of a number, with or without a percent sign."""
+        """The regular expression of a number. A percent sign may follow it."""
         point, group = re.escape(self.decimal), re.escape(self.thousands or "")
         whole = rf"(?:\d+|[1-9]\d{{0,2}}(?:{group}\d{{3}})+)" if self.thousands else r"\d+"
         return rf"^[-+]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:[eE][-+]?\d+)?\s?%?$"
 
     def is_regular(self, distinct: pa.Array) -> bool:
-        """Return whether all texts are percentages, or none, and keep their digits as numbers."""
+        """Return whether texts are alike and keep their digits. All are percentages, or none."""
         shares = pc.sum(pc.ends_with(distinct, "%")).as_py() or 0
         has_long_digits = pc.any(pc.match_substring_regex(distinct, LONG_DIGITS)).as_py()
         return shares in (0, len(distinct)) and (not has_long_digits or as_integers_or_floats(distinct) is not None)
@@ -49,7 +49,7 @@ class Convention:
         return plain.cast(pa.float64()) if numbers is None else numbers
 
     def describe_thousands(self, column: "TextColumn") -> str:
-        """Return the mark of thousands for a note, where it occurs."""
+        """Return the mark of thousands that occurs, for a note."""
         if self.thousands is None or not pc.any(pc.match_substring(column.distinct, self.thousands)).as_py():
             return ""
         return f", thousands {self.thousands!r}"

@@ -1,4 +1,4 @@
-"""What a pipeline says about the columns of its source, before they are read."""
+"""What a pipeline says about the columns of its source."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from waterflow.config.schema import ContractType, PipelineConfig, ReadingSection
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """The declared types and uses of columns, and how times and nulls are written.
+    """The declared types and uses of columns.
 
-    `contract` and `dtype` are types by column; the contract's come first. `unused` columns may have any type, and
-    `only`, where features are declared, lists all that are used.
+    With them goes how times and nulls are written. `contract` and `dtype` are types by column; the contract's come
+    first. `unused` columns may have any type, and `only`, where features are declared, lists all that are used.
     """
 
     contract: Mapping[str, ContractType] = field(default_factory=dict)

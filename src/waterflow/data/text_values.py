@@ -1,4 +1,4 @@
-"""The types of values that are written as text, as in CSV files.
+"""The types of values written as text, as in CSV.
 
 A column has one type, decided on all of its values: by the contract or `dtype`, else the first of integer, number,
 boolean and time that all values fit, else text. Digits after a zero stay text.
@@ -63,7 +63,7 @@ class TextColumn:
 def type_texts(
     columns: Mapping[str, pa.ChunkedArray], rules: ReadingRules, *, detect: Collection[str] = ()
 ) -> tuple[dict[str, pa.ChunkedArray], list[str]]:
-    """Return text columns in their types, and notes on what was decided.
+    """Return text columns in their types, and notes.
 
     Columns of `detect` and those with a declared type are looked at. Raises DataError for numbers or times that can be
     read in two ways.
@@ -88,7 +88,7 @@ class _Typing:
         self.pending: list[tuple[TextColumn, list[Convention]]] = []
 
     def add(self, name: str, texts: pa.ChunkedArray) -> None:
-        """Give a column its type, unless that depends on the decimal mark of the file."""
+        """Type a column. That may have to wait for the decimal mark of the file."""
         declared = self.rules.type_of(name)
         null_words = () if self.settings.keep_default_na is False else NULL_WORDS
         column = TextColumn(name, texts, null_words)
@@ -109,7 +109,7 @@ class _Typing:
         self._note_text(column)
 
     def decide_decimal(self) -> None:
-        """Parse the numbers that depend on the decimal mark, which one file has one of."""
+        """Parse the numbers that depend on the decimal mark. One file has one."""
         used = [entry for entry in self.pending if self.rules.uses(entry[0].name)]
         decimal = choose_decimal(
             used, [column for column in self.floats if self.rules.uses(column.name)], self.conventions
@@ -178,7 +178,7 @@ class _Typing:
         return True
 
     def _note_text(self, column: TextColumn) -> None:
-        """Note what a reader may have taken for numbers or nulls."""
+        """Note what could be taken for numbers or nulls."""
         if not (self.rules.uses(column.name) and column.name in self.detect):
             return
         numbers = pc.sum(pc.match_substring_regex(column.distinct, PLAIN.pattern)).as_py() or 0

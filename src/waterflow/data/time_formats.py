@@ -29,7 +29,7 @@ class AmbiguousTimesError(DataError):
 
 
 def find_format(distinct: pd.Series, day_first: bool | None) -> str | None:
-    """Return the format of texts, `ISO8601` or one of `strptime`; of several, the first. None for other texts."""
+    """Return the format of texts, None for others. It is `ISO8601` or one of `strptime`; of several, the first."""
     if len(distinct) and not find_other_than(ISO, distinct):
         return "ISO8601"
     return next(iter(fit_formats(distinct, day_first)), None)
@@ -59,7 +59,7 @@ def parse_time_texts(texts: pd.Series, place: str, time_format: str | None, day_
 
 
 def fit_formats(distinct: pd.Series, day_first: bool | None = None) -> dict[str, pd.Series]:
-    """Return the formats beside ISO 8601 that fit all distinct texts, with the times of each."""
+    """Return the formats that fit all texts, with their times. ISO 8601 is not among them."""
     if distinct.empty or find_other_than(LIKE_A_TIME, distinct):
         return {}
     sample = distinct.iloc[:: max(1, len(distinct) // SAMPLE)]
@@ -83,9 +83,9 @@ def find_other_than(pattern: str, values: pd.Series | pa.Array) -> str | None:
 
 
 def times_from_numbers(numbers: pd.Series, place: str, unit: TimeUnit | None, time_format: str | None) -> pd.Series:
-    """Convert numbers to times: by a unit since 1970, in UTC, or by a format of their digits.
+    """Convert numbers to times.
 
-    Raises DataError where neither is stated.
+    They count a unit since 1970, in UTC, or their digits have a format. Raises DataError where neither is stated.
     """
     if time_format is not None:
         return parse_time_texts(numbers.astype("Int64").astype("str"), place, time_format, None)
@@ -155,7 +155,7 @@ def _parse(values: pd.Series, place: str, time_format: str) -> pd.Series:
 
 
 def _readings(example: float) -> Iterator[str]:
-    """Yield how a number may be a time, and the key for each."""
+    """Yield how a number may be a time, by key."""
     for unit in UNITS:
         time = pd.to_datetime([example], unit=unit, errors="coerce")[0]
         if not pd.isna(time) and time.year in PLAUSIBLE_YEARS:

@@ -72,7 +72,7 @@ def _is_blank(column: pd.Series) -> bool:
 
 
 def _check_range(column: pd.Series) -> None:
-    """Raise DataError for times that MLflow's signature, which counts nanoseconds, does not accept when serving."""
+    """Raise DataError for times that cannot be served. MLflow's signature counts nanoseconds in 64 bits."""
     if not is_datetime64_any_dtype(column) or column.isna().all():
         return
     for moment in (column.min(), column.max()):

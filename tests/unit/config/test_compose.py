@@ -223,7 +223,7 @@ def test_an_unknown_key_of_a_source_is_named_with_the_valid_ones(project: Projec
         ({"target": 5}, "target", "5"),
         ({"task": "clustering"}, "task", "'clustering'"),
         ({"drop": "colour"}, "drop", "'colour'"),
-        ({"dataset": {"kind": "excel", "path": "a.xls"}}, "dataset.kind", "'excel'"),
+        ({"dataset": {"kind": "avro", "path": "a.avro"}}, "dataset.kind", "'avro'"),
         ({"metrics": {"main": "accuracy", "show": 3}}, "metrics.show", "3"),
     ],
 )

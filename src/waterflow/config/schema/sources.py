@@ -73,21 +73,21 @@ class CsvSection(ReadingSection):
 
 
 class CsvSource(CsvSection):
-    """CSV files: `path` is a file, a folder or a glob, relative to the project; or `s3://…` or `https://…`."""
+    """CSV files. `path` is a file, a folder or a glob, relative to the project; or `s3://…` or `https://…`."""
 
     kind: Literal["csv"]
     path: str
 
 
 class ParquetSource(ReadingSection):
-    """Parquet files: `path` is a file, a folder or a glob, relative to the project; or `s3://…` or `https://…`."""
+    """Parquet files. `path` is a file, a folder or a glob, relative to the project; or `s3://…` or `https://…`."""
 
     kind: Literal["parquet"]
     path: str
 
 
 class JsonLinesSource(ReadingSection):
-    """Files with one JSON object per line; `path` as for Parquet."""
+    """Files with one JSON object per line. `path` is as for Parquet."""
 
     kind: Literal["jsonl"]
     path: str
@@ -106,7 +106,7 @@ class ExcelSource(ReadingSection):
 
 
 class DuckdbSource(ReadingSection):
-    """The rows of a DuckDB query over files, such as `select * from 'data/*.parquet'`."""
+    """The rows of a DuckDB query over files. It reads like `select * from 'data/*.parquet'`."""
 
     kind: Literal["duckdb"]
     query: str
@@ -172,5 +172,5 @@ Source = Annotated[FileSource | DuckdbSource | SqlSource | PackageSource | DvcSo
 
 
 def setting_for(setting: Any, column: str) -> Any:
-    """Return a setting that is one value for all columns, or a mapping by column."""
+    """Return a column's setting. It is one value for all columns, or a mapping."""
     return setting.get(column) if isinstance(setting, dict) else setting

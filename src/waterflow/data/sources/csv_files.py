@@ -1,4 +1,4 @@
-"""CSV files as tables of text, with what their readers detect: encoding, separator and header."""
+"""CSV files as tables of text. Encoding, separator and header are detected."""
 
 import bz2
 import codecs
@@ -28,7 +28,7 @@ BLOCK_BYTES = 1 << 23  # a row must fit into one
 
 
 class CsvTexts(NamedTuple):
-    """The columns of a file as text, and what was detected."""
+    """The columns of a file as text. Also what was detected."""
 
     table: pa.Table
     settings: dict[str, str]
@@ -46,7 +46,7 @@ class _Layout(NamedTuple):
 
 
 class _OtherWidth(NamedTuple):
-    """A line that has more or fewer fields than the header."""
+    """A line with more or fewer fields than the header."""
 
     line: int
     fields: int
@@ -54,10 +54,11 @@ class _OtherWidth(NamedTuple):
 
 
 def read_csv_texts(path: Path, source: CsvSection, name: str) -> CsvTexts:
-    """Read all columns of a CSV file as text; empty fields and stated null words are null.
+    """Read all columns of a CSV file as text.
 
-    Compressed files are recognised by their ending. Raises DataError when the file is no text, when encoding or
-    separator are ambiguous, for rows of another width, a quote that is never closed, and a header with a name twice.
+    Empty fields and stated null words are null. Compressed files are recognised by their ending. Raises DataError when
+    the file is no text, when encoding or separator are ambiguous, for rows of another width, a quote that is never
+    closed, and a header with a name twice.
     """
     layout = _find_layout(path, source, name)
     table, wrong = _parse(path, source, layout, len(layout.header))
@@ -95,7 +96,7 @@ def _check_separator(header: str, separator: str, name: str) -> None:
 
 
 def _find_encoding(path: Path, source: CsvSection, name: str) -> tuple[str, bool]:
-    """Return the stated encoding, else UTF-8 or that of a byte order mark. Also whether there are quotes."""
+    """Return the encoding, and whether there are quotes. It is stated, UTF-8, or that of a byte order mark."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     encoding, has_quotes, position = source.encoding, False, 0
     quote = source.quote.encode() if source.quote.isascii() else b'"'
@@ -132,7 +133,7 @@ def _not_utf8(chunk: bytes, position: int, name: str) -> DataError:
 
 @contextmanager
 def open_bytes(path: Path, source: CsvSection) -> Iterator[BinaryIO]:
-    """Open a file, decompressed by its ending, without lines of comment."""
+    """Open a file, decompressed by its ending. Lines of comment are skipped."""
     match path.suffix:
         case ".gz":
             file: BinaryIO = gzip.GzipFile(path)  # type: ignore[assignment]
@@ -156,7 +157,7 @@ def open_bytes(path: Path, source: CsvSection) -> Iterator[BinaryIO]:
 
 
 def _read_header(path: Path, source: CsvSection, encoding: str, separator: str) -> tuple[list[str], int]:
-    """Return the first row that is not empty, and the number of lines up to its end."""
+    """Return the first row that is not empty. Also the number of lines up to its end."""
     quoting = {"quotechar": source.quote} if source.quote else {"quoting": csv.QUOTE_NONE}
     with open_bytes(path, source) as file:
         text = io.TextIOWrapper(file, "utf-8-sig" if encoding == "utf-8" else encoding, newline="")
@@ -169,7 +170,7 @@ def _read_header(path: Path, source: CsvSection, encoding: str, separator: str) 
 
 
 def _parse(path: Path, source: CsvSection, layout: _Layout, width: int) -> tuple[pa.Table | None, _OtherWidth | None]:
-    """Return the rows as text, or the first row that has another number of fields."""
+    """Return the rows as text. If a row has another number of fields, return the first such row instead."""
     names = [str(position) for position in range(width)]
     null_words = ["", *source.na_values, *(NULL_WORDS if source.keep_default_na else ())]
     for in_order in (False, True):
@@ -215,7 +216,7 @@ def _wrong_width(wrong: _OtherWidth, layout: _Layout, name: str) -> DataError:
 
 
 def _check_quotes(table: pa.Table, layout: _Layout, name: str) -> None:
-    """Raise DataError where the last row reaches over several lines to the end. Its quote is never closed."""
+    """Raise DataError for a quote that is never closed. The last row then reaches to the end of the file."""
     if not (layout.has_quotes and len(table)):
         return
     for column in table.columns:
@@ -252,7 +253,7 @@ def _name_columns(table: pa.Table, header: Sequence[str], name: str) -> tuple[pa
 
 
 def _without_name(column: pa.ChunkedArray, position: int) -> str | None:
-    """Return why a column without a name may be left out."""
+    """Return why a column without a name is left out."""
     if column.null_count == len(column):
         return f"column {position + 1} left out: it has no name and no value"
     is_number = pc.all(pc.match_substring_regex(column, r"^\d+$")).as_py() and not column.null_count

@@ -1,4 +1,4 @@
-"""Files of one kind, here or behind an address, as one table."""
+"""Files of one kind as one table."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -86,7 +86,7 @@ def parse_file(path: Path, source: FileSource | DvcSource, name: str | None = No
 
 
 def _read_parquet(path: Path) -> pa.Table:
-    """Read a Parquet file; an index with a name is a column like others."""
+    """Read a Parquet file. An index with a name is a column like others."""
     # Times of Spark and Hive would overflow as nanoseconds. Without partitioning, folders do not add columns.
     table = pq.read_table(path, coerce_int96_timestamp_unit="us", partitioning=None).replace_schema_metadata(None)
     return table.select([name for name in table.column_names if not name.startswith(INDEX)])
@@ -136,7 +136,7 @@ def _find_files(source: FileSource, root: Path) -> list[Path]:
 
 
 def _depth(pattern: Path) -> int:
-    """Return how many parts of a pattern come before its first wildcard."""
+    """Return the number of parts before a pattern's first wildcard."""
     return next(number for number, part in enumerate(pattern.parts) if any(mark in part for mark in "*?["))
 
 
@@ -157,7 +157,7 @@ def _shown(path: Path, root: Path) -> str:
 
 
 def _partitions(path: Path, source: FileSource, root: Path) -> dict[str, str]:
-    """Return the columns that the folders of a file stand for, such as `year=2024`, below the source's path."""
+    """Return the columns that a file's folders stand for. They are called like `year=2024`, below the source's path."""
     base = _resolve(source.path, root)
     parts = path.parent.parts[_depth(base) if any(mark in source.path for mark in "*?[") else len(base.parts) :]
     pairs = [part.split("=", 1) for part in parts if "=" in part]

@@ -32,7 +32,7 @@ class LoadedSource:
 
 
 def load_source(config: PipelineConfig, project: Project, copy_object: CopyObject) -> LoadedSource:
-    """Read all rows of a pipeline's source, with the types that the pipeline declares."""
+    """Read all rows of a pipeline's source. They have the types that the pipeline declares."""
     return read_source(config.dataset, project, copy_object, ReadingRules.of_pipeline(config))
 
 
