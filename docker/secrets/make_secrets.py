@@ -17,6 +17,7 @@ ROOT = Path("/secrets")
 ADMIN = ROOT / "admin"
 DATABASES = Path("/databases")
 STORE_DATA = Path("/store")
+CHECKOUT = Path("/checkout")
 
 OWNER = {
     "admin": 0,
@@ -36,6 +37,7 @@ secrets: nothing was changed. Put the volume back from a backup, or begin anew w
 
 def main() -> None:
     os.umask(0o077)
+    hide_from_tasks()
     if not any(ADMIN.glob("[!.]*")) and earlier_start():
         sys.exit(LOST)
     if STORE_DATA.is_dir() and not any(STORE_DATA.iterdir()):
@@ -49,6 +51,21 @@ def main() -> None:
         if made + rendered
         else "secrets: all there"
     )
+
+
+def hide_from_tasks() -> None:
+    """Let only their owner read the checkout's files that may hold passwords: tasks see the checkout as another user."""
+    private = [CHECKOUT / ".env", CHECKOUT / ".git" / "config", *CHECKOUT.glob(".git/modules/*/config")]
+    for path in filter(Path.is_file, private):
+        mode = path.stat().st_mode & 0o777
+        try:
+            if mode & 0o077:
+                path.chmod(mode & 0o700)
+        except OSError as error:
+            print(
+                f"secrets: tasks can read {path.relative_to(CHECKOUT)} ({error.strerror}); chmod go-r it",
+                file=sys.stderr,
+            )
 
 
 def earlier_start() -> bool:

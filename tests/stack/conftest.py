@@ -13,6 +13,7 @@ ORDER = (
     "windows",
     "security",
     "mlflow_permissions",
+    "accounts",
     "resilience",
     "browser",
     "faults",

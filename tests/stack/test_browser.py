@@ -14,6 +14,7 @@ SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or ROOT / ".waterflow" / "scree
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync"]
+CONSOLE: list[str] = []  # what the pages of Airflow complained of
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,7 @@ def browser(stack: Stack) -> Iterator[BrowserContext]:
 def airflow(stack: Stack, browser: BrowserContext, iris_run: str) -> Page:
     """A page that is logged in to Airflow; a first run is there to be looked at."""
     page = browser.new_page()
+    page.on("console", lambda message: CONSOLE.append(message.text))
     page.goto(f"http://localhost:{stack.airflow_port}/auth/login/")
     page.fill("input[name=username]", "admin")
     page.fill("input[name=password]", stack.secret("airflow_admin_password"))
@@ -108,3 +110,14 @@ def test_mlflow_shows_the_pictures_and_the_champion(stack: Stack, browser: Brows
     expect(page.get_by_text("champion").first).to_be_visible()
     keep(page, "mlflow-registry")
     page.close()
+
+
+def test_airflows_pages_work_under_the_content_policy(stack: Stack, airflow: Page, iris_run: str) -> None:
+    """Nothing that a page needs is forbidden: graph, code in its editor, a task's log."""
+    run = f"http://localhost:{stack.airflow_port}/dags/train_iris"
+    airflow.goto(f"{run}/code")
+    expect(airflow.get_by_text("build_dags").first).to_be_visible()
+    airflow.goto(f"{run}/runs/{iris_run}/tasks/prepare")
+    expect(airflow.get_by_text("prepare").first).to_be_visible()
+    keep(airflow, "airflow-task-log")
+    assert not [text for text in CONSOLE if "Content Security Policy" in text]

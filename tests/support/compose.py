@@ -138,11 +138,14 @@ class Stack:
 
     def airflow(self, method: str, path: str, *, token: str | None = None, **more: Any) -> requests.Response:
         """Call Airflow's REST API as the admin, or with another's token."""
-        if token is None:
-            self._token = self._token or self.token()
-            token = self._token
-        headers = {"Authorization": f"Bearer {token}"}
-        return requests.request(method, f"{self.airflow_url}/api/v2{path}", headers=headers, timeout=60, **more)
+        if token is None and not self._token:
+            self._token = self.token()
+        headers = {"Authorization": f"Bearer {token or self._token}"}
+        answer = requests.request(method, f"{self.airflow_url}/api/v2{path}", headers=headers, timeout=60, **more)
+        if token is None and answer.status_code == 401:  # half an hour is over
+            self._token = self.token()
+            return self.airflow(method, path, token=self._token, **more)
+        return answer
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """Trigger a DAG as the UI's form does; gives the id of its run."""

@@ -1,9 +1,13 @@
 """The state of a git checkout."""
 
+import atexit
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -38,5 +42,29 @@ def run_git(root: Path, *arguments: str) -> bytes:
     Raises OSError without git, CalledProcessError when it refuses.
     """
     # The checkout may belong to another user, as it does when it is mounted into a container.
-    command = ["git", "-c", f"safe.directory={root}", "-C", str(root), *arguments]
+    command = ["git", *without_config(root), "-c", f"safe.directory={root}", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, check=True, timeout=30).stdout
+
+
+def without_config(root: Path) -> tuple[str, ...]:
+    """Return options for a checkout whose configuration cannot be read.
+
+    `.git/config` may hold a password in an address, so the stack's tasks have no right to read it, and git does
+    nothing without. The options lead it to a folder that borrows everything else. Empty where git needs no help.
+    """
+    top = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), None)
+    if top is None or not (top / ".git" / "config").exists() or os.access(top / ".git" / "config", os.R_OK):
+        return ()
+    view = _make_view(top / ".git")
+    shutil.copyfile(top / ".git" / "HEAD", view / "HEAD")  # git takes no link for it
+    return ("--no-optional-locks", f"--git-dir={view}", f"--work-tree={top}")
+
+
+@cache
+def _make_view(git_dir: Path) -> Path:
+    view = Path(tempfile.mkdtemp(prefix="waterflow-git-"))
+    atexit.register(shutil.rmtree, view, ignore_errors=True)
+    for name in ("index", "info", "objects", "packed-refs", "refs", "shallow"):
+        (view / name).symlink_to(git_dir / name)
+    (view / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = false\n", "utf-8")
+    return view

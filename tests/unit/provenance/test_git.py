@@ -1,4 +1,7 @@
+import os
 import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 from waterflow.provenance.git import git_state
@@ -29,3 +32,39 @@ def test_without_a_checkout_the_commit_comes_from_the_environment(tmp_path: Path
     state = git_state(tmp_path, {"WATERFLOW_GIT_COMMIT": "abc"})
     assert (state.commit, state.dirty) == ("abc", None)
     assert git_state(tmp_path, {}).commit is None
+
+
+PROGRAM = """\
+import os, sys
+from pathlib import Path
+from waterflow.provenance.git import git_diff, git_state
+from waterflow.provenance.worktree import check_out, has_commit
+root, scratch = Path(sys.argv[1]), Path(sys.argv[2])
+if os.getuid() == 0:  # who may read everything
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+state = git_state(root, {})
+check_out(root, state.commit, None, scratch / "tree")
+print(state.commit, state.dirty, has_commit(root, state.commit), len(git_diff(root)) > 0, *(scratch / "tree").iterdir())
+"""
+
+
+def test_commit_and_dirty_state_are_known_without_the_configuration() -> None:
+    """A task may not read `.git/config`, which can hold a password; it can even check the commit out."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # another user has to get there
+        root, scratch = Path(folder) / "checkout", Path(folder) / "scratch"
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+        root.mkdir()
+        (root / "a.txt").write_text("1")
+        for words in (["init", "-q"], ["add", "a.txt"], ["commit", "-q", "-m", "first"], ["gc", "-q"]):
+            subprocess.run(["git", *identity, "-C", str(root), *words], check=True, capture_output=True)
+        (root / "a.txt").write_text("2")
+        scratch.mkdir()
+        for path, mode in ((Path(folder), 0o755), (root, 0o755), (scratch, 0o777), (root / ".git" / "config", 0)):
+            path.chmod(mode)
+        environment = os.environ | {"HOME": str(scratch)}
+        command = [sys.executable, "-c", PROGRAM, str(root), str(scratch)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    commit, dirty, has, differs, *files = done.stdout.split()
+    assert (len(commit), dirty, has, differs) == (40, "True", "True", "True")
+    assert [Path(file).name for file in sorted(files)] == [".git", "a.txt"]
