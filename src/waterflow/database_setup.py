@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from waterflow.waiting import announced
+
 
 @contextmanager
 def exclusive_setup(uri: str, schema: str) -> Iterator[None]:
@@ -20,7 +22,8 @@ def exclusive_setup(uri: str, schema: str) -> Iterator[None]:
         return
     note = path.with_name(f"{path.name}.setup")
     with note.open("a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with announced(f"another process that sets up {path}"):
+            fcntl.flock(file, fcntl.LOCK_EX)
         is_done = path.is_file() and schema in note.read_text("utf-8").splitlines()
         if is_done:
             fcntl.flock(file, fcntl.LOCK_UN)

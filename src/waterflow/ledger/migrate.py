@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from waterflow.errors import LedgerError
+from waterflow.waiting import announced
 
 HEAD = "0002"  # the newest revision in migrations/versions
 # Optuna's tables lie in the same database and have a version table of their own.
@@ -46,10 +47,11 @@ def revision_of(connection: Connection) -> str | None:
 
 def lock_tables(connection: Connection) -> None:
     """Lock the tables for this transaction."""
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    with announced("the ledger's lock, which another process holds"):
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:

@@ -10,8 +10,10 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
-from waterflow.errors import StoreError, UnreachableError
+from waterflow.errors import StoreError, UnreachableError, WaterflowError
 from waterflow.stores.base import Entry
+from waterflow.system_errors import TABLE
+from waterflow.waiting import announced
 
 # Older servers refuse the checksums that newer clients send by default.
 _CLIENT = Config(
@@ -79,7 +81,8 @@ class S3Store:
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:
         try:
-            yield
+            with announced(f"the object store {self.uri}"):
+                yield
         except (NoConnection, HTTPClientError) as error:
             raise UnreachableError(
                 f"{self.uri}: the object store does not answer ({_short(error)}); is it up?"
@@ -92,7 +95,7 @@ class S3Store:
                 raise self._refused(key, cause) from cause
             raise StoreError(f"{self.uri}/{key}: {_short(error)}; check the S3 endpoint and credentials") from error
 
-    def _refused(self, key: str, error: ClientError) -> StoreError | UnreachableError:
+    def _refused(self, key: str, error: ClientError) -> WaterflowError:
         code = _code(error)
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code == "NoSuchBucket":
@@ -101,6 +104,8 @@ class S3Store:
             return StoreError(f"{self.uri}/{key}: no such object; it was removed, or belongs to another store")
         if status >= 500 or code in ("SlowDown", "RequestTimeout", "InternalError"):
             return UnreachableError(f"{self.uri}: the object store answers {status} ({code}); try again later")
+        if known := TABLE.get(code):
+            return known.kind(f"{self.uri}/{key}: {known.happened} ({code}); {known.remedy}")
         return StoreError(f"{self.uri}/{key}: refused with {code}; check the S3 credentials and the bucket's policy")
 
 

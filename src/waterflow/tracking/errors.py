@@ -8,6 +8,7 @@ import requests
 from mlflow.exceptions import MlflowException, RestException
 
 from waterflow.errors import StoreError, TrackingError, UnreachableError, WaterflowError, first_line
+from waterflow.waiting import announced
 
 
 class ForbiddenError(TrackingError):
@@ -22,7 +23,8 @@ def translated(uri: str) -> Iterator[None]:
     Artifacts in a folder that cannot be used are a StoreError.
     """
     try:
-        yield
+        with announced(f"MLflow at {without_credentials(uri)}"):
+            yield
     except WaterflowError:
         raise
     except RestException as error:
