@@ -21,6 +21,7 @@ from waterflow.orchestration.login_throttle import Attempt, LoginThrottle
 
 ANSWER = (permissions.ACTION_CAN_EDIT, permissions.RESOURCE_HITL_DETAIL)
 TRIGGER = (permissions.ACTION_CAN_CREATE, permissions.RESOURCE_DAG_RUN)
+QUESTIONS = (permissions.ACTION_CAN_ACCESS_MENU, permissions.RESOURCE_HITL_DETAIL)  # the page Required Actions
 EDIT_DAGS = (permissions.ACTION_CAN_EDIT, permissions.RESOURCE_DAG)
 # What earlier starts of a stack, and Airflow's own defaults, allow beyond the roles below.
 WITHDRAWN = (("User", ANSWER), ("Trigger", EDIT_DAGS))
@@ -39,8 +40,8 @@ class SecurityManager(FabAirflowSecurityManagerOverride):
         {**config, "perms": [entry for entry in config["perms"] if (config["role"], entry) not in WITHDRAWN]}
         for config in FabAirflowSecurityManagerOverride.ROLE_CONFIGS
     ] + [
-        {"role": name, "perms": [*FabAirflowSecurityManagerOverride.VIEWER_PERMISSIONS, right]}
-        for name, right in (("Trigger", TRIGGER), ("Approver", ANSWER))
+        {"role": name, "perms": [*FabAirflowSecurityManagerOverride.VIEWER_PERMISSIONS, *rights]}
+        for name, rights in (("Trigger", [TRIGGER]), ("Approver", [ANSWER, QUESTIONS]))
     ]
 
     def sync_roles(self) -> None:
