@@ -27,6 +27,10 @@ rotate: ## Make a secret again, and restart what uses it: make rotate SECRET=air
 	@docker compose --progress quiet run --rm --no-deps -T secrets python3 -I /opt/secrets/rotate_secret.py "$(SECRET)"
 	@docker compose up --detach --wait --force-recreate || { docker/stack.sh why; exit 1; }
 
+.PHONY: rotate-signing-key
+rotate-signing-key: ## Make a new key that signs models; with REVOKE=ID, refuse what a leaked key signed
+	@docker compose --progress quiet run --rm --no-deps -T secrets python3 -I /opt/secrets/signing_keys.py rotate "$(REVOKE)"
+
 .PHONY: user
 user: ## Give a person an account in Airflow: make user NAME=ann ROLE=Viewer (Trigger, User, Approver, Op, Admin); or REMOVE=1
 	@docker compose exec -T airflow-apiserver /opt/airflow/bin/add_user.py "$(NAME)" "$(if $(REMOVE),--remove,$(ROLE))"

@@ -35,7 +35,8 @@ stores = opened()
 registry = getattr(stores, "registry", stores.models)
 champion = registry.find_alias("flights", "champion")
 if champion is not None:
-    model = stores.models.load_model(champion.tags["waterflow.model_id"])
+    load = stores.models.load_model
+    model = load(*(champion.model_id, champion.model)[: load.__code__.co_argcount - 1])
     rows = pd.read_parquet(sys.argv[1])
     np.save(sys.argv[2], model.predict_proba(rows[list(model.feature_names_in_)])[:, 1])
     print("champion", champion.version)

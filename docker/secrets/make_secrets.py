@@ -13,6 +13,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))  # which `python3 -I` leaves out
+
+from signing_keys import new_signing_key, public_key
+
 ROOT = Path("/secrets")
 ADMIN = ROOT / "admin"
 DATABASES = Path("/databases")
@@ -27,6 +31,7 @@ OWNER = {
     "mlflow": 1000,
     "seaweedfs": 1000,
     "airflow": 50000,
+    "signing": 50000,
 }
 STORE_USERS = ("mlflow", "waterflow", "dvc")
 
@@ -102,6 +107,7 @@ VALUES = {
     **{f"{name}_secret_key": password for name in STORE_USERS},
     "minio_root_user": lambda: f"root-{secrets.token_hex(6)}",
     "minio_root_password": password,
+    "signing_key": new_signing_key,
     "mlflow_admin_password": password,
     "mlflow_service_password": password,
     "mlflow_flask_secret_key": password,
@@ -131,6 +137,9 @@ def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     yield "mlflow", "service_password", value["mlflow_service_password"]
     yield "mlflow", "aws_credentials", aws_credentials("mlflow", value)
 
+    yield "signing", "signing_key", value["signing_key"]
+    yield "airflow", "public_keys", public_keys(value["signing_key"])
+
     yield "airflow", "sql_alchemy_conn", database_url("airflow", value)
     yield "airflow", "sql_alchemy_conn_async", database_url("airflow", value, driver="asyncpg")
     yield "airflow", "jwt_secret", value["airflow_jwt_secret"]
@@ -149,6 +158,12 @@ def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
             f"mlflow_tracking_password = {value['mlflow_service_password']}\n"
         ),
     )
+
+
+def public_keys(signing_key: str) -> str:
+    """The public keys that a rotation left, or that of the first signing key."""
+    rotated = ADMIN / "public_keys"
+    return rotated.read_text() if rotated.exists() else public_key(signing_key) + "\n"
 
 
 def database_url(role: str, value: dict[str, str], driver: str = "psycopg2") -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from waterflow.caching.keys import key_of, refitting
 from waterflow.caching.lookup import CacheHit, CacheLookup, find_refitted, note_of
 from waterflow.config.schema import PipelineConfig
+from waterflow.provenance.code import trace_estimator
 from waterflow.provenance.environment import model_requirements
 from waterflow.records.caching import Action, ExecutedAction
 from waterflow.records.data import Prepared
@@ -67,7 +68,7 @@ def refit(
             "cached_from": None,
         }
         trained = recipe.model_copy(update=own)
-        log_refitted(prepared, config, trained, fitted.pipeline, model.digest, len(chosen.target), executed, resources)
+        log_refitted(prepared, config, trained, fitted.pipeline, len(chosen.target), executed, resources)
         return trained
 
     return run_fit(
@@ -132,14 +133,17 @@ def log_model(
 ) -> LoggedModel:
     """Log a fitted pipeline to its run. The first rows are its example."""
     example: pd.DataFrame = rows.features.head(EXAMPLE_ROWS)
+    estimator_path = config.candidates[candidate].estimator
     return resources.models.log_model(
         pipeline,
         experiment_id=prepared.experiment_id,
         run_id=run_id,
         name=candidate,
         example=example,
-        requirements=model_requirements(resources.project.lock_file, config.candidates[candidate].estimator),
-        tags={tag.PIPELINE: prepared.pipeline, tag.DATA_DIGEST: prepared.data.digest},
+        requirements=model_requirements(resources.project.lock_file, estimator_path),
+        pipeline_name=prepared.pipeline,
+        tags={tag.DATA_DIGEST: prepared.data.digest},
+        modules=[name for name in trace_estimator(estimator_path).files if name.partition(".")[0] != "waterflow"],
     )
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
+from waterflow.errors import ConfigError
 from waterflow.provenance.signing import Keyring
-from waterflow.provenance.signing_keys import load_keyring
+from waterflow.provenance.signing_keys import rotate_signing_key
 from waterflow.records.data import Prepared
 from waterflow.stores.base import ObjectStore, get_json, scratch_folder
 from waterflow.tracking.model_store import ModelStore
@@ -32,12 +33,20 @@ class Resources:
     @cached_property
     def keyring(self) -> Keyring:
         """The keys that sign and verify models and records."""
-        private, public = (
-            None if name is None else Path(name)
-            for name in (self.profile.signing_key_file, self.profile.public_keys_file)
-        )
-        ours = private is not None and private.is_relative_to(self.project.home)
-        return load_keyring(private, public, self.profile.public_keys or "", make=ours)
+        return self.runs.keyring
+
+    def rotate_keys(self, revoke: str | None = None) -> None:
+        """Replace the signing key of this home. A key may be revoked by its id.
+
+        Raises ConfigError where the key is not of this home.
+        """
+        private, public = self.profile.signing_key_file, self.profile.public_keys_file
+        if private is None or public is None or not self.profile.make_signing_key:
+            raise ConfigError(
+                f"keys: profile {self.profile.name} does not own the signing key; "
+                "rotate it where it was made: `make rotate-signing-key` in the stack's checkout"
+            )
+        rotate_signing_key(Path(private), Path(public), revoke=[revoke] if revoke else ())
 
     @cached_property
     def models(self) -> ModelStore:

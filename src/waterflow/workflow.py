@@ -1,7 +1,6 @@
 """Every use case as one function.
 
 The CLI, DAGs, DVC and services enter here and nowhere else.
-
 A function whose capability not every caller needs imports it in its body, so that entering costs little.
 """
 
@@ -16,6 +15,7 @@ from waterflow.config.header import find_outline
 from waterflow.config.project import Project, find_project
 from waterflow.errors import FitError, StoreError
 from waterflow.operations.reconcile import reconcile
+from waterflow.operations.signing_keys import list_keys
 from waterflow.promotion.champion_alias import shell_user
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated, Verdict
@@ -58,6 +58,7 @@ __all__ = [
     "Survey",
     "Version",
     "evaluate",
+    "list_keys",
     "prepare",
     "promote",
     "reconcile",

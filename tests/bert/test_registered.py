@@ -122,7 +122,9 @@ def test_requirements_come_from_both_locks(folder: Path) -> None:
 def test_what_waterflow_loads_is_what_was_judged(run: Run, folder: Path, unseen: pd.DataFrame) -> None:
     """Two loads agree to the last bit; the estimator has its parameters."""
     resources, registered = run
-    first, second = (resources.models.load_model(registered.evaluated.challenger.model_id) for _ in range(2))
+    first, second = (
+        resources.models.load_model(registered.evaluated.challenger.model_id, registered.model) for _ in range(2)
+    )
     assert (first.predict_proba(unseen) == second.predict_proba(unseen)).all()
     assert list(first.named_steps) == ["preprocess", "model"]
     assert first[-1].get_params()["max_length"] == 40
@@ -133,14 +135,14 @@ def test_the_registered_version_predicts_the_same_in_a_fresh_process(
 ) -> None:
     """MLflow alone loads it, by its alias, from raw columns to classes; nothing of Waterflow is needed."""
     resources, registered = run
-    expected = resources.models.load_model(registered.evaluated.challenger.model_id).predict(unseen)
+    expected = resources.models.load_model(registered.evaluated.challenger.model_id, registered.model).predict(unseen)
     assert predict_elsewhere(resources.runs.uri, registered.model, unseen, tmp_path) == expected.tolist()
 
 
 def test_a_decision_goes_along_with_the_model(run: Run, unseen: pd.DataFrame, tmp_path: Path) -> None:
     """Threshold and calibration hold wherever MLflow loads the model, and when Waterflow loads it again."""
     resources, registered = run
-    plain = resources.models.load_model(registered.evaluated.challenger.model_id)
+    plain = resources.models.load_model(registered.evaluated.challenger.model_id, registered.model)
     rule = DecisionRule(positive="positive", threshold=0.8, positive_rate=0.5, slope=0.5, intercept=1.0)
     decided = Pipeline([*plain.steps[:-1], ("model", with_decision(plain[-1], rule))])
     run_id = registered.evaluated.winner.run_id
@@ -152,6 +154,7 @@ def test_a_decision_goes_along_with_the_model(run: Run, unseen: pd.DataFrame, tm
         name="decided",
         example=unseen.head(3),
         requirements=["mlflow"],
+        pipeline_name=registered.model,
         tags={},
     )
     version = resources.registry.register("decided", logged.model_id, run_id, "", {})
@@ -159,7 +162,7 @@ def test_a_decision_goes_along_with_the_model(run: Run, unseen: pd.DataFrame, tm
     expected = decided.predict(unseen)
     assert (expected != plain.predict(unseen)).any()
     assert predict_elsewhere(resources.runs.uri, "decided", unseen, tmp_path) == expected.tolist()
-    again = resources.models.load_model(logged.model_id)
+    again = resources.models.load_model(logged.model_id, registered.model)
     assert (again.predict_proba(unseen) == decided.predict_proba(unseen)).all()
     assert (again.predict(unseen) == expected).all()
 
@@ -169,7 +172,11 @@ def test_mlflows_transformers_flavour_loads_it_as_a_pipeline(run: Run, folder: P
     resources, registered = run
     texts = unseen["text"].dropna().head(5).tolist()
     loaded = mlflow.transformers.load_model(str(folder))
-    ours = resources.models.load_model(registered.evaluated.challenger.model_id)[-1].predict_proba(texts).max(axis=1)
+    ours = (
+        resources.models.load_model(registered.evaluated.challenger.model_id, registered.model)[-1]
+        .predict_proba(texts)
+        .max(axis=1)
+    )
     answers = loaded(texts, truncation=True, max_length=40)
     assert {answer["label"] for answer in answers} <= {"negative", "positive"}
     assert [answer["score"] for answer in answers] == pytest.approx(ours, abs=1e-4)
@@ -184,11 +191,11 @@ def test_a_model_that_was_altered_is_not_loaded(run: Run, folder: Path, name: st
     size = path.stat().st_size
     with path.open("ab") as file:
         file.write(b"\n")
-    message = message_of(lambda: resources.models.load_model(model_id), StoreError)
+    message = message_of(lambda: resources.models.load_model(model_id, registered.model), StoreError)
     with path.open("r+b") as file:
         file.truncate(size)
     assert "altered" in message
-    assert resources.models.load_model(model_id) is not None
+    assert resources.models.load_model(model_id, registered.model) is not None
 
 
 def test_an_unknown_checkpoint_fails_its_candidate_alone(

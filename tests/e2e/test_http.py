@@ -68,7 +68,7 @@ def test_artifacts_go_through_the_server(run: tuple[Resources, Registered]) -> N
 def test_a_model_comes_back_through_the_server(run: tuple[Resources, Registered]) -> None:
     """It is held against its digest on the way."""
     resources, registered = run
-    assert hasattr(resources.models.load_model(registered.evaluated.winner.model_id), "predict")
+    assert hasattr(resources.models.load_model(registered.evaluated.winner.model_id, registered.model), "predict")
 
 
 def test_a_retry_over_http_finds_what_was_done(run: tuple[Resources, Registered]) -> None:

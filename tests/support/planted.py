@@ -71,6 +71,7 @@ def log_model(model: Any, prepared: Prepared, resources: Resources, example: pd.
         name=name,
         example=example,
         requirements=["scikit-learn"],
+        pipeline_name=prepared.pipeline,
         tags={},
     )
     return Trained(
@@ -78,6 +79,7 @@ def log_model(model: Any, prepared: Prepared, resources: Resources, example: pd.
         action_key=logged.model_id,
         run_id=prepared.parent_run_id,
         model_id=logged.model_id,
+        model_digest=logged.files_digest,
         scored_on="validation",
         fitted_on=FitRows(parts=("train", "validation")),  # so that nothing is fitted in its place
         metrics=dict.fromkeys(("accuracy", "f1_macro", "rmse", "log_loss", "roc_auc", "mae"), 0.5),

@@ -6,10 +6,11 @@ import random
 import shutil
 import socket
 import subprocess
-import sys
+import sysconfig
 import time
 import urllib.error
 import urllib.request
+import venv
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -107,17 +108,32 @@ def request_of(pipeline: str = "flowers", run_id: str = "run_1", **changes: Any)
 
 
 def predict_elsewhere(uri: str, model: str, rows: pd.DataFrame, folder: Path) -> list[Any]:
-    """Let a fresh process load a model's champion with MLflow alone and predict raw columns; gives what it answers."""
+    """Let MLflow load a champion where Waterflow is not installed, and predict raw columns; gives what it answers."""
     rows.to_json(folder / "rows.json", orient="records")
+    venv.EnvBuilder(symlinks=True).create(folder / "elsewhere")
+    # A plain line is a path: the links to this checkout among the packages are not followed.
+    (packages,) = (folder / "elsewhere" / "lib").glob("python*/site-packages")
+    (packages / "libraries.pth").write_text(sysconfig.get_path("purelib"))
     program = (
-        "import json, sys, mlflow, pandas as pd\n"
+        "import importlib.util, json, sys\n"
+        "assert importlib.util.find_spec('waterflow') is None\n"
+        "import mlflow, pandas as pd\n"
         "mlflow.set_tracking_uri(sys.argv[1])\n"
         "model = mlflow.pyfunc.load_model(f'models:/{sys.argv[2]}@champion')\n"
         "rows = pd.DataFrame(json.load(open(sys.argv[3])))\n"
         "print(json.dumps(model.predict(rows).tolist()))\n"
-        "assert not [name for name in sys.modules if name.partition('.')[0] == 'waterflow']\n"
     )
-    command = [sys.executable, "-W", "ignore", "-c", program, uri, model, str(folder / "rows.json")]
+    command = [
+        str(folder / "elsewhere" / "bin" / "python"),
+        "-I",
+        "-W",
+        "ignore",
+        "-c",
+        program,
+        uri,
+        model,
+        str(folder / "rows.json"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     return list(json.loads(done.stdout.splitlines()[-1]))

@@ -50,6 +50,7 @@ def find_division(experiment_id: str, key: str, resources: Resources) -> CacheLo
     def read(run: TrackedRun) -> DividedBlob:
         content = resources.runs.read_verified(run, tag.DIVISION_FILE)
         divided = _parsed(DividedBlob, content)
+        _check_key(divided.key, key)
         _check_blob(divided.split, resources)
         return divided
 
@@ -80,11 +81,12 @@ def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_o
     def read(run: TrackedRun) -> Evaluated:
         content = resources.runs.read_verified(run, tag.EVALUATED_FILE)
         evaluated = _parsed(Evaluated, content)
+        _check_key(evaluated.action_key, key)
         predictions = evaluated.verdict.predictions if evaluated.verdict else None
         if predictions is not None:
             _check_blob(predictions, resources)
         for fit in evaluated.compared:
-            resources.models.verify(fit.model_id)
+            resources.models.verify(fit.model_id, prepared.pipeline)
         return evaluated
 
     found = resources.runs.find_runs(prepared.experiment_id, {tag.EVALUATED_KEY: key})
@@ -98,8 +100,9 @@ def _find_fit(
 ) -> CacheLookup[Trained]:
     def read(run: TrackedRun) -> Trained:
         trained = _parsed(Trained, resources.runs.read_verified(run, tag.RECORD_FILE))
+        _check_key(trained.action_key, key)
         check(trained)
-        resources.models.verify(trained.model_id)
+        resources.models.verify(trained.model_id, prepared.pipeline)
         return trained
 
     asked = {tag.ACTION_KEY: key, tag.CACHED_FROM: None}
@@ -131,6 +134,12 @@ def _parsed(kind: type[RecordT], content: object) -> RecordT:
         return kind.model_validate(content)
     except ValueError as error:
         raise StoreError(f"its record is of another version of Waterflow ({type(error).__name__})") from error
+
+
+def _check_key(recorded: str, key: str) -> None:
+    """Raise StoreError unless a record is of this action. Its run's tags alone say so otherwise."""
+    if recorded != key:
+        raise StoreError("its record is of another action than its tags say")
 
 
 def _check_blob(blob: Blob, resources: Resources) -> None:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from waterflow.cli import lineage, operations, promotion, reproduce, run
 from waterflow.cli.console import err, widen
 from waterflow.cli.data import breaks_table, data_app
+from waterflow.cli.keys import keys_app
 from waterflow.cli.step import step_app
 from waterflow.errors import ContractError, WaterflowError
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(step_app, name="step")
 app.add_typer(data_app, name="data")
+app.add_typer(keys_app, name="keys")
 for command in COMMANDS:
     app.command()(command)
 

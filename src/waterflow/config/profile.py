@@ -17,8 +17,8 @@ class Profile(BaseModel):
     - `airflow_url`, `mlflow_url`: for links, as a browser reaches them; None where nothing listens.
     - `airflow_api_url`: Airflow's API as this process reaches it, for `waterflow lineage`; None asks nobody.
       The account is `airflow_user`, its password in `airflow_password_file`.
-    - `signing_key_file`: the private key that signs models and records; None where nothing is signed. A missing one is
-      made below the project's home, and nowhere else.
+    - `signing_key_file`: the private key that signs models and records; None where nothing is signed. With
+      `make_signing_key` a missing one is made.
     - `public_keys_file`, `public_keys`: the public keys that are trusted, as a file and as text.
 
     Credentials come from MLflow's and AWS's own files, and from the file of the database.
@@ -38,6 +38,7 @@ class Profile(BaseModel):
     airflow_user: str | None = None
     airflow_password_file: str | None = None
     signing_key_file: str | None = None
+    make_signing_key: bool = False
     public_keys_file: str | None = None
     public_keys: str | None = None
 

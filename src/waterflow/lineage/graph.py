@@ -63,7 +63,7 @@ def log_lineage(model: str, version: int, run_id: str, resources: Resources) -> 
         return
     with scratch_folder() as folder:
         write_json(folder / tag.LINEAGE_FILE, trace_lineage(VersionHistory(found, resources), None).to_json())
-        log_step("lineage", run_id, folder, resources, version_tags=found.tags)
+        log_step("lineage", model, run_id, folder, resources, version_tags=found.tags)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _LineageBuilder:
         model = self.history.model
         found = self.verifier.verify_served(self.history) if self.verifier else NOT_ASKED
         fit = self._or_broken("MLflow run", model.run_id, self._fit)
-        return _node("model", model.model_id, found, {"sha256": model.digest or ""}, fit)
+        return _node("model", model.model_id, found, {"sha256": model.files_digest}, fit)
 
     def _fit(self) -> LineageNode:
         run = self.history.fit_run
@@ -123,7 +123,7 @@ class _LineageBuilder:
         return [self._other_fit(fit, purpose) for fit, purpose in fits.values()]
 
     def _other_fit(self, fit: Trained, purpose: str) -> LineageNode:
-        found = self.verifier.verify_fit(fit) if self.verifier else NOT_ASKED
+        found = self.verifier.verify_fit(fit, self.history.version.model) if self.verifier else NOT_ASKED
         facts = {"of": purpose, "fitted on": str(fit.fitted_on), "run": fit.run_id[:8]}
         return _node("model", fit.model_id, found, facts)
 

@@ -19,6 +19,7 @@ from waterflow.records.data import Blob
 from waterflow.resources import Resources
 from waterflow.stores.base import put_file
 from waterflow.tracking.artifacts import write_json
+from waterflow.tracking.run_queries import TrackedRun
 from waterflow.tracking.tags import DIFF_FILE, PROVENANCE_FILE
 
 
@@ -75,15 +76,16 @@ def write_provenance(
     write_json(folder / PROVENANCE_FILE, provenance.to_json())
 
 
-def read_provenance(run_id: str, resources: Resources) -> Provenance:
-    """Return the provenance of a parent run. Raises StoreError when it is gone."""
-    content = resources.runs.read_json(run_id, PROVENANCE_FILE)
-    if content is None:
-        raise StoreError(f"run {run_id}: its {PROVENANCE_FILE} is gone; restore MLflow's artifacts from a backup")
+def read_provenance(run: TrackedRun, resources: Resources) -> Provenance:
+    """Return the provenance of a parent run. Raises StoreError when it is gone, altered or not signed."""
+    try:
+        content = resources.runs.read_verified(run, PROVENANCE_FILE)
+    except StoreError as error:
+        raise StoreError(f"run {run.run_id}: {error}; restore MLflow's artifacts from a backup") from error
     try:
         return Provenance.from_json(content)
     except ValueError as error:
-        raise StoreError(f"run {run_id}: its {PROVENANCE_FILE} cannot be read; was it edited?") from error
+        raise StoreError(f"run {run.run_id}: its {PROVENANCE_FILE} cannot be read; was it edited?") from error
 
 
 def extra_locks(config: PipelineConfig, lock: Path) -> list[Path]:

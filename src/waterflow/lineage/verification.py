@@ -34,20 +34,22 @@ class Verifier:
     resources: Resources
     _known: dict[tuple[str, ...], Verification] = field(default_factory=dict)
 
-    def verify_model(self, model_id: str) -> Verification:
-        """Fetch a model's files and compare them with their digest."""
-        return self._once(("model", model_id), lambda: _check(lambda: self.resources.models.verify(model_id)))
+    def verify_model(self, model_id: str, pipeline: str) -> Verification:
+        """Compare a model's files with their signed digest."""
+        return self._once(
+            ("model", model_id, pipeline), lambda: _check(lambda: self.resources.models.verify(model_id, pipeline))
+        )
 
     def verify_served(self, history: VersionHistory) -> Verification:
         """Compare what the registry serves with the recorded fit. Then compare its files with their digest."""
 
         def verify() -> Verification:
             found = _check(history.check_served)
-            return self.verify_model(history.model.model_id) if found.resolves else found
+            return self.verify_model(history.model.model_id, history.version.model) if found.resolves else found
 
         return self._once(("served", history.name), verify)
 
-    def verify_fit(self, fit: Trained) -> Verification:
+    def verify_fit(self, fit: Trained, pipeline: str) -> Verification:
         """Compare a fit's model with the digest in its record. Then compare its files."""
 
         def verify() -> Verification:
@@ -56,7 +58,7 @@ class Verifier:
                 return Verification(False, f"model {fit.model_id}: MLflow has no such model any more; it was deleted")
             if model.files_digest != fit.model_digest:
                 return Verification(False, f"model {fit.model_id}: its digest is not that of the record of its fit")
-            return self.verify_model(fit.model_id)
+            return self.verify_model(fit.model_id, pipeline)
 
         return self._once(("fit", fit.model_id), verify)
 

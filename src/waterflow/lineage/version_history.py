@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.errors import ConfigError, StoreError
+from waterflow.errors import ConfigError, SignatureError, StoreError
 from waterflow.lineage.run_provenance import Provenance, read_provenance
 from waterflow.records.base import Record
 from waterflow.records.data import Prepared
@@ -65,6 +65,7 @@ class VersionHistory:
     @cached_property
     def model(self) -> LoggedModel:
         """Return the logged model."""
+        self.check_facts()
         model_id = self.version.tags.get(MODEL_ID)
         if not model_id:
             raise StoreError(f"{self.name}: Waterflow did not register it, so the run that fitted it is not known")
@@ -89,6 +90,7 @@ class VersionHistory:
     @cached_property
     def registration_run(self) -> TrackedRun:
         """Return the parent run that evaluated and registered the version."""
+        self.check_facts()
         run_id = self.version.tags.get(PARENT_RUN_ID)
         if not run_id:
             raise StoreError(f"{self.name}: it names no run, because Waterflow did not register it")
@@ -124,6 +126,11 @@ class VersionHistory:
         """Return the configuration of the evaluation."""
         return self._load_config(self.registration_prepared)
 
+    def check_facts(self) -> None:
+        """Raise SignatureError unless the version's tags are signed."""
+        if self.version.problem:
+            raise SignatureError(f"{self.name}: {self.version.problem}")
+
     def check_served(self) -> None:
         """Raise StoreError unless the registry serves the recorded fit's files.
 
@@ -143,7 +150,7 @@ class VersionHistory:
     @cached_property
     def provenance(self) -> Provenance:
         """Return code, environment and source of the fit."""
-        return read_provenance(self.fit_parent_run.run_id, self.resources)
+        return read_provenance(self.fit_parent_run, self.resources)
 
     def _load_config(self, prepared: Prepared) -> PipelineConfig:
         try:

@@ -141,7 +141,9 @@ def measure_access(
     """
     runs = [run.run_id for entry in chosen for run in entry.runs]
     histories = [VersionHistory(version, resources) for entry in chosen for version in entry.versions]
-    models = [entry.version.model_id for entry in histories if verifier.verify_served(entry).resolves]
+    models = {
+        entry.version.model_id: entry.version.model for entry in histories if verifier.verify_served(entry).resolves
+    }
 
     def open_run(run_id: str) -> None:
         resources.runs.find_run(run_id)
@@ -150,7 +152,12 @@ def measure_access(
     experiments = [entry.experiment_id for entry in chosen]
     yield from _measure("list the runs of a pipeline", resources.runs.list_runs, experiments, SAMPLES)
     yield from _measure("open a run with its artifacts", open_run, runs, SAMPLES)
-    yield from _measure("load a registered model", resources.models.load_model, models, LOADS)
+    yield from _measure(
+        "load a registered model",
+        lambda model_id: resources.models.load_model(model_id, models[model_id]),
+        [*models],
+        LOADS,
+    )
 
 
 def count_good(results: Sequence[IntegrityResult]) -> Iterator[CheckRate]:

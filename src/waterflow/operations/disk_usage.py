@@ -109,7 +109,7 @@ def objects_of(run: TrackedRun, resources: Resources) -> Iterator[tuple[str, Blo
     if evaluated is not None and evaluated.verdict is not None and evaluated.verdict.predictions is not None:
         yield "predictions", evaluated.verdict.predictions
     try:
-        made = read_provenance(run.run_id, resources)
+        made = read_provenance(run, resources)
     except StoreError:
         return
     blobs = (made.lock, made.diff, *made.extra_locks.values())

@@ -77,6 +77,9 @@ class PipelineInspection:
 
     def _inspect_version(self, version: Version) -> Iterator[IntegrityResult]:
         history, subject = VersionHistory(version, self.resources), version_name(version)
+        if version.problem:  # its tags may say anything
+            yield IntegrityResult(SERVED, subject, version.problem)
+            return
         without_run = _problem_of(lambda: (history.fit_run, history.registration_run))
         yield IntegrityResult(WITH_RUN, subject, without_run)
         yield IntegrityResult(WITH_FILES, subject, self._why_without_files(history))
@@ -121,8 +124,11 @@ class PipelineInspection:
         return {tag.DECISION: f"{row.kind}: {row.reason}"} if row else {}
 
     def _verify_objects(self, run: TrackedRun) -> Iterator[IntegrityResult]:
+        pipeline = run.tags.get(tag.PIPELINE, "")
         for model_id in run.model_ids:
-            yield IntegrityResult(ARTIFACTS, f"model {model_id}", _problem(self.verifier.verify_model(model_id)))
+            yield IntegrityResult(
+                ARTIFACTS, f"model {model_id}", _problem(self.verifier.verify_model(model_id, pipeline))
+            )
         for kind, blob in objects_of(run, self.resources):
             subject = f"{kind} {blob.digest[:12]}"
             yield IntegrityResult(ARTIFACTS, subject, _problem(self.verifier.verify_blob(blob)))

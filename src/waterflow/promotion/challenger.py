@@ -71,12 +71,15 @@ def predict_challenger(
     """
     rows = holdout.rows
     if len(fits) == 1:
-        return predict_holdout(resources.models.load_model(fits[0].model_id), rows, config)
+        return predict_holdout(resources.models.load_model(fits[0].model_id, config.name), rows, config)
     times = pd.to_datetime(rows[config.time_column], utc=True)
     starts = pd.DatetimeIndex([fit.fitted_on.before for fit in fits])
     blocks = np.searchsorted(starts, pd.DatetimeIndex(times), side="right") - 1
     predicted = [
-        (blocks == number, predict_holdout(resources.models.load_model(fit.model_id), rows[blocks == number], config))
+        (
+            blocks == number,
+            predict_holdout(resources.models.load_model(fit.model_id, config.name), rows[blocks == number], config),
+        )
         for number, fit in enumerate(fits)
         if (blocks == number).any()
     ]

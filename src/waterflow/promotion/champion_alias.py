@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from waterflow.errors import LedgerError, TrackingError
+from waterflow.errors import LedgerError, SignatureError, TrackingError
 from waterflow.ledger.replay import champion_rows, find_inconsistencies, is_champion, last_change
 from waterflow.promotion.rules import name_version
 from waterflow.records.promotion import Decision
@@ -26,9 +26,9 @@ def reconcile_alias(model: str, resources: Resources) -> Decision | None:
     """Make ledger and alias agree, and return the newest row.
 
     An alias that does not follow the ledger yet, because a server was lost, is moved. One that something else moved,
-    such as a person in MLflow's UI, stays, and a `manual` row records it. One that went back to an earlier champion
-    just after a decision may be another process's late call, which that process is about to correct. Returns None for
-    a model without rows.
+    such as a person in MLflow's UI, stays, and a `manual` row records it; unless nothing vouches for the version that
+    it was moved to, for then it is moved back. One that went back to an earlier champion just after a decision may be
+    another process's late call, which that process is about to correct. Returns None for a model without rows.
 
     Raises LedgerConflict when another decision is written meanwhile.
     """
@@ -37,6 +37,9 @@ def reconcile_alias(model: str, resources: Resources) -> Decision | None:
     alias = resources.registry.find_alias(model, CHAMPION)
     head, changes = (entries[-1] if entries else None), champion_rows(entries)
     change, before = (changes[-1] if changes else None), (changes[-2] if len(changes) > 1 else None)
+    if alias is not None and alias.problem and not is_champion(change, *_identify(alias)):
+        _restore_alias(alias, change, resources)
+        return head
     if is_champion(change, *_identify(alias)):
         if change is not None:
             resources.ledger.mark_projected(change)
@@ -57,7 +60,7 @@ def reconcile_alias(model: str, resources: Resources) -> Decision | None:
         reason=f"the alias champion is on {name_version(version)}{served}, where no row of the ledger put it",
         actor="unknown",
         model_id=model_id,
-        model_digest=digest_of_model(model_id, resources) if model_id else None,
+        model_digest=digest_of_model(model, model_id, resources) if model_id else None,
     )
     logger.warning("%s: %s; recorded as row %d", model, row.reason, row.sequence)
     resources.ledger.mark_projected(row)
@@ -107,6 +110,13 @@ def move_alias(model: str, resources: Resources) -> None:
     raise LedgerError(f"ledger of {model}: the alias champion was moved {ATTEMPTS} times meanwhile; run promote again")
 
 
+def _restore_alias(alias: Version, change: Decision | None, resources: Resources) -> None:
+    """Move the alias to the ledger's champion. It is on a version that nothing vouches for."""
+    logger.warning("%s: version %d is no champion: %s", alias.model, alias.version, alias.problem)
+    if change is not None and change.to_version is not None and not find_change_since(change, resources):
+        resources.registry.set_alias(alias.model, CHAMPION, change.to_version)
+
+
 def find_alteration(
     version: Version | None, number: int | None, model_id: str | None, digest: str | None, resources: Resources
 ) -> str:
@@ -120,7 +130,9 @@ def find_alteration(
         return (
             f"version {number} is another model now: the registry serves {version.model_id}, decided on was {model_id}"
         )
-    if digest and digest_of_model(version.model_id, resources) != digest:
+    if version.problem:
+        return f"version {number} is not what was registered: {version.problem}"
+    if digest and digest_of_model(version.model, version.model_id, resources) != digest:
         return f"the files of version {number} are not those that were decided on"
     return ""
 
@@ -133,10 +145,34 @@ def find_change_since(row: Decision, resources: Resources) -> str:
     return find_alteration(version, row.to_version, row.model_id, row.model_digest, resources)
 
 
-def digest_of_model(model_id: str, resources: Resources) -> str | None:
-    """Return the sha256 of the files of a logged model. None when it is gone."""
-    logged = resources.models.find_model(model_id)
-    return logged.digest if logged else None
+def digest_of_model(model: str, model_id: str, resources: Resources) -> str | None:
+    """Return the signed sha256 of a model's files. None when it is gone, or nobody trusted signed it."""
+    try:
+        return resources.models.signed_digest(model_id, model)
+    except SignatureError:
+        return None
+
+
+def find_vouched_champion(model: str, resources: Resources) -> Version | None:
+    """Return the champion's version. It is the ledger's where nothing vouches for the alias's.
+
+    Whoever may write to the registry can move an alias, and neither loads code here nor lowers what a challenger has to
+    beat. A champion of the ledger that was altered is returned with its `problem`.
+    """
+    alias = resources.registry.find_alias(model, CHAMPION)
+    if alias is None or not alias.problem:
+        return alias
+    row = last_change(resources.ledger.entries(model))
+    known = None if row is None or row.to_version is None else resources.registry.get_version(model, row.to_version)
+    name = name_version(known.version) if known else "nobody"
+    logger.warning(
+        "%s: the alias champion is on version %d, and %s; it is not loaded. By the ledger, %s is champion",
+        model,
+        alias.version,
+        alias.problem,
+        name,
+    )
+    return known
 
 
 def verify(model: str, resources: Resources) -> list[str]:

@@ -78,7 +78,9 @@ def compare_again(
     with scratch_folder() as folder:
         compared.write(folder / place)
         tags = compared.tags(resources)
-        log_step(place, prepared.parent_run_id, folder, resources, metrics=compared.metrics(), tags=tags)
+        log_step(
+            place, prepared.pipeline, prepared.parent_run_id, folder, resources, metrics=compared.metrics(), tags=tags
+        )
     return compared.verdict
 
 

@@ -5,6 +5,7 @@ import logging
 from waterflow.caching.keys import registration
 from waterflow.config.schema import PipelineConfig
 from waterflow.links import dag_run_url
+from waterflow.promotion.champion_alias import find_vouched_champion
 from waterflow.promotion.rules import Outcome, is_waiting
 from waterflow.promotion.staging import can_be_staged_again
 from waterflow.records.caching import ExecutedAction
@@ -16,7 +17,7 @@ from waterflow.reporting.step_log import write_action
 from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources
 from waterflow.stores.base import scratch_folder
-from waterflow.tracking.registry import CHAMPION, Version
+from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import CACHED_FROM, MLFLOW_NOTE, NOTHING_NEW, PARENT_RUN_ID, REGISTERED, SELECTED_MODEL_ID
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def report_nothing_new(
 
 def log_registration(prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources) -> None:
     """Log the inputs of the step register, for `waterflow why`."""
-    champion = resources.registry.find_alias(config.name, CHAMPION)
+    champion = find_vouched_champion(config.name, resources)
     name = f"version {champion.version}" if champion else "nobody"
     evaluated = registered.evaluated
     executed = ExecutedAction(
@@ -87,7 +88,7 @@ def log_registration(prepared: Prepared, registered: Registered, config: Pipelin
     )
     with scratch_folder() as folder:
         write_action(folder, executed)
-        log_step("registration", prepared.parent_run_id, folder, resources)
+        log_step("registration", prepared.pipeline, prepared.parent_run_id, folder, resources)
 
 
 def _run_of(registered: Registered, resources: Resources) -> str | None:

@@ -121,6 +121,8 @@ def find_champion(
     opponent = Opponent(
         f"champion version {champion.version}", champion.version, None, np.ones(len(holdout.rows), dtype=bool)
     )
+    if champion.problem:
+        return replace(opponent, problem=f"{opponent.name} is not loaded: {champion.problem}")
     model_id = champion.model_id
     registered = champion.tags.get(MODEL_ID, model_id)
     if registered != model_id:
@@ -148,7 +150,7 @@ def find_champion(
 
 
 def _predict(model_id: str, rows: pd.DataFrame, config: PipelineConfig, resources: Resources) -> Predicted:
-    return predict_usably(lambda: predict_holdout(resources.models.load_model(model_id), rows, config))
+    return predict_usably(lambda: predict_holdout(resources.models.load_model(model_id, config.name), rows, config))
 
 
 def _unseen_by(champion: Version, config: PipelineConfig, holdout: Holdout, resources: Resources) -> NDArray[np.bool_]:

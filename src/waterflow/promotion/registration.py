@@ -54,7 +54,7 @@ def make_version(
     card = model_card(config, prepared, evaluated, links)
     with scratch_folder() as folder:
         (folder / tag.CARD_FILE).write_text(card, "utf-8")
-        log_step("card", prepared.parent_run_id, folder, resources)
+        log_step("card", prepared.pipeline, prepared.parent_run_id, folder, resources)
     place = run_link(prepared.experiment_id, prepared.parent_run_id, resources.profile)
     description = fit_description(card, f"The whole card is the artifact `{tag.CARD_FILE}` of run {place}.")
     return resources.registry.register(config.name, served.model_id, served.run_id, description, tags)

@@ -47,7 +47,7 @@ def rollback(model: str, to: int | None, reason: str, actor: str, resources: Res
         reason=reason,
         actor=actor,
         model_id=target.model_id,
-        model_digest=digest_of_model(target.model_id, resources),
+        model_digest=digest_of_model(model, target.model_id, resources),
     )
     move_alias(model, resources)
     resources.registry.tag_version(model, target.version, {DECISION: f"rollback: {reason}"})

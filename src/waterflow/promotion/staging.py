@@ -19,14 +19,14 @@ from waterflow.promotion.serving_process import Served, ServingProcess
 from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated
-from waterflow.records.promotion import Check
+from waterflow.records.promotion import Check, StagedVersion
 from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources
 from waterflow.snapshots import load_rows
 from waterflow.stores.base import get_file, scratch_folder
-from waterflow.tracking.artifacts import write_json
+from waterflow.tracking.artifacts import write_record
 from waterflow.tracking.registry import Version
-from waterflow.tracking.tags import STAGING_CONDITIONS, STAGING_FILE, STAGING_PREFIX
+from waterflow.tracking.tags import STAGING_CONDITIONS, STAGING_DIGEST, STAGING_FILE, STAGING_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def check_version(
         try:
             model_id = resources.registry.served_model(config.name, version)
             rows, expected, agreement = load_expected(model_id, prepared, evaluated, config, resources)
-            files = resources.models.fetch_model(model_id, folder, f"model {config.name} version {version}")
+            files = resources.models.fetch_model(model_id, config.name, folder)
         except StoreError as error:
             gone = Check(name="files", passed=False, actual=str(error), expected="all there, as they were logged")
             checks: tuple[Check, ...] = (gone,)
@@ -69,6 +69,18 @@ def check_version(
         logger.info("%s: %s (%s), expected: %s", check.name, _state(check), check.actual, check.expected)
     _log_checks(version, prepared, config, checks, resources)
     return checks
+
+
+def find_staged(prepared: Prepared, resources: Resources) -> StagedVersion | None:
+    """Return the staging checks of a run's earlier attempt. None without signed ones."""
+    run = resources.runs.get_run(prepared.parent_run_id)
+    if STAGING_DIGEST not in run.tags:
+        return None
+    try:
+        return StagedVersion.from_json(resources.runs.read_verified(run, STAGING_FILE))
+    except StoreError as error:
+        logger.warning("run %s: %s; its version is staged again", run.run_id, error)
+        return None
 
 
 def load_expected(
@@ -91,7 +103,7 @@ def load_expected(
     from waterflow.promotion.agreement import check_agreement, tabulate
 
     ids = (model_id, evaluated.challenger.model_id)
-    own, compared = (tabulate(resources.models.load_model(name), sample, config.task) for name in ids)
+    own, compared = (tabulate(resources.models.load_model(name, config.name), sample, config.task) for name in ids)
     return sample, own, check_agreement(own, compared, config)
 
 
@@ -171,14 +183,15 @@ def _processor() -> str:
 
 
 def _log_checks(
-    version: int, prepared: Prepared, config: PipelineConfig, checks: Sequence[Check], resources: Resources
+    version: int, prepared: Prepared, config: PipelineConfig, checks: tuple[Check, ...], resources: Resources
 ) -> None:
     tags = {STAGING_PREFIX + check.name: f"{_state(check)}: {check.actual}; {check.expected}" for check in checks}
     version_tags = tags | {STAGING_CONDITIONS: staging_conditions(config)}
     resources.registry.tag_version(config.name, version, version_tags)
     with scratch_folder() as folder:
-        write_json(folder / STAGING_FILE, {"version": version, "checks": [check.to_json() for check in checks]})
-        log_step("staging", prepared.parent_run_id, folder, resources, tags=tags, version_tags=version_tags)
+        write_record(folder, StagedVersion(version=version, checks=checks).to_json(), STAGING_FILE)
+        run_id = prepared.parent_run_id
+        log_step("staging", prepared.pipeline, run_id, folder, resources, tags=tags, version_tags=version_tags)
 
 
 def _distance(now: Sequence[Any], then: pd.DataFrame | pd.Series) -> float:

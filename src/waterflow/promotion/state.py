@@ -7,13 +7,14 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.errors import StoreError
 from waterflow.ledger.replay import rolled_back, sum_refreshes
 from waterflow.lineage.version_history import VersionHistory
+from waterflow.promotion.champion_alias import find_vouched_champion
 from waterflow.promotion.rules import PromotionState
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.promotion import Decision
 from waterflow.records.training import Trained
 from waterflow.resources import Resources
-from waterflow.tracking.registry import CHAMPION, Version
+from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import (
     ACTION_KEY,
     DATA_DIGEST,
@@ -75,7 +76,7 @@ def find_opponent(model: str, winner: Trained, resources: Resources) -> Version 
 
     If it is the winner's own recipe and fit, return the version that it was compared with before.
     """
-    champion = resources.registry.find_alias(model, CHAMPION)
+    champion = find_vouched_champion(model, resources)
     if champion is None or champion.tags.get(SELECTED_MODEL_ID, champion.tags.get(MODEL_ID)) != winner.model_id:
         return champion
     try:

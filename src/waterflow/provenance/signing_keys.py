@@ -7,10 +7,19 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
+from waterflow.config.profile import Profile
 from waterflow.errors import ConfigError, SignatureError
 from waterflow.provenance.signing import Keyring, SigningKey, key_id_of
 
 REVOKED = "revoked"
+
+
+def open_keyring(profile: Profile) -> Keyring:
+    """Load the keys of a profile. Raises ConfigError when a file cannot be read or holds no key."""
+    private, public = (
+        None if name is None else Path(name) for name in (profile.signing_key_file, profile.public_keys_file)
+    )
+    return load_keyring(private, public, profile.public_keys or "", make=profile.make_signing_key)
 
 
 def load_keyring(

@@ -48,12 +48,13 @@ class HoldoutCut(Record):
 class DividedBlob(Record):
     """The stored split of some rows.
 
-    `leak` names features that alone reveal the target, empty where none does.
+    `leak` names features that alone reveal the target, empty where none does. `key` is that of the action, once logged.
     """
 
     split: Blob
     shares: tuple[Share, ...]
     leak: str = ""
+    key: str = ""
 
 
 class Prepared(Record):

@@ -20,6 +20,13 @@ class Check(Record):
     expected: str
 
 
+class StagedVersion(Record):
+    """The staging checks of a version. Its run logs them."""
+
+    version: int
+    checks: tuple[Check, ...]
+
+
 class Approval(Record):
     """A person's answer to whether a version may become champion."""
 

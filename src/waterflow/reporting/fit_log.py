@@ -39,7 +39,6 @@ def log_trained(
     config: PipelineConfig,
     trained: Trained,
     fit: "ScoredCandidate",
-    model_digest: str,
     executed: ExecutedAction,
     resources: Resources,
 ) -> None:
@@ -54,8 +53,12 @@ def log_trained(
     metrics |= {f"{part}_{name}_std": value for name, value in fit.spread.items()}
     estimator = unwrap_estimator(fit.fitted.pipeline.named_steps["model"])
     with scratch_folder() as folder:
-        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest, **_fit_notes(fit, config, candidate)}
-        tags[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
+        tags = {
+            tag.MODEL_ID: trained.model_id,
+            tag.MODEL_DIGEST: trained.model_digest,
+            **_fit_notes(fit, config, candidate),
+        }
+        write_record(folder, trained.to_json())
         write_action(folder, executed)
         if fit.predicted is not None and config.task == "classification":
             write_json(folder / tag.CONFUSION_FILE.format(part=part), confusion(fit.predicted))
@@ -66,6 +69,7 @@ def log_trained(
         log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources)
         log_step(
             "train",
+            prepared.pipeline,
             trained.run_id,
             folder,
             resources,
@@ -81,7 +85,6 @@ def log_refitted(
     config: PipelineConfig,
     trained: Trained,
     pipeline: Any,
-    model_digest: str,
     rows: int,
     executed: ExecutedAction,
     resources: Resources,
@@ -91,11 +94,12 @@ def log_refitted(
 
     estimator = unwrap_estimator(pipeline.named_steps["model"])
     with scratch_folder() as folder:
-        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: model_digest, **lineage_tags(prepared)}
-        tags[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
+        tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: trained.model_digest, **lineage_tags(prepared)}
+        write_record(folder, trained.to_json())
         write_action(folder, executed)
         log_step(
             "train",
+            prepared.pipeline,
             trained.run_id,
             folder,
             resources,
@@ -114,11 +118,20 @@ def log_reused_fit(
     copied = {name: value for name, value in source.tags.items() if name.startswith(FIT_TAGS)}
     with scratch_folder() as folder:
         own = {tag.CACHED: "true", tag.CACHED_FROM: source.run_id, tag.MLFLOW_NOTE: note}
-        own[tag.RECORD_DIGEST] = write_record(folder, trained.to_json())
+        write_record(folder, trained.to_json())
         write_action(folder, executed)
         log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources, trained.model_id)
         tags = copied | own | lineage_tags(prepared)
-        log_step("train", trained.run_id, folder, resources, params=source.params, metrics=source.metrics, tags=tags)
+        log_step(
+            "train",
+            prepared.pipeline,
+            trained.run_id,
+            folder,
+            resources,
+            params=source.params,
+            metrics=source.metrics,
+            tags=tags,
+        )
 
 
 def _fit_notes(fit: "ScoredCandidate", config: PipelineConfig, candidate: str) -> dict[str, str]:

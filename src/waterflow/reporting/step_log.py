@@ -38,20 +38,21 @@ def log_prepared(
 ) -> None:
     """Log the parent run. The record goes last, because a retry that finds it does nothing more."""
     division = actions[-1]
+    keyed = divided.model_copy(update={"key": division.key})
     log_rows(prepared, prepared.parent_run_id, prepared.rows, "all", resources)
     for executed in actions:
         write_action(folder, executed)
     write_json(folder / tag.CONFIG_FILE, config.model_dump(mode="json"))
+    write_record(folder, keyed.to_json(), tag.DIVISION_FILE)
+    write_record(folder, prepared.to_json())
     tags = {
         tag.DIVISION_KEY: division.key,
-        tag.DIVISION_DIGEST: write_record(folder, divided.to_json(), tag.DIVISION_FILE),
-        tag.RECORD_DIGEST: write_record(folder, prepared.to_json()),
         **({tag.LEAK_WARNING: divided.leak} if divided.leak else {}),
         **{tag.SOURCE_PREFIX + name: value for name, value in source.to_tags().items()},
     }
     params = describe_run(config, prepared)
     own = tags | lineage_tags(prepared)
-    log_step("prepare", prepared.parent_run_id, folder, resources, params=params, tags=own)
+    log_step("prepare", prepared.pipeline, prepared.parent_run_id, folder, resources, params=params, tags=own)
 
 
 def describe_run(config: PipelineConfig, prepared: Prepared) -> dict[str, Any]:
@@ -134,15 +135,16 @@ def _log_evaluation(
 ) -> None:
     verdict, model_id = evaluated.verdict, evaluated.challenger.model_id
     write_action(folder, executed)
-    own = {tag.EVALUATED_DIGEST: write_record(folder, evaluated.to_json(), tag.EVALUATED_FILE)}
+    write_record(folder, evaluated.to_json(), tag.EVALUATED_FILE)
     numbers = {tag.VERDICT_METRIC + name: value for name, value in verdict.numbers().items()} if verdict else {}
     log_step(
         "evaluate",
+        prepared.pipeline,
         prepared.parent_run_id,
         folder,
         resources,
         metrics={**metrics, **numbers},
-        tags={**tags, **own, **_evaluation_tags(evaluated, resources)},
+        tags={**tags, **_evaluation_tags(evaluated, resources)},
         model_id=None if tag.EVALUATED_FROM in tags else model_id,
     )
 

@@ -11,7 +11,7 @@ from waterflow.provenance.hashing import sha256_of
 from waterflow.records.base import Record
 from waterflow.resources import Resources
 from waterflow.tracking import tags as tag
-from waterflow.tracking.artifacts import write_record
+from waterflow.tracking.artifacts import DIGEST_TAGS, write_record
 from waterflow.tracking.run_queries import TrackedRun
 from waterflow.tracking.runs import param_text
 
@@ -33,6 +33,7 @@ class StepManifest(Record):
 
 def log_step(
     step: str,
+    pipeline: str,
     run_id: str,
     folder: Path,
     resources: Resources,
@@ -45,20 +46,23 @@ def log_step(
 ) -> None:
     """Log a step's values and files to a run. The files are those of `folder`; a manifest goes with them.
 
-    `step` names the manifest; a retry replaces it. `version_tags` are only noted.
+    `step` names the manifest; a retry replaces it. `version_tags` are only noted. The manifest and the
+    records in `folder` are signed. Raises SignatureError without a key.
     """
+    artifacts = {path.relative_to(folder).as_posix(): sha256_of(path) for path in folder.rglob("*") if path.is_file()}
+    records = {path: artifacts[path] for path in DIGEST_TAGS if path in artifacts}
+    own = {**(tags or {}), **{DIGEST_TAGS[path]: digest for path, digest in records.items()}}
     manifest = StepManifest(
         logged_at=datetime.now(UTC),
         params={name: param_text(value) for name, value in (params or {}).items()},
         metrics={name: value for name, value in (metrics or {}).items() if abs(value) < float("inf")},
-        tags=_own(tags or {}),
-        artifacts={
-            path.relative_to(folder).as_posix(): sha256_of(path) for path in folder.rglob("*") if path.is_file()
-        },
+        tags=_own(own),
+        artifacts=artifacts,
         version_tags=_own(version_tags or {}),
     )
-    digest = write_record(folder, manifest.to_json(), tag.MANIFEST_FILE.format(step=step))
-    own = {**(tags or {}), tag.MANIFEST_PREFIX + step: digest}
+    path = tag.MANIFEST_FILE.format(step=step)
+    records[path] = own[tag.MANIFEST_PREFIX + step] = write_record(folder, manifest.to_json(), path)
+    own |= resources.runs.sign_records(pipeline, run_id, records)
     resources.runs.log(run_id, params=params, metrics=metrics, tags=own, model_id=model_id)
     resources.runs.log_folder(run_id, folder)
 

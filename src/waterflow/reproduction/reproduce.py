@@ -224,14 +224,17 @@ def _check_models(history: VersionHistory, resources: Resources) -> None:
     Checks all models to be loaded against the records of their fits.
     """
     verifier = Verifier(resources)
-    for found in (verifier.verify_served(history), *map(verifier.verify_fit, _other_fits(history))):
+    for found in (
+        verifier.verify_served(history),
+        *(verifier.verify_fit(fit, history.version.model) for fit in _other_fits(history)),
+    ):
         if found.resolves is False:
             raise StoreError(found.reason)
 
 
 def _predict(model_id: str, history: VersionHistory, resources: Resources) -> pd.DataFrame:
     holdout = load_holdout(history.prepared, resources)
-    model = resources.models.load_model(model_id)
+    model = resources.models.load_model(model_id, history.version.model)
     predicted = predict_holdout(model, holdout.rows, history.config)
     return tabulate_predictions(predicted, np.flatnonzero(holdout.part == "test"))
 

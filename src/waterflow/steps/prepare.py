@@ -11,6 +11,7 @@ from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.preparation import read_rows, window_for
 from waterflow.lineage.run_provenance import write_provenance
+from waterflow.promotion.champion_alias import find_vouched_champion
 from waterflow.promotion.holdout_cut import choose_cut, describe_champion
 from waterflow.provenance.git import git_state
 from waterflow.records.caching import ExecutedAction
@@ -24,7 +25,6 @@ from waterflow.snapshots import store_config, store_frame
 from waterflow.stores.base import scratch_folder
 from waterflow.stores.open import copy_object
 from waterflow.tracking import tags as tag
-from waterflow.tracking.registry import CHAMPION
 from waterflow.tracking.runs import RunIdentity
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
     config = compose_request(request, resources.project)
     window = window_for(request.window, config)
     is_cut = config.split_kind == "time"
-    champion = resources.registry.find_alias(config.name, CHAMPION) if is_cut else None
+    champion = find_vouched_champion(config.name, resources) if is_cut else None
+    champion = None if champion is None or champion.problem else champion
     action = preparation(config, window, describe_champion(champion) if is_cut else None)
     setting = setting_key(config)
     if request.force or not is_validated(config.name, setting, resources):

@@ -125,7 +125,7 @@ def _decide(
         window=prepared.window,
         verdict=state.verdict,
         model_id=model_id,
-        model_digest=digest_of_model(model_id, resources) if model_id else None,
+        model_digest=digest_of_model(config.name, model_id, resources) if model_id else None,
     )
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 from waterflow.config.schema import PipelineConfig
 from waterflow.lineage.graph import log_lineage
 from waterflow.links import dag_run_url
+from waterflow.promotion.champion_alias import find_vouched_champion
 from waterflow.promotion.duplicates import find_registered, is_settled, log_registration, report_nothing_new
 from waterflow.promotion.registration import make_version
 from waterflow.promotion.rules import PromotionState, decide, describe_evidence
-from waterflow.promotion.staging import check_version, serving_process
+from waterflow.promotion.staging import check_version, find_staged, serving_process
 from waterflow.promotion.state import read_state
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
@@ -51,7 +52,7 @@ def _state_as_evaluated(
 
     A champion that changed since is left to `promote`.
     """
-    champion = resources.registry.find_alias(config.name, CHAMPION)
+    champion = find_vouched_champion(config.name, resources)
     state = read_state(prepared, evaluated, config, champion, resources)
     return replace(
         state,
@@ -101,10 +102,9 @@ def register_and_stage(
 
     A retry finds the checks of the first attempt.
     """
-    logged = resources.runs.read_json(prepared.parent_run_id, tag.STAGING_FILE)
-    if logged is not None:
-        version = make_version(prepared, evaluated, served, config, resources)
-        return version, tuple(Check.from_json(check) for check in logged["checks"])
+    staged = find_staged(prepared, resources)
+    if staged is not None:
+        return make_version(prepared, evaluated, served, config, resources), staged.checks
     with serving_process() as process:  # it imports while the version is made
         version = make_version(prepared, evaluated, served, config, resources)
         resources.registry.set_alias(config.name, CHALLENGER, version)

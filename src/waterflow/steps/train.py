@@ -92,5 +92,5 @@ def _log_fit(
         threads=count_threads(),
         fit_seconds=fit.fitted.fit_seconds,
     )
-    log_trained(prepared, config, trained, fit, model.digest, executed, resources)
+    log_trained(prepared, config, trained, fit, executed, resources)
     return trained

@@ -5,7 +5,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -13,7 +13,8 @@ from urllib.request import url2pathname
 from mlflow.entities import FileInfo
 from mlflow.exceptions import MlflowException
 
-from waterflow.errors import StoreError, first_line
+from waterflow.errors import SignatureError, StoreError, first_line
+from waterflow.provenance.signing import Statement
 from waterflow.tracking.errors import translated
 from waterflow.tracking.run_queries import RunQueries, TrackedRun
 from waterflow.tracking.tags import (
@@ -21,14 +22,26 @@ from waterflow.tracking.tags import (
     DIVISION_FILE,
     EVALUATED_DIGEST,
     EVALUATED_FILE,
+    PIPELINE,
+    PROVENANCE_DIGEST,
+    PROVENANCE_FILE,
     RECORD_DIGEST,
     RECORD_FILE,
     RECORD_FOLDER,
+    RECORD_SIGNATURE_PREFIX,
+    STAGING_DIGEST,
+    STAGING_FILE,
     VERDICT_FOLDER,
 )
 
 # The tags that hold the sha256 of a record.
-DIGEST_TAGS = {RECORD_FILE: RECORD_DIGEST, DIVISION_FILE: DIVISION_DIGEST, EVALUATED_FILE: EVALUATED_DIGEST}
+DIGEST_TAGS = {
+    RECORD_FILE: RECORD_DIGEST,
+    DIVISION_FILE: DIVISION_DIGEST,
+    EVALUATED_FILE: EVALUATED_DIGEST,
+    PROVENANCE_FILE: PROVENANCE_DIGEST,
+    STAGING_FILE: STAGING_DIGEST,
+}
 RECORD_FOLDERS = (RECORD_FOLDER, f"{VERDICT_FOLDER}*")
 
 
@@ -47,9 +60,10 @@ class ArtifactReader(RunQueries):
         return parsed if isinstance(parsed, dict) else None
 
     def read_verified(self, run: TrackedRun, path: str, digest: str | None = None) -> dict[str, Any]:
-        """Read a record by its digest. Raises StoreError, in a clause, where it differs.
+        """Read a record by its digest and signature. Raises StoreError, in a clause, where either differs.
 
-        Unless it is given, the digest is that among the run's tags.
+        Unless it is given, the digest is that among the run's tags. Whoever may write tags can write a digest, so it
+        tells damage apart, and only the signature vouches for the record.
         """
         with translated(self.uri):
             try:
@@ -58,9 +72,24 @@ class ArtifactReader(RunQueries):
                     raise StoreError(f"its {path} is gone")
                 if hashlib.sha256(content).hexdigest() != (digest or run.tags.get(DIGEST_TAGS[path])):
                     raise StoreError(f"its {path} was altered or cut short")
+                self._check_signature(run, path, content)
                 return dict(json.loads(content))
             except (MlflowException, OSError, ValueError) as error:
                 raise StoreError(f"its {path} cannot be read ({first_line(error)})") from error
+
+    def sign_records(self, pipeline: str, run_id: str, digests: Mapping[str, str]) -> dict[str, str]:
+        """Return the tags that vouch for records. `digests` are theirs, by path."""
+        return {
+            _signature_tag(path): self.keyring.sign(_record_statement(pipeline, run_id, path, digest))
+            for path, digest in digests.items()
+        }
+
+    def _check_signature(self, run: TrackedRun, path: str, content: bytes) -> None:
+        digest, signature = hashlib.sha256(content).hexdigest(), run.tags.get(_signature_tag(path))
+        try:
+            self.keyring.verify(_record_statement(run.tags.get(PIPELINE, ""), run.run_id, path, digest), signature)
+        except SignatureError as error:
+            raise SignatureError(f"nothing vouches for its {path} ({error})") from error
 
     def read_records(self, run: TrackedRun) -> dict[str, str]:
         """Read all JSON files that Waterflow logged.
@@ -119,6 +148,15 @@ def write_record(folder: Path, record: Mapping[str, Any], path: str = RECORD_FIL
     content = json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False).encode()
     file.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
+
+
+def _record_statement(pipeline: str, run_id: str, path: str, digest: str) -> Statement:
+    """Return what is signed of a record. It counts for one file of one run."""
+    return Statement("record", pipeline, f"{run_id}/{path}", digest)
+
+
+def _signature_tag(path: str) -> str:
+    return RECORD_SIGNATURE_PREFIX + PurePosixPath(path).stem
 
 
 def write_json(path: Path, content: Any) -> None:

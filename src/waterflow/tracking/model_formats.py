@@ -15,8 +15,6 @@ from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.utils import requirements_utils
 
-from waterflow.provenance.hashing import digest_of, sha256_of
-
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and a run in which nothing is fitted needs none of it
     from sklearn.pipeline import Pipeline
 
@@ -24,9 +22,9 @@ if TYPE_CHECKING:  # scikit-learn takes a second to import, and a run in which n
 
 
 class Format(Protocol):
-    """A way to save a fitted pipeline. Its `name` is kept with the model, for loading."""
+    """A way to save a fitted pipeline. A model with the file `payload` is of this format."""
 
-    name: str
+    payload: str
 
     def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
         """Write all files of the model, and complete `description`. MLflow's `MLmodel` is one of them.
@@ -36,11 +34,7 @@ class Format(Protocol):
         ...
 
     def load(self, folder: Path) -> "Pipeline":
-        """Load the fitted pipeline."""
-        ...
-
-    def digest(self, folder: Path) -> str:
-        """Hash, by sha256, the files that `load` reads."""
+        """Load the fitted pipeline. This runs code of its files, which `ModelStore` verifies before."""
         ...
 
 
@@ -51,8 +45,7 @@ class Cloudpickled:
     should not trust.
     """
 
-    name = "cloudpickle"
-    file = "model.pkl"
+    payload = "model.pkl"
 
     def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
         """See `Format`."""
@@ -72,10 +65,6 @@ class Cloudpickled:
 
         return mlflow.sklearn.load_model(str(folder))
 
-    def digest(self, folder: Path) -> str:
-        """See `Format`."""
-        return sha256_of(folder / self.file)
-
 
 class FineTuned:
     """A pipeline that ends in BERT. Weights are safetensors by MLflow's flavour `transformers`, other steps pickled.
@@ -84,7 +73,7 @@ class FineTuned:
     The code that evaluated the model is saved in its place, in the same folder; it accepts the raw columns.
     """
 
-    name = "transformers"
+    payload = "steps.pkl"
     module = "waterflow_text_model"
 
     def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
@@ -127,16 +116,9 @@ class FineTuned:
         estimator = BertClassifier.from_settings(loaded.settings, loaded.model, loaded.tokenizer)
         return Pipeline([*loaded.steps.steps[:-1], (name, inference.insert_estimator(decision, estimator))])
 
-    def digest(self, folder: Path) -> str:
-        """See `Format`. Files that MLflow adds on upload or download, or that it alone reads, are left out."""
-        from waterflow.estimators.bert import inference
 
-        parts = [folder / name for name in (*inference.PARTS, f"code/{self.module}.py")]
-        files = [path for part in parts for path in [part, *part.rglob("*")] if path.is_file()]
-        return digest_of({path.relative_to(folder).as_posix(): sha256_of(path) for path in files})
-
-
-FORMATS: dict[str, Format] = {kind.name: kind for kind in (Cloudpickled(), FineTuned())}
+CLOUDPICKLED, FINE_TUNED = Cloudpickled(), FineTuned()
+FORMATS: tuple[Format, ...] = (CLOUDPICKLED, FINE_TUNED)
 
 
 def format_of(pipeline: "Pipeline") -> Format:
@@ -144,7 +126,7 @@ def format_of(pipeline: "Pipeline") -> Format:
     from waterflow.estimators.bert import BertClassifier
     from waterflow.estimators.calibrated import unwrap_estimator
 
-    return FORMATS["transformers" if isinstance(unwrap_estimator(pipeline[-1]), BertClassifier) else "cloudpickle"]
+    return FINE_TUNED if isinstance(unwrap_estimator(pipeline[-1]), BertClassifier) else CLOUDPICKLED
 
 
 @contextmanager

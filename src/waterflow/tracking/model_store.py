@@ -1,8 +1,9 @@
 """Logged models: fitted pipelines as verified files in MLflow."""
 
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,35 +19,39 @@ from mlflow.models import Model, infer_signature
 import waterflow
 from waterflow.errors import StoreError, first_line
 from waterflow.provenance.hashing import digest_of, sha256_of
+from waterflow.provenance.signing import Statement
 from waterflow.tracking.artifacts import local_folder, walk
 from waterflow.tracking.errors import translated
 from waterflow.tracking.model_formats import FORMATS, Format, format_of, without_advice, without_package_map
 from waterflow.tracking.run_queries import RunQueries, unless_gone
-from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_FORMAT, MODEL_PAYLOAD_DIGEST
+from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_SIGNATURE, PIPELINE
 
-BYTECODE = "__pycache__"
+UNSIGNED = ("__pycache__", "registered_model_meta")  # added by Python and by MLflow
 
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model in MLflow, its run and its files' location.
+    """A model in MLflow, its run and its files' location. `files_digest` is the sha256 of all files.
 
-    `digest` is the sha256 of what holds the fitted pipeline, `files_digest` that of all files.
+    A model that was looked up says what its tags say, which nobody vouches for: `ModelStore` verifies what it loads.
     """
 
     model_id: str
     run_id: str
-    digest: str
     files_digest: str
     location: str
 
 
 class ModelStore:
-    """Logged models on one tracking server."""
+    """Logged models on one tracking server.
+
+    The one place that loads models. Loading runs code of their files, so nothing is fetched unless a trusted key signed
+    the digest of its files for this pipeline, and nothing is loaded unless the copy that was fetched has that digest.
+    """
 
     def __init__(self, runs: RunQueries) -> None:
-        """Share the connection of `runs`."""
-        self._uri, self._client = runs.uri, runs.client
+        """Share the connection and the keys of `runs`."""
+        self._uri, self._client, self._runs = runs.uri, runs.client, runs
 
     def log_model(
         self,
@@ -55,22 +60,25 @@ class ModelStore:
         experiment_id: str,
         run_id: str,
         name: str,
+        pipeline_name: str,
         example: pd.DataFrame,
         requirements: Sequence[str],
         tags: dict[str, str],
+        modules: Iterable[str] = (),
     ) -> LoggedModel:
-        """Log a fitted pipeline.
+        """Log a fitted pipeline, and sign it. Raises SignatureError without a key.
 
-        It gets a signature, an input example and the given requirements. MLflow's own `log_model` does the same and
-        more: it loads the model again to try its example, reads the run's metrics back and, without a run of the fluent
-        API, chooses experiment 0.
+        It gets a signature, an input example and the given requirements. Classes of `modules`, which are the user's
+        own, are pickled by value as Waterflow's are, so that the model loads without them. MLflow's own `log_model`
+        does the same and more: it loads the model again to try its example, reads the run's metrics back and, without a
+        run of the fluent API, chooses experiment 0.
         """
         example, quiet = _without_zones(example), without_advice()
         with translated(self._uri), quiet, without_package_map(), tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
             description = Model(run_id=run_id)
             kind = format_of(pipeline)
-            with _own_code_inside():
+            with _own_code_inside(modules):
                 kind.save(
                     pipeline,
                     folder,
@@ -79,55 +87,63 @@ class ModelStore:
                     input_example=example,
                     pip_requirements=list(requirements),
                 )
-            digest = kind.digest(folder)
             model = self._client.create_logged_model(
                 experiment_id,
                 name=name,
                 source_run_id=run_id,
-                tags={**tags, MODEL_PAYLOAD_DIGEST: digest, MODEL_FORMAT: kind.name},
+                tags={**tags, PIPELINE: pipeline_name},
             )
             description.model_id = description.model_uuid = model.model_id
             description.artifact_path = model.artifact_location
             description.save(str(folder / "MLmodel"))
-            files_digest = _digest_of_all(folder)
-            self._client.set_logged_model_tags(model.model_id, {MODEL_FILES_DIGEST: files_digest})
+            digest = _digest_of_all(folder)
+            signature = self._runs.keyring.sign(model_statement(pipeline_name, model.model_id, digest))
+            signed = {MODEL_FILES_DIGEST: digest, MODEL_SIGNATURE: signature}
+            self._client.set_logged_model_tags(model.model_id, signed)
             with self._finalizing(model.model_id):
                 self._client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
                 self._client.log_model_artifacts(model.model_id, str(folder))
-        return LoggedModel(model.model_id, run_id, digest, files_digest, model.artifact_location)
+        return LoggedModel(model.model_id, run_id, digest, model.artifact_location)
 
-    def load_model(self, model_id: str) -> Any:
-        """Load the fitted pipeline. Raises StoreError when its files are gone or were altered."""
-        with translated(self._uri), tempfile.TemporaryDirectory() as folder:
-            kind, path = self._fetch(model_id, Path(folder), f"model {model_id}")
-            return kind.load(path)
+    def load_model(self, model_id: str, pipeline_name: str, *, trust: bool = False) -> Any:
+        """Load the fitted pipeline.
 
-    def fetch_model(self, model_id: str, folder: Path, name: str) -> Path:
-        """Download a model's files. Raises StoreError, with `name`, when they are gone or were altered."""
-        with translated(self._uri):
-            return self._fetch(model_id, folder, name)[1]
-
-    def verify(self, model_id: str) -> None:
-        """Raise StoreError, in a clause, unless all files are unchanged.
-
-        They must match their digest. Raises UnreachableError when the server does not answer.
+        Raises SignatureError when nobody trusted signed it for this pipeline, StoreError when its files are gone or
+        were altered. With `trust` any model is loaded, which runs whatever code its author put into it.
         """
         with translated(self._uri), tempfile.TemporaryDirectory() as folder:
-            mlflow.set_tracking_uri(self._uri)
-            model = unless_gone(lambda: self._client.get_logged_model(model_id))
-            if model is None:
-                raise StoreError(f"its model {model_id} is gone")
+            path = self._fetch(model_id, pipeline_name, Path(folder), trust=trust)
+            return _format_in(path).load(path)
+
+    def fetch_model(self, model_id: str, pipeline_name: str, folder: Path) -> Path:
+        """Download and verify a model's files. Raises what `load_model` raises."""
+        with translated(self._uri):
+            return self._fetch(model_id, pipeline_name, folder)
+
+    def verify(self, model_id: str, pipeline_name: str) -> None:
+        """Raise StoreError unless all files are unchanged.
+
+        They must have the digest that was signed. Raises UnreachableError when the server does not answer.
+        """
+        with translated(self._uri), tempfile.TemporaryDirectory() as folder:
+            model = self._get(model_id)
             path = local_folder(model.artifact_location)
+            digest = self._check_signature(model, pipeline_name)
             try:
-                if path is None:
-                    if not self._has_file(model_id, _format_in(model.tags)):
-                        raise StoreError(f"the files of its model {model_id} are gone")
-                    path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=folder))
-                found = _digest_of_all(path)
+                actual = _digest_of_all(path or self._download(model_id, Path(folder)))
             except OSError as error:
                 raise StoreError(f"the files of its model {model_id} cannot be read ({first_line(error)})") from error
-        if model.status != LoggedModelStatus.READY or found != model.tags.get(MODEL_FILES_DIGEST):
+        if model.status != LoggedModelStatus.READY or actual != digest:
             raise StoreError(f"the files of its model {model_id} are not those that were logged")
+
+    def signed_digest(self, model_id: str, pipeline_name: str) -> str | None:
+        """Return the signed sha256 of a model's files. They are not read. None when the model is gone.
+
+        Raises SignatureError when nobody trusted signed it for this pipeline.
+        """
+        with translated(self._uri):
+            model = unless_gone(lambda: self._client.get_logged_model(model_id))
+        return None if model is None else self._check_signature(model, pipeline_name)
 
     def find_model(self, model_id: str) -> LoggedModel | None:
         """Return a logged model. None when there is none, or it was deleted."""
@@ -135,8 +151,8 @@ class ModelStore:
             model = unless_gone(lambda: self._client.get_logged_model(model_id))
         if model is None:
             return None
-        payload, files = (model.tags.get(name, "") for name in (MODEL_PAYLOAD_DIGEST, MODEL_FILES_DIGEST))
-        return LoggedModel(model_id, model.source_run_id, payload, files, model.artifact_location)
+        digest = model.tags.get(MODEL_FILES_DIGEST, "")
+        return LoggedModel(model_id, model.source_run_id, digest, model.artifact_location)
 
     def list_files(self, model_id: str) -> dict[str, int]:
         """Return the size in bytes of each file, by path."""
@@ -147,31 +163,47 @@ class ModelStore:
         """Return whether a logged model and its file exist. The file itself is not requested."""
         with translated(self._uri):
             model = unless_gone(lambda: self._client.get_logged_model(model_id))
-            return model is not None and self._has_file(model_id, _format_in(model.tags))
+            return model is not None and self._has_payload(model_id)
 
-    def _fetch(self, model_id: str, folder: Path, name: str) -> tuple[Format, Path]:
-        tags = self._client.get_logged_model(model_id).tags
-        kind, expected = _format_in(tags), tags.get(MODEL_PAYLOAD_DIGEST)
-        if not self._has_file(model_id, kind):
-            raise StoreError(f"{name}: its files are gone")
-        mlflow.set_tracking_uri(self._uri)
+    def _fetch(self, model_id: str, pipeline_name: str, folder: Path, *, trust: bool = False) -> Path:
+        model = self._get(model_id)
+        digest = None if trust else self._check_signature(model, pipeline_name)
         try:
-            path = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=str(folder)))
-            for bytecode in list(path.rglob(BYTECODE)):  # of whoever loaded it in place, so nothing vouches for it
-                shutil.rmtree(bytecode)
-            found = kind.digest(path)
+            path = self._download(model_id, folder)
+            for name in UNSIGNED:  # nobody vouches for these, and Python would run the bytecode
+                for added in list(path.rglob(name)):
+                    shutil.rmtree(added) if added.is_dir() else added.unlink()
+            actual = None if trust else _digest_of_all(path)
         except (MlflowException, OSError) as error:
             reason = first_line(error) or type(error).__name__
-            raise StoreError(f"{name}: its files cannot be fetched ({reason})") from error
-        if found != expected:
-            raise StoreError(f"{name}: its files are not those that were logged; they were altered")
-        return kind, path
+            raise StoreError(f"model {model_id}: its files cannot be fetched ({reason})") from error
+        if actual != digest:
+            raise StoreError(f"model {model_id}: its files are not those that were logged; they were altered")
+        return path
 
-    def _has_file(self, model_id: str, kind: Format) -> bool:
+    def _get(self, model_id: str) -> Any:
+        model = unless_gone(lambda: self._client.get_logged_model(model_id))
+        if model is None:
+            raise StoreError(f"its model {model_id} is gone")
+        return model
+
+    def _check_signature(self, model: Any, pipeline_name: str) -> str:
+        """Return the digest of a model's files that was signed. Nothing is fetched for it."""
+        digest = str(model.tags.get(MODEL_FILES_DIGEST, ""))
+        statement = model_statement(pipeline_name, model.model_id, digest)
+        self._runs.keyring.verify(statement, model.tags.get(MODEL_SIGNATURE))
+        return digest
+
+    def _download(self, model_id: str, folder: Path) -> Path:
+        if not self._has_payload(model_id):
+            raise StoreError(f"the files of its model {model_id} are gone")
+        mlflow.set_tracking_uri(self._uri)
+        return Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=str(folder)))
+
+    def _has_payload(self, model_id: str) -> bool:
         # A server answers a request for a file that its bucket lacks with an error that the client repeats for minutes.
-        needed = getattr(kind, "file", "MLmodel")
         entries = self._client.list_logged_model_artifacts(model_id)
-        return any(Path(entry.path).name == needed for entry in entries)
+        return not {Path(entry.path).name for entry in entries}.isdisjoint(kind.payload for kind in FORMATS)
 
     @contextmanager
     def _finalizing(self, model_id: str) -> Iterator[None]:
@@ -185,19 +217,27 @@ class ModelStore:
 
 
 @contextmanager
-def _own_code_inside() -> Iterator[None]:
-    """Pickle Waterflow's own classes by value. Models then load where it is not installed."""
-    cloudpickle.register_pickle_by_value(waterflow)
+def _own_code_inside(modules: Iterable[str]) -> Iterator[None]:
+    """Pickle Waterflow and some modules by value. Models then load where these are not installed."""
+    inside = [waterflow, *(sys.modules[name] for name in modules if name in sys.modules)]
+    for module in inside:
+        cloudpickle.register_pickle_by_value(module)
     try:
         yield
     finally:
-        cloudpickle.unregister_pickle_by_value(waterflow)
+        for module in inside:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def _without_zones(example: pd.DataFrame) -> pd.DataFrame:
     """Return times in UTC without their zone. MLflow's signature has no others, and refuses them at prediction."""
     zoned = example.select_dtypes("datetimetz")
     return example.assign(**{str(name): column.dt.tz_convert(None) for name, column in zoned.items()})
+
+
+def model_statement(pipeline_name: str, model_id: str, digest: str) -> Statement:
+    """Return what is signed of a model. `digest` is that of all files."""
+    return Statement("model", pipeline_name, model_id, digest)
 
 
 def _digest_of_all(folder: Path) -> str:
@@ -208,10 +248,10 @@ def _digest_of_all(folder: Path) -> str:
     files = {
         path.relative_to(folder).as_posix(): sha256_of(path)
         for path in folder.rglob("*")
-        if path.is_file() and path.name != "registered_model_meta" and BYTECODE not in path.parts
+        if path.is_file() and not set(UNSIGNED) & set(path.relative_to(folder).parts)
     }
     return digest_of(files)
 
 
-def _format_in(tags: Mapping[str, str]) -> Format:
-    return FORMATS[tags.get(MODEL_FORMAT, "cloudpickle")]
+def _format_in(folder: Path) -> Format:
+    return next(kind for kind in FORMATS if (folder / kind.payload).is_file())

@@ -9,18 +9,38 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from waterflow.errors import TrackingError
+from waterflow.errors import SignatureError, TrackingError
+from waterflow.provenance.hashing import digest_of
+from waterflow.provenance.signing import Statement
 from waterflow.tracking.errors import translated
 from waterflow.tracking.run_queries import MAX_PAGE, RunQueries, all_pages, unless_gone
-from waterflow.tracking.tags import CANDIDATE, METRIC_PREFIX, MODEL_ID
+from waterflow.tracking.tags import (
+    CANDIDATE,
+    DECISION,
+    LEDGER_SEQUENCE,
+    METRIC_PREFIX,
+    MODEL_ID,
+    OWN_PREFIX,
+    STAGING_CONDITIONS,
+    STAGING_PREFIX,
+    VERDICT,
+    VERDICT_REASON,
+    VERSION_SIGNATURE,
+)
 
 CHALLENGER, CHAMPION = "challenger", "champion"
+# Tags of a version that later steps set, and that decide nothing.
+LATER = (DECISION, LEDGER_SEQUENCE, STAGING_CONDITIONS, VERDICT, VERDICT_REASON, VERSION_SIGNATURE)
 MAX_DESCRIPTION_LENGTH = 5000  # in characters: what MLflow's column holds on Postgres
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version. `model_id` is the logged model that the registry serves for it."""
+    """A registered version. `model_id` is the logged model that the registry serves for it.
+
+    `problem` is a clause that says why nothing vouches for the tags of its registration, by which it is traced and
+    compared. It is empty where they are signed.
+    """
 
     model: str
     version: int
@@ -28,6 +48,7 @@ class Version:
     run_id: str
     model_id: str
     tags: dict[str, str]
+    problem: str = ""
 
     @property
     def candidate(self) -> str:
@@ -46,14 +67,19 @@ class ModelRegistry:
     """Registered models on one tracking server."""
 
     def __init__(self, runs: RunQueries) -> None:
-        """Share the connection of `runs`."""
-        self._uri, self._client = runs.uri, runs.client
+        """Share the connection and the keys of `runs`."""
+        self._uri, self._client, self._runs = runs.uri, runs.client, runs
 
     def register(self, model: str, model_id: str, run_id: str, description: str, tags: dict[str, str]) -> int:
-        """Register a logged model and return its version. A second call returns the version of the first."""
-        existing = self._versions(f"name = '{model}' and run_id = '{run_id}'")
+        """Register a logged model and return its version.
+
+        Its tags are signed: later steps decide by them. A second call returns the version of the first. Raises
+        SignatureError without a key.
+        """
+        existing = self._signed(f"name = '{model}' and run_id = '{run_id}'")
         if existing:
             return existing[0].version
+        tags = tags | {VERSION_SIGNATURE: self._runs.keyring.sign(version_statement(model, model_id, tags))}
         with translated(self._uri):
             mlflow.set_tracking_uri(self._uri)  # the registry looks the logged model up by the fluent API
             try:
@@ -96,12 +122,12 @@ class ModelRegistry:
         """Return a version by its number. None when there is none, or it was deleted."""
         with translated(self._uri):
             entry = unless_gone(lambda: self._client.get_model_version(model, str(version)))
-        return entry and _version(entry, dict.fromkeys(entry.aliases, entry.version))
+        return entry and self._read(entry, dict.fromkeys(entry.aliases, entry.version))
 
     def served_model(self, model: str, version: int) -> str:
         """Return the logged model that the registry serves, by id. Raises TrackingError without such a version."""
         with translated(self._uri):
-            return _version(self._client.get_model_version(model, str(version)), {}).model_id
+            return _served_id(self._client.get_model_version(model, str(version)))
 
     def storage_location(self, model: str, version: int) -> str:
         """Return the address of the files that the registry serves. Raises TrackingError without such a version."""
@@ -120,16 +146,16 @@ class ModelRegistry:
                 if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     raise
                 return None
-        return _version(entry, {alias: entry.version})
+        return self._read(entry, {alias: entry.version})
 
     def find_by_model(self, model: str, model_id: str) -> Version | None:
         """Return the first version of a logged model. None if it was not registered."""
-        found = self._versions(f"name = '{model}' and tags.`{MODEL_ID}` = '{model_id}'")
+        found = self._signed(f"name = '{model}' and tags.`{MODEL_ID}` = '{model_id}'")
         return self.get_version(model, min(entry.version for entry in found)) if found else None
 
     def find_by_tag(self, model: str, name: str, value: str) -> Version | None:
-        """Return the newest version with this value of a tag. None if none has it."""
-        found = self._versions(f"name = '{model}' and tags.`{name}` = '{value}'")
+        """Return the newest version with a signed tag's value. None if none has it."""
+        found = self._signed(f"name = '{model}' and tags.`{name}` = '{value}'")
         return self.get_version(model, max(entry.version for entry in found)) if found else None
 
     def list_models(self) -> list[str]:
@@ -154,7 +180,28 @@ class ModelRegistry:
     def _versions(self, condition: str, aliases: Mapping[str, Any] | None = None) -> list[Version]:
         with translated(self._uri):
             ask = partial(self._client.search_model_versions, condition, MAX_PAGE, None)
-            return [_version(entry, aliases or {}) for entry in all_pages(ask)]
+            return [self._read(entry, aliases or {}) for entry in all_pages(ask)]
+
+    def _signed(self, condition: str) -> list[Version]:
+        """Return versions whose tags are signed. Others may only look like those that are asked for."""
+        return [entry for entry in self._versions(condition) if not entry.problem]
+
+    def _read(self, entry: ModelVersion, aliases: Mapping[str, Any]) -> Version:
+        model_id, tags = _served_id(entry), dict(entry.tags)
+        try:
+            self._runs.keyring.verify(version_statement(entry.name, model_id, tags), tags.get(VERSION_SIGNATURE))
+            problem = ""
+        except SignatureError as error:
+            problem = f"nothing vouches for it ({error})"
+        return Version(
+            model=entry.name,
+            version=int(entry.version),
+            aliases=tuple(sorted(alias for alias, version in aliases.items() if int(version) == int(entry.version))),
+            run_id=entry.run_id,
+            model_id=model_id,
+            tags=tags,
+            problem=problem,
+        )
 
 
 def fit_description(text: str, reference: str) -> str:
@@ -172,12 +219,15 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _version(entry: ModelVersion, aliases: Mapping[str, Any]) -> Version:
-    return Version(
-        model=entry.name,
-        version=int(entry.version),
-        aliases=tuple(sorted(alias for alias, version in aliases.items() if int(version) == int(entry.version))),
-        run_id=entry.run_id,
-        model_id=(entry.source or "").removeprefix("models:/"),
-        tags=dict(entry.tags),
-    )
+def version_statement(model: str, model_id: str, tags: Mapping[str, str]) -> Statement:
+    """Return what is signed of a version. That is the model that it serves, and the tags of its registration."""
+    facts = {
+        name: value
+        for name, value in tags.items()
+        if name.startswith(OWN_PREFIX) and name not in LATER and not name.startswith(STAGING_PREFIX)
+    }
+    return Statement("version", model, model_id, digest_of(facts))
+
+
+def _served_id(entry: ModelVersion) -> str:
+    return (entry.source or "").removeprefix("models:/")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -14,6 +14,8 @@ from mlflow.exceptions import MlflowException
 
 from waterflow.config.profile import Profile
 from waterflow.database_setup import exclusive_setup
+from waterflow.provenance.signing import Keyring
+from waterflow.provenance.signing_keys import open_keyring
 from waterflow.tracking.errors import check_reachable, translated
 from waterflow.tracking.tags import DAG_ID, EXPERIMENT_PREFIX, MLFLOW_PARENT_RUN_ID, RUN_IDENTITY, RUNNER, SUPERSEDED
 
@@ -65,9 +67,15 @@ class RunQueries:
     def __init__(self, profile: Profile) -> None:
         """Connect; raises UnreachableError when an HTTP server does not answer."""
         check_reachable(profile.tracking_uri)
+        self._profile = profile
         self.uri = profile.tracking_uri
         with translated(self.uri), exclusive_setup(self.uri, f"mlflow {mlflow.__version__}"):
             self.client = MlflowClient(profile.tracking_uri)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """Return the keys that sign and verify what is tracked."""
+        return open_keyring(self._profile)
 
     def list_pipelines(self) -> dict[str, str]:
         """Return the id of each experiment, by its pipeline."""

@@ -3,6 +3,8 @@
 Each is defined here once. The module imports nothing, so that every layer above can use it at no cost.
 """
 
+OWN_PREFIX = "waterflow."
+
 # Tags of MLflow's own.
 MLFLOW_DATASET_CONTEXT = "mlflow.data.context"
 MLFLOW_EXPERIMENT_KIND = "mlflow.experimentKind"
@@ -15,6 +17,7 @@ MLFLOW_SOURCE_TYPE = "mlflow.source.type"
 ACTION_KEY = "waterflow.action_key"
 MANIFEST_PREFIX = "waterflow.manifest."  # the sha256 of what each step logged
 RECORD_DIGEST = "waterflow.record_digest"
+RECORD_SIGNATURE_PREFIX = "waterflow.signature."  # of each record, by the stem of its file
 RUN_IDENTITY = "waterflow.run_identity"
 RUN_KIND = "waterflow.kind"
 DIVISION_DIGEST = "waterflow.division_digest"
@@ -33,6 +36,7 @@ GIT_COMMIT = "waterflow.git_commit"
 GIT_DIRTY = "waterflow.git_dirty"
 HOST = "waterflow.host"
 LOCK_DIGEST = "waterflow.lock_digest"
+PROVENANCE_DIGEST = "waterflow.provenance_digest"
 MAP_INDEX = "waterflow.map_index"
 PARENT_RUN_ID = "waterflow.parent_run_id"
 PIPELINE = "waterflow.pipeline"
@@ -65,8 +69,7 @@ UNUSED_COLUMNS = "waterflow.unused_columns"
 
 # Logged models.
 MODEL_FILES_DIGEST = "waterflow.files_sha256"
-MODEL_FORMAT = "waterflow.format"
-MODEL_PAYLOAD_DIGEST = "waterflow.sha256"
+MODEL_SIGNATURE = "waterflow.signature"
 
 # Evaluation.
 EVALUATED_DIGEST = "waterflow.evaluated_digest"
@@ -91,7 +94,9 @@ SELECTED_MODEL_ID = "waterflow.selected_model_id"  # of the fit that selection c
 RECIPE = "waterflow.recipe"  # of the settings that decide a fit, tuned values apart
 ROWS_UNTIL = "waterflow.rows_until"  # time of the last row that the served model was fitted on
 REGISTERED = "waterflow.registered"
+VERSION_SIGNATURE = "waterflow.version_signature"  # of all tags that a version was registered with
 STAGING_CONDITIONS = "waterflow.staging_conditions"
+STAGING_DIGEST = "waterflow.staging_digest"
 STAGING_PREFIX = "waterflow.staging."
 
 # What a run reuses, reproduces, or failed of.

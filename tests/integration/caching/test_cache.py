@@ -157,7 +157,7 @@ def test_a_retry_of_a_cached_candidate_changes_nothing(resources: Resources, pip
     gone(artifact(second.run_id, RECORD_FILE, resources))
     _, (again,) = trained(name, resources, "two")
     assert again == second
-    resources.models.verify(again.model_id)
+    resources.models.verify(again.model_id, name)
 
 
 def test_a_new_candidate_is_fitted_alone(resources: Resources, pipeline: Writer, fits: list[str]) -> None:
@@ -372,7 +372,7 @@ def test_a_damaged_model_is_a_miss(
     assert len(fits) == 2
     assert (second.metrics, second.cached_from) == (first.metrics, None)
     assert f"model {first.model_id}" in caplog.text
-    resources.models.verify(second.model_id)
+    resources.models.verify(second.model_id, name)
 
 
 def test_a_deleted_model_or_run_is_a_miss(resources: Resources, pipeline: Writer, fits: list[str]) -> None:

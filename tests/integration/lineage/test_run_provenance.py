@@ -17,7 +17,7 @@ Writer = Callable[..., str]
 def test_a_project_without_git_is_described_all_the_same(resources: Resources, pipeline: Writer) -> None:
     """Lock, interpreter and source are known; no commit is."""
     prepared = prepare(request_of(pipeline()), resources)
-    made = read_provenance(prepared.parent_run_id, resources)
+    made = read_provenance(resources.runs.get_run(prepared.parent_run_id), resources)
     assert (made.commit, made.dirty, made.diff) == (None, None, None)
     assert (made.source.kind, made.source.where) == ("csv", "data/flowers.csv")
     assert made.source.reading == {"encoding": "utf-8", "separator": ","}
@@ -31,7 +31,7 @@ def test_a_clean_tree_needs_no_diff(tracked: Project) -> None:
     """The commit says it all."""
     commit = commit_all(tracked.root)
     resources = workflow.open_resources(tracked)
-    made = read_provenance(prepare(request_of(), resources).parent_run_id, resources)
+    made = read_provenance(resources.runs.get_run(prepare(request_of(), resources).parent_run_id), resources)
     assert (made.commit, made.dirty, made.diff) == (commit, False, None)
 
 
@@ -42,7 +42,7 @@ def test_what_was_not_committed_is_kept(tracked: Project) -> None:
     path.write_text(path.read_text() + "# an edit\n")
     resources = workflow.open_resources(tracked)
     prepared = prepare(request_of(), resources)
-    made = read_provenance(prepared.parent_run_id, resources)
+    made = read_provenance(resources.runs.get_run(prepared.parent_run_id), resources)
     assert made.dirty is True
     assert made.diff is not None
     assert b"+# an edit" in path_of(made.diff, resources).read_bytes()

@@ -303,26 +303,22 @@ def stranger(resources: Resources, version: Version, tmp_path: Path) -> Iterator
     digests = {path.relative_to(tmp_path / "model").as_posix(): sha256_of(path) for path in files}
     tags = {"waterflow.sha256": digests["model.pkl"], "waterflow.files_sha256": digest_of(digests)}
     model = client.create_logged_model(
-        history.fit_run.experiment_id,
-        name="stranger",
-        source_run_id=history.fit_run.run_id,
-        tags=tags | {"waterflow.format": "cloudpickle"},
+        history.fit_run.experiment_id, name="stranger", source_run_id=history.fit_run.run_id, tags=tags
     )
     client.log_model_artifacts(model.model_id, str(tmp_path / "model"))
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-    resources.models.verify(model.model_id)
     given = version.tags | {"waterflow.model_id": model.model_id}
-    number = resources.registry.register("audited", model.model_id, "0" * 32, "", given)
+    made = client.create_model_version("audited", f"models:/{model.model_id}", tags=given, model_id=model.model_id)
     yield tmp_path / "loaded"
-    client.delete_model_version("audited", str(number))
+    client.delete_model_version("audited", made.version)
 
 
-def test_a_model_that_no_record_vouches_for_is_never_loaded(resources: Resources, stranger: Path) -> None:
+def test_a_model_that_nobody_signed_is_never_loaded(resources: Resources, stranger: Path) -> None:
     """A pickle runs code, and whoever may write to the registry could have put it there."""
     found = audit("audited", resources, reproduced=1)
     assert not stranger.exists()
     (problem,) = {finding.problem for finding in found.findings if finding.check == integrity.SERVED}
-    assert "not those of its fit" in problem
+    assert "nothing vouches for it" in problem
     assert integrity.SERVED in {finding.check for finding in found.findings if finding.subject == "audited@2"}
 
 

@@ -66,7 +66,7 @@ def keys(found: Survey) -> set[str]:
 
 def stored_by(prepared: Prepared, resources: Resources) -> set[str]:
     """Name what `prepare` stored: rows, split, configuration, and the lock file."""
-    lock = read_provenance(prepared.parent_run_id, resources).lock
+    lock = read_provenance(resources.runs.get_run(prepared.parent_run_id), resources).lock
     assert lock is not None
     return {blob.key for blob in (prepared.data, prepared.split, prepared.config, lock)}
 

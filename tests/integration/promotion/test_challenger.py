@@ -53,7 +53,8 @@ def test_the_winner_is_fitted_again_with_the_validation_rows(resources: Resource
     again = fit_candidate(config, "boosted", rows, None, fit.choices, 1).pipeline
     holdout = load_holdout(prepared, resources).rows
     logged, expected = (
-        predict_holdout(model, holdout, config) for model in (resources.models.load_model(fit.model_id), again)
+        predict_holdout(model, holdout, config)
+        for model in (resources.models.load_model(fit.model_id, config.name), again)
     )
     np.testing.assert_allclose(logged.probabilities, expected.probabilities)
 

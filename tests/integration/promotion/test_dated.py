@@ -113,7 +113,7 @@ def test_a_first_recipe_is_compared_by_rolling_origins(dated: Writer, resources:
         assert len(rows.target) > prepared.shares[0].rows
     stored = predictions_of(registered, resources)
     last = (holdout["day"] >= starts[-1]).to_numpy()
-    model = resources.models.load_model(evaluated.compared[-1].model_id)
+    model = resources.models.load_model(evaluated.compared[-1].model_id, prepared.pipeline)
     expected = predict_holdout(model, holdout[last], config)
     assert expected.probabilities is not None
     np.testing.assert_allclose(stored["challenger_probability_1"][last], expected.probabilities[:, 1])
@@ -183,7 +183,7 @@ def test_new_rows_are_held_out_from_the_champions_end(dated: Writer, resources: 
     version = resources.registry.get_version(name, first.version)
     assert version is not None
     said = predict_holdout(
-        resources.models.load_model(version.model_id), holdout.rows, load_config(prepared, resources)
+        resources.models.load_model(version.model_id, version.model), holdout.rows, load_config(prepared, resources)
     )
     np.testing.assert_array_equal(stored["champion"], said.prediction)
 

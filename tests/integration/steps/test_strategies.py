@@ -71,7 +71,7 @@ def test_rigorous_tunes_on_the_folds_and_fits_all_their_rows(resources: Resource
     assert trained.spread["f1_macro"] > 0
     assert run.data.metrics["folds_f1_macro"] == trained.metrics["f1_macro"]
     assert run.data.metrics["folds_f1_macro_std"] == trained.spread["f1_macro"]
-    tree = resources.models.load_model(trained.model_id)[-1]
+    tree = resources.models.load_model(trained.model_id, prepared.pipeline)[-1]
     assert tree.tree_.n_node_samples[0] == prepared.rows - prepared.shares[-1].rows == 120
 
 
@@ -84,9 +84,9 @@ def test_rigorous_scores_a_candidate_without_a_search_on_the_folds_too(resources
 
 def test_boosting_takes_the_rounds_that_its_folds_took(resources: Resources, pipeline: Writer) -> None:
     """The final fit has no rows left to watch."""
-    _, trained = made("rigorous", resources, pipeline, tree=BOOSTED)
+    prepared, trained = made("rigorous", resources, pipeline, tree=BOOSTED)
     params = resources.runs.client.get_run(trained.run_id).data.params
-    model = resources.models.load_model(trained.model_id)[-1]
+    model = resources.models.load_model(trained.model_id, prepared.pipeline)[-1]
     assert int(params["n_estimators"]) < 50
     assert model.estimator.get_booster().num_boosted_rounds() == int(params["n_estimators"])
 
@@ -97,11 +97,11 @@ def test_a_decision_is_tuned_recorded_and_drawn(strategy: str, resources: Resour
     rows = iris()
     write_rows(resources.project, rows.assign(species=rows["species"] == "versicolor"), "two.csv")
     changes = {"costs": {"false_alarm": 1, "miss": 5}, "metrics": {"main": "expected_cost"}, "gate": None}
-    _, trained = made(strategy, resources, pipeline, dataset={"kind": "csv", "path": "data/two.csv"}, **changes)
+    prepared, trained = made(strategy, resources, pipeline, dataset={"kind": "csv", "path": "data/two.csv"}, **changes)
     decision = trained.choices.decision
     assert decision is not None
     assert decision.positive is True
-    assert resources.models.load_model(trained.model_id)[-1].threshold == decision.threshold
+    assert resources.models.load_model(trained.model_id, prepared.pipeline)[-1].threshold == decision.threshold
     tags = resources.runs.client.get_run(trained.run_id).data.tags
     assert tags["waterflow.decision_rule"] == f"True from {decision.threshold:.4g} on, by costs"
     files = {entry.path for entry in resources.runs.client.list_artifacts(trained.run_id, "plots")}

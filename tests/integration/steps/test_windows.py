@@ -56,7 +56,7 @@ def test_the_future_does_not_reach_the_model(resources: Resources, pipeline: Wri
     prepared = prepare(request, resources)
     gardens = set(stored_rows(prepared, resources)["garden"])
     assert gardens == {"ours", "known"}
-    model = resources.models.load_model(registered.evaluated.winner.model_id)
+    model = resources.models.load_model(registered.evaluated.winner.model_id, registered.model)
     learnt = set(model.named_steps["preprocess"].get_feature_names_out())
     assert not any("after_the_end" in entry or "not_yet_known" in entry for entry in learnt)
 

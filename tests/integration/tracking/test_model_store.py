@@ -5,7 +5,15 @@ import mlflow
 import pandas as pd
 import pytest
 from mlflow.models import ModelSignature
-from support.projects import give_database, make_project, message_of, predict_elsewhere, request_of
+from support.projects import (
+    candidates,
+    give_database,
+    make_project,
+    message_of,
+    predict_elsewhere,
+    request_of,
+    write_pipeline,
+)
 
 from waterflow import workflow
 from waterflow.datasets.loaders import iris
@@ -34,7 +42,7 @@ def folder_of(resources: Resources, model_id: str) -> Path:
 def test_a_model_that_was_logged_predicts_raw_columns(run: Run) -> None:
     """Preprocessing is part of it."""
     resources, registered = run
-    model = resources.models.load_model(registered.evaluated.winner.model_id)
+    model = resources.models.load_model(registered.evaluated.winner.model_id, registered.model)
     assert (model.predict(iris().drop(columns="species")) == iris()["species"]).mean() > 0.9
 
 
@@ -73,22 +81,40 @@ def test_a_registered_model_predicts_in_a_fresh_process(run: Run, tmp_path: Path
     assert predict_elsewhere(resources.runs.uri, registered.model, rows, tmp_path) == ["setosa", "virginica"]
 
 
+def test_a_model_of_the_users_own_class_predicts_elsewhere(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its module is in the model, by value, and is not needed there."""
+    resources, _ = run
+    (tmp_path / "own_estimators.py").write_text(
+        "from sklearn.naive_bayes import GaussianNB\n\n\nclass Mine(GaussianNB):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    write_pipeline(resources.project, "own", **candidates(mine="own_estimators.Mine"))
+    made = workflow.run_all(request_of("own"), resources)
+    assert made.version == 1
+    (tmp_path / "own_estimators.py").unlink()
+    (tmp_path / "elsewhere").mkdir()
+    rows = iris().drop(columns="species").iloc[[0, 149]]
+    assert predict_elsewhere(resources.runs.uri, "own", rows, tmp_path / "elsewhere") == ["setosa", "virginica"]
+
+
 def test_a_category_that_training_never_saw_can_be_predicted(run: Run) -> None:
     """Numbers far out of range are no reason to fail either."""
     resources, registered = run
-    model = resources.models.load_model(registered.evaluated.winner.model_id)
+    model = resources.models.load_model(registered.evaluated.winner.model_id, registered.model)
     strange = pd.DataFrame([[1000.0, 0.0, -5.0, 0.0]], columns=[n for n in iris().columns if n != "species"])
     assert model.predict(strange)[0] in {"setosa", "versicolor", "virginica"}
 
 
 def test_a_model_that_was_altered_is_not_loaded(run: Run) -> None:
-    """A pickle runs code, so its bytes are held against their digest first."""
+    """A pickle runs code, so its bytes are compared with their signed digest first."""
     resources, registered = run
     model_id = registered.evaluated.ranked[1].model_id
     path = folder_of(resources, model_id) / "model.pkl"
     before = path.read_bytes()
     path.write_bytes(before + b"\n")
-    message = message_of(lambda: resources.models.load_model(model_id), StoreError)
+    message = message_of(lambda: resources.models.load_model(model_id, registered.model), StoreError)
     path.write_bytes(before)
     assert model_id in message
     assert "altered" in message
@@ -101,8 +127,8 @@ def test_bytecode_beside_a_model_is_neither_an_alteration_nor_fetched(run: Run, 
     bytecode = folder_of(resources, model_id) / "code" / "__pycache__"
     bytecode.mkdir(parents=True)
     (bytecode / "text_model.cpython-311.pyc").write_bytes(b"anything")
-    resources.models.verify(model_id)
-    fetched = resources.models.fetch_model(model_id, tmp_path, "the model")
+    resources.models.verify(model_id, registered.model)
+    fetched = resources.models.fetch_model(model_id, registered.model, tmp_path)
     assert not list(fetched.rglob("__pycache__"))
     shutil.rmtree(bytecode.parent)
 
@@ -114,7 +140,7 @@ def test_a_model_whose_description_is_spoilt_is_an_error_of_ours(run: Run) -> No
     path = folder_of(resources, model_id) / "MLmodel"
     before = path.read_bytes()
     path.write_text("flavors: {}\n")
-    message = message_of(lambda: resources.models.load_model(model_id), WaterflowError)
+    message = message_of(lambda: resources.models.load_model(model_id, registered.model), WaterflowError)
     path.write_bytes(before)
     assert len(message.splitlines()) == 1
 
@@ -125,7 +151,7 @@ def test_a_model_whose_files_are_gone_is_named(run: Run, tmp_path: Path) -> None
     model_id = registered.evaluated.ranked[1].model_id
     folder = folder_of(resources, model_id)
     moved = folder.rename(tmp_path / "moved")
-    message = message_of(lambda: resources.models.load_model(model_id), StoreError)
+    message = message_of(lambda: resources.models.load_model(model_id, registered.model), StoreError)
     moved.rename(folder)
     assert model_id in message
 

@@ -108,6 +108,7 @@ def test_models_predict_raw_columns_where_waterflow_is_not_installed(tracked: Pr
             name=name,
             example=FLIGHTS.head(5),
             requirements=["mlflow"],
+            pipeline_name="raw columns",
             tags={},
         )
         location = resources.runs.client.get_logged_model(logged.model_id).artifact_location

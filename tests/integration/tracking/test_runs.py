@@ -13,7 +13,7 @@ from waterflow.config.project import Project
 from waterflow.tracking import run_queries
 from waterflow.tracking.artifacts import write_record
 from waterflow.tracking.runs import OpenRun, RunIdentity, RunStore
-from waterflow.tracking.tags import RECORD_DIGEST, RECORD_FILE
+from waterflow.tracking.tags import PIPELINE, RECORD_DIGEST, RECORD_FILE
 
 PARENT = RunIdentity("flowers", "run_1")
 CHILD = RunIdentity("flowers", "run_1", "nb")
@@ -27,6 +27,8 @@ def connect(project: Project) -> RunStore:
             tracking_uri=f"sqlite:///{project.home}/mlflow.db",
             artifact_root=f"{project.home}/mlartifacts",
             store_uri=f"{project.home}/store",
+            signing_key_file=f"{project.home}/keys/signing_key",
+            make_signing_key=True,
         )
     )
 
@@ -52,7 +54,9 @@ def open_run(runs: RunStore, experiment: str, identity: RunIdentity = PARENT, ke
 
 def log_record(runs: RunStore, run_id: str, folder: Path, content: dict[str, object]) -> None:
     """Log the record of a step that came to its end."""
-    runs.log(run_id, tags={RECORD_DIGEST: write_record(folder, content)})
+    digest = write_record(folder, content)
+    signed = runs.sign_records(PARENT.pipeline, run_id, {RECORD_FILE: digest})
+    runs.log(run_id, tags={PIPELINE: PARENT.pipeline, RECORD_DIGEST: digest, **signed})
     runs.log_folder(run_id, folder)
 
 
