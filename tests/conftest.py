@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support.projects import CHECKOUT, give_database, make_project
+from support.projects import CHECKOUT, copy_database, make_project
 
 from waterflow.config.project import Project
 
@@ -39,7 +39,7 @@ def _leave_nothing() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder that all workers of one test session share."""
+    """Return a folder that all workers of one test session share."""
     base = tmp_path_factory.getbasetemp()
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
@@ -59,12 +59,12 @@ def tracking_template(shared_folder: Path) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Give a project of its own with the pipeline `flowers`; nothing runs or is written until asked for."""
+    """Return a project of its own with the pipeline `flowers`; nothing runs or is written until asked for."""
     return make_project(tmp_path)
 
 
 @pytest.fixture
 def tracked(project: Project, tracking_template: Path) -> Project:
-    """Give the project with an MLflow database in place."""
-    give_database(project, tracking_template)
+    """Return the project with an MLflow database in place."""
+    copy_database(project, tracking_template)
     return project

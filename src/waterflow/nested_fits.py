@@ -18,7 +18,7 @@ from waterflow.records.caching import Action, ExecutedAction
 from waterflow.records.data import Prepared
 from waterflow.records.run import Origin
 from waterflow.records.training import FitRows, Trained
-from waterflow.reporting.fit_log import log_refitted, log_reused_fit
+from waterflow.reporting.fit_log import log_fit, log_reused_fit
 from waterflow.reporting.run_tags import lineage_tags, origin_tags
 from waterflow.resources import Resources
 from waterflow.snapshots import load_fit_rows
@@ -68,7 +68,7 @@ def refit(
             "cached_from": None,
         }
         trained = recipe.model_copy(update=own)
-        log_refitted(prepared, config, trained, fitted.pipeline, len(chosen.target), executed, resources)
+        log_fit(prepared, config, trained, fitted, len(chosen.target), executed, resources)
         return trained
 
     return run_fit(

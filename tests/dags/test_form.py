@@ -15,7 +15,7 @@ Build = Callable[[], dict[str, Any]]
 
 @pytest.fixture
 def form(build: Build) -> Any:
-    """Give the trigger form of `flowers`."""
+    """Return the trigger form of `flowers`."""
     return build()["train_flowers"].params
 
 

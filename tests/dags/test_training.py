@@ -82,7 +82,7 @@ def test_evaluate_runs_when_every_candidate_is_over(build: Build) -> None:
 
 
 def test_tasks_are_retried_with_back_off(build: Build) -> None:
-    """What a retry can mend is retried, more slowly each time."""
+    """What a retry can fix is retried, more slowly each time."""
     for task in build()["train_flowers"].tasks:
         assert task.retries == 3
         assert task.retry_exponential_backoff

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.airflow_home import BIN, airflow_environment, give_metadata
+from support.airflow_home import BIN, airflow_environment, copy_metadata
 from support.projects import free_port, make_project, stop, wait_for, write_pipeline
 
 from waterflow.config.profile import Profile
@@ -81,7 +81,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, shared_folder: Path) -> Ite
     project = make_project(folder)
     write_pipeline(project, "broken").write_text("target: [species\n")
     write_pipeline(project, "dated", time_column="day", split=None)
-    give_metadata(project.home, shared_folder)
+    copy_metadata(project.home, shared_folder)
     environment = airflow_environment(
         project.home,
         project.conf,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.airflow_home import airflow_environment, give_metadata
-from support.projects import CHECKOUT, give_database
+from support.airflow_home import airflow_environment, copy_metadata
+from support.projects import CHECKOUT, copy_database
 
 from waterflow.config.project import Project
 
@@ -29,13 +29,13 @@ class DagRun:
 
 @pytest.fixture(scope="session")
 def run_dag(shared_folder: Path, tracking_template: Path) -> Runner:
-    """Give a function that runs a pipeline's real DAG as `make demo` does, on a project of its own."""
+    """Return a function that runs a pipeline's real DAG as `make demo` does, on a project of its own."""
 
     def run(project: Project, pipeline: str = "flowers", conf: dict[str, Any] | None = None) -> DagRun:
         if not (project.home / "mlflow.db").exists():
-            give_database(project, tracking_template)
+            copy_database(project, tracking_template)
         if not (project.home / "airflow").exists():
-            give_metadata(project.home, shared_folder)
+            copy_metadata(project.home, shared_folder)
         command = [sys.executable, str(CHECKOUT / "scripts" / "run_dag.py"), pipeline]
         if conf:
             command += ["--conf", json.dumps(conf)]

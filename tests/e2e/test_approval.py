@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.airflow_home import airflow_environment, give_metadata
-from support.projects import CHECKOUT, FLOWERS, give_database, make_project, write_pipeline
+from support.airflow_home import airflow_environment, copy_metadata
+from support.projects import CHECKOUT, FLOWERS, copy_database, make_project, write_pipeline
 
 from waterflow import workflow
 from waterflow.resources import Resources
@@ -22,8 +22,8 @@ def answered(
 ) -> tuple[Resources, list[dict[str, Any]]]:
     """Run the DAG four times, each with another answer."""
     project = make_project(tmp_path_factory.mktemp("approval"))
-    give_database(project, tracking_template)
-    give_metadata(project.home, shared_folder)
+    copy_database(project, tracking_template)
+    copy_metadata(project.home, shared_folder)
     write_pipeline(project, "flowers", {**FLOWERS, "defaults": ONE}, promotion={"approval": "human"})
     script = str(CHECKOUT / "tests" / "e2e" / "answered_dag.py")
     command = [sys.executable, script, "Reject", "nobody", "Approve", "-", "="]

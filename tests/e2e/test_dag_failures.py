@@ -18,7 +18,7 @@ NB = "sklearn.naive_bayes.GaussianNB"
 
 @pytest.fixture
 def spoilt(tmp_path: Path) -> Project:
-    """Give a project to spoil."""
+    """Return a project to spoil."""
     return make_project(tmp_path)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from support.dvc_repository import PATH, add, dvc_command, run
-from support.projects import CHECKOUT, FLOWERS, give_database, make_project, request_of, write_pipeline
+from support.projects import CHECKOUT, FLOWERS, copy_database, make_project, request_of, write_pipeline
 
 from waterflow import workflow
 from waterflow.config.header import find_outline, read_outline
@@ -56,7 +56,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) ->
     dvc_command()
     folder = tmp_path_factory.mktemp("dvc")
     project = make_project(folder, home=folder / "project" / ".waterflow")
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     one = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
     write_pipeline(project, "flowers", {**FLOWERS, "defaults": one, "dataset": {"kind": "dvc", "path": PATH}})
     root = project.root

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.airflow_home import airflow_environment, give_metadata
-from support.projects import CHECKOUT, give_database, make_project
+from support.airflow_home import airflow_environment, copy_metadata
+from support.projects import CHECKOUT, copy_database, make_project
 
 from waterflow import workflow
 from waterflow.data.canonical import read_parquet
@@ -42,8 +42,8 @@ def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path,
     project = make_project(tmp_path_factory.mktemp("flights"))
     shutil.copy(CHECKOUT / "conf" / "pipeline" / "flights.yaml", project.conf / "pipeline")
     (project.conf / "scenario" / "tiny.yaml").write_text(TINY, "utf-8")
-    give_database(project, tracking_template)
-    give_metadata(project.home, shared_folder)
+    copy_database(project, tracking_template)
+    copy_metadata(project.home, shared_folder)
     confs = [CONF | {"window_end": end.isoformat()} for end in (*ENDS[6:], *ENDS[:6])]
     done = subprocess.run(
         [sys.executable, "-c", RUN_MONTHS, json.dumps(confs)],
@@ -60,7 +60,7 @@ def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path,
 
 @pytest.fixture(scope="module")
 def versions(resources: Resources) -> dict[str, Version]:
-    """Give the registered versions by the end of their window."""
+    """Return the registered versions by the end of their window."""
     return {entry.tags["waterflow.window_end"]: entry for entry in resources.registry.list_versions("flights")}
 
 

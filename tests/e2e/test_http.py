@@ -56,7 +56,7 @@ def test_a_run_over_http_registers_its_winner(run: tuple[Resources, Registered])
 
 
 def test_artifacts_go_through_the_server(run: tuple[Resources, Registered]) -> None:
-    """Nothing but the object store is written beside it."""
+    """Only the object store is written beside it."""
     resources, registered = run
     uri = resources.runs.client.get_run(registered.parent_run_id).info.artifact_uri
     assert uri.startswith("mlflow-artifacts:")
@@ -66,7 +66,7 @@ def test_artifacts_go_through_the_server(run: tuple[Resources, Registered]) -> N
 
 
 def test_a_model_comes_back_through_the_server(run: tuple[Resources, Registered]) -> None:
-    """It is held against its digest on the way."""
+    """It is compared with its digest on the way."""
     resources, registered = run
     assert hasattr(resources.models.load_model(registered.evaluated.winner.model_id, registered.model), "predict")
 

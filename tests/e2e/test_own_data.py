@@ -10,8 +10,8 @@ import mlflow
 import pandas as pd
 import pytest
 from sklearn.datasets import load_diabetes, load_wine
-from support.airflow_home import BIN, give_metadata
-from support.projects import give_database, make_project
+from support.airflow_home import BIN, copy_metadata
+from support.projects import copy_database, make_project
 
 from waterflow import workflow
 from waterflow.config.project import Project
@@ -58,10 +58,10 @@ gate:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path, shared_folder: Path) -> Project:
-    """Give a project with two files and two YAMLs."""
+    """Return a project with two files and two YAMLs."""
     made = make_project(tmp_path_factory.mktemp("own"))
-    give_database(made, tracking_template)
-    give_metadata(made.home, shared_folder)
+    copy_database(made, tracking_template)
+    copy_metadata(made.home, shared_folder)
     wine = load_wine(as_frame=True)
     cultivar = wine.target.map(dict(enumerate(["barolo", "grignolino", "barbera"])))
     cellar = ["north" if number % 3 else "south" for number in range(len(cultivar))]

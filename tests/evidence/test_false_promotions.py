@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support import simulated
-from support.projects import give_database, make_project
+from support.projects import copy_database, make_project
 from support.simulated import (
     Bench,
     Kind,
@@ -56,7 +56,7 @@ def start(tmp_path: Path, tracking_template: Path, monkeypatch: pytest.MonkeyPat
     """Prepare a kind of holdout in a project of its own."""
     simulated.leave_out_pictures(monkeypatch)
     project = make_project(tmp_path)
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     return lambda kind: make_bench(kind, workflow.open_resources(project), tmp_path, monkeypatch)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.projects import FLOWERS, give_database, make_project, name_of, write_pipeline
+from support.projects import FLOWERS, copy_database, make_project, name_of, write_pipeline
 
 from waterflow import workflow
 from waterflow.resources import Resources
@@ -15,13 +15,13 @@ from waterflow.resources import Resources
 def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Resources:
     """Open the stores of an embedded project."""
     project = make_project(tmp_path_factory.mktemp("steps"))
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     return workflow.open_resources(project)
 
 
 @pytest.fixture
 def pipeline(resources: Resources, request: pytest.FixtureRequest) -> Callable[..., str]:
-    """Write a pipeline named after the test, with one fast candidate; gives its name."""
+    """Write a pipeline named after the test, with one fast candidate; returns its name."""
 
     def write(**changes: Any) -> str:
         name = name_of(request.node.name)

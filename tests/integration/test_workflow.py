@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from support.projects import (
     candidates,
+    copy_database,
     free_port,
-    give_database,
     left_behind,
     make_project,
     message_of,
@@ -37,7 +37,7 @@ HUNGRY = {"estimator": "sklearn.neighbors.KNeighborsClassifier", "params": {"n_n
 def finished(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> tuple[Resources, Registered]:
     """Run `flowers` once for all tests that only look at what it left."""
     project = make_project(tmp_path_factory.mktemp("finished"))
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     resources = workflow.open_resources(project)
     return resources, workflow.run_all(request_of(), resources)
 

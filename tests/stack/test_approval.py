@@ -33,7 +33,7 @@ def asking(stack: Stack) -> Iterator[str]:
 
 
 def answer(stack: Stack, dag_id: str, option: str) -> tuple[str, dict[str, Any]]:
-    """Trigger the DAG, answer its question as the admin in Airflow's UI would, and give the run and the question.
+    """Trigger the DAG, answer its question as the admin in Airflow's UI would, and return the run and the question.
 
     The run is forced: who has answered for a model is not asked about it again.
     """

@@ -23,7 +23,7 @@ def assert_one_of_each(stack: Stack, run_id: str) -> None:
 
 
 def all_over(stack: Stack, run_id: str) -> set[str]:
-    """Give the states of a DAG run's MLflow runs, once none is RUNNING."""
+    """Return the states of a DAG run's MLflow runs, once none is RUNNING."""
     states = {run["info"]["status"] for run in stack.runs(run_id)}
     return states if "RUNNING" not in states else set()
 
@@ -34,7 +34,7 @@ def tag(version: dict, key: str) -> str | None:
 
 
 def training_run(stack: Stack) -> str:
-    """Trigger a run and give its id once its candidates are being trained; it is forced, so that they are."""
+    """Trigger a run and return its id once its candidates are being trained; it is forced, so that they are."""
     run_id = stack.trigger("train_iris", {"force": True})
     eventually(
         lambda: any(t["task_id"] == "train" and t["state"] == "running" for t in stack.tasks("train_iris", run_id)),

@@ -32,7 +32,7 @@ def root(stack: Stack) -> boto3.client:
     )
 
 
-def test_an_object_that_nothing_names_goes_and_root_brings_it_back(stack: Stack, iris_run: str) -> None:
+def test_an_object_that_nothing_names_goes_and_root_restores_it(stack: Stack, iris_run: str) -> None:
     """The key of the tasks hides it; the mark that hides it is root's to delete, and the version reads on."""
     (parent, *_) = stack.runs(iris_run)
     stack.s3("waterflow").put_object(Bucket="waterflow", Key=STRAY, Body=b"nobody's")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.stack
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """Start Postgres; gives its address without a database."""
+    """Start Postgres; returns its address without a database."""
     name, port = f"waterflow-test-ledger-{uuid.uuid4().hex[:8]}", free_port()
     variables = ("POSTGRES_USER=waterflow", "POSTGRES_PASSWORD=of-one-test", "POSTGRES_DB=waterflow")
     settings = [word for variable in variables for word in ("-e", variable)]

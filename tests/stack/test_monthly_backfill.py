@@ -15,7 +15,7 @@ ENDS = pd.date_range("2013-02-01", periods=12, freq="MS", tz="UTC")
 
 @pytest.fixture(scope="module")
 def versions(stack: Stack) -> dict[str, dict]:
-    """Backfill `train_flights` over 2013 by Airflow's API; gives the registered versions by the end of their window."""
+    """Backfill `train_flights` over 2013 by Airflow's API; returns the versions by the end of their window."""
     eventually(lambda: stack.airflow("GET", "/dags/train_flights").status_code == 200, timeout_seconds=120)
     body = {
         "dag_id": "train_flights",

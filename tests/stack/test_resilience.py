@@ -60,7 +60,7 @@ def test_a_run_whose_task_is_gone_is_closed_by_the_maintenance_dag(stack: Stack,
 
 
 def nested_runs(stack: Stack, run_id: str) -> list[dict]:
-    """Give the nested MLflow runs of a DAG run's candidates, without the second fit of the winner."""
+    """Return the nested MLflow runs of a DAG run's candidates, without the second fit of the winner."""
     nested = [run for run in stack.runs(run_id, "stacktest_slow") if "mlflow.parentRunId" in run["tags"]]
     return [run for run in nested if not run["info"]["run_name"].endswith(" refit")]
 

@@ -141,7 +141,7 @@ def test_the_champion_can_be_had_again(stack: Stack, iris_run: str) -> None:
 
 
 def all_links(link: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give a link and all behind it."""
+    """Yield a link and all behind it."""
     yield link
     for behind in link["upstream"]:
         yield from all_links(behind)

@@ -34,7 +34,7 @@ contract:
 
 @pytest.fixture(scope="module")
 def dag(stack: Stack) -> Iterator[str]:
-    """Give the DAG of a pipeline that reads Postgres by the address in a secret's file."""
+    """Yield the DAG of a pipeline that reads Postgres by the address in a secret's file."""
     with pipeline_added(stack, "from_postgres", PIPELINE) as name:
         yield name
 

@@ -31,7 +31,7 @@ def daily(stack: Stack) -> Iterator[str]:
 
 
 def window_end(stack: Stack, run_id: str) -> str:
-    """Give the end of the window that the MLflow run of a DAG run states."""
+    """Return the end of the window that the MLflow run of a DAG run states."""
     parent, *_ = stack.runs(run_id, "stacktest_daily")
     return str(parent["tags"]["waterflow.window_end"])
 

@@ -27,7 +27,7 @@ def airflow_environment(home: Path, conf: Path, **more: str) -> dict[str, str]:
     return os.environ | settings | more
 
 
-def give_metadata(home: Path, shared: Path) -> None:
+def copy_metadata(home: Path, shared: Path) -> None:
     """Copy ready-made Airflow metadata, without any DAG, into a home."""
     template = shared / "airflow-template"
     with FileLock(f"{template}.lock"):

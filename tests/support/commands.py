@@ -23,7 +23,7 @@ Command = Callable[..., Answer]
 
 
 def command_in(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Give the command as a shell in the project's folder would run it."""
+    """Return the command as a shell in the project's folder would run it."""
     monkeypatch.chdir(project.root)
     monkeypatch.setenv("WATERFLOW_HOME", str(project.home))
 

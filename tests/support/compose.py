@@ -30,7 +30,7 @@ def command(*words: str, check: bool = True, timeout_seconds: float = 900, **mor
 
 
 def eventually(ask: Callable[[], Any], timeout_seconds: float, pause_seconds: float = 1.0) -> Any:
-    """Ask until the answer is true, and give it; fails with the last answer after the time-out."""
+    """Ask until the answer is true, and return it; fails with the last answer after the time-out."""
     deadline = time.monotonic() + timeout_seconds
     while True:
         answer = ask()
@@ -89,11 +89,11 @@ class Stack:
         return json.loads(command("docker", "inspect", *names.split()).stdout)
 
     def service_id(self, service: str) -> str:
-        """Give the id of a service's container."""
+        """Return the id of a service's container."""
         return self.compose("ps", "--quiet", service).stdout.strip()
 
     def logs(self) -> str:
-        """Give all logs of the project."""
+        """Return all logs of the project."""
         done = self.compose("--profile", "cli", "logs", "--no-color")
         return done.stdout + done.stderr
 
@@ -148,18 +148,18 @@ class Stack:
         return answer
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """Trigger a DAG as the UI's form does; gives the id of its run."""
+        """Trigger a DAG as the UI's form does; returns the id of its run."""
         eventually(lambda: self.airflow("GET", f"/dags/{dag_id}").status_code == 200, timeout_seconds=120)
         answer = self.airflow("POST", f"/dags/{dag_id}/dagRuns", json={"conf": conf or {}, "logical_date": None})
         assert answer.status_code == 200, answer.text
         return str(answer.json()["dag_run_id"])
 
     def state(self, dag_id: str, run_id: str) -> str:
-        """Give the state of a DAG run."""
+        """Return the state of a DAG run."""
         return str(self.airflow("GET", f"/dags/{dag_id}/dagRuns/{run_id}").json().get("state"))
 
     def wait(self, dag_id: str, run_id: str, timeout_seconds: float = 300) -> str:
-        """Wait until a DAG run is over; gives its state."""
+        """Wait until a DAG run is over; returns its state."""
 
         def over() -> str | None:
             try:
@@ -187,7 +187,7 @@ class Stack:
         return requests.request(method, f"{self.mlflow_url}/api/2.0/mlflow{path}", auth=auth, timeout=60, **more)
 
     def runs(self, dag_run_id: str, pipeline: str = "iris") -> list[dict[str, Any]]:
-        """Give the MLflow runs of a DAG run with their tags as a mapping, the parent first."""
+        """Return the MLflow runs of a DAG run with their tags as a mapping, the parent first."""
         found = self.mlflow("GET", "/experiments/get-by-name", params={"experiment_name": f"waterflow/{pipeline}"})
         if found.status_code != 200:
             return []
@@ -207,7 +207,7 @@ class Stack:
         return list(answer.json().get("model_versions", []))
 
     def aliases(self, model: str = "iris") -> dict[str, str]:
-        """Give the version that each alias of a model points to."""
+        """Return the version that each alias of a model points to."""
         found = self.mlflow("GET", "/registered-models/get", params={"name": model}).json()["registered_model"]
         return {entry["alias"]: entry["version"] for entry in found.get("aliases", [])}
 
@@ -271,7 +271,7 @@ def running(stack: Stack) -> Iterator[Stack]:
 
 @contextmanager
 def pipeline_added(stack: Stack, name: str, content: str) -> Iterator[str]:
-    """Add a pipeline as a person would, by one more YAML, and remove it afterwards; gives its DAG once it is there."""
+    """Add a pipeline as a person would, by one more YAML, and remove it afterwards; yields its DAG id."""
     path = ROOT / "conf" / "pipeline" / f"{name}.yaml"
     path.write_text(f"# Made by the stack's tests, and removed by them.\n{content}")
     try:

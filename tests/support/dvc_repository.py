@@ -35,7 +35,7 @@ def dvc_command() -> Path:
 
 
 def add(folder: Path, rows: int, message: str) -> str:
-    """Write so many irises, let DVC track them and commit; gives the commit."""
+    """Write so many irises, let DVC track them and commit; returns the commit."""
     (folder / "data").mkdir(exist_ok=True)
     iris().head(rows).to_csv(folder / PATH, index=False)
     run(folder, "dvc", "add", "-q", PATH)
@@ -45,7 +45,7 @@ def add(folder: Path, rows: int, message: str) -> str:
 
 
 def make_repository(folder: Path, remote: str | Path | None) -> tuple[str, str]:
-    """Make a repository out of a folder; gives its two commits, of 120 and of 150 rows, the last on branch main."""
+    """Make a repository out of a folder; returns its two commits, of 120 and of 150 rows, the last on branch main."""
     run(folder, "git", "init", "-q", "-b", "main")
     run(folder, "dvc", "init", "-q")
     if remote is not None:

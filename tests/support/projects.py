@@ -55,7 +55,7 @@ def make_project(folder: Path, *, home: Path | None = None) -> Project:
     return project
 
 
-def give_database(project: Project, template: Path) -> None:
+def copy_database(project: Project, template: Path) -> None:
     """Copy the ready-made MLflow database into a project's home."""
     project.home.mkdir(parents=True, exist_ok=True)
     shutil.copy(template, project.home / "mlflow.db")
@@ -77,7 +77,7 @@ def write_pipeline(project: Project, name: str, base: Mapping[str, Any] = FLOWER
 
 
 def candidates(**named: str | dict[str, Any]) -> dict[str, Any]:
-    """Give the two keys of a pipeline that lists its estimators itself: `nb="sklearn.naive_bayes.GaussianNB"`."""
+    """Return the two keys of a pipeline that lists its estimators itself: `nb="sklearn.naive_bayes.GaussianNB"`."""
     listed = {name: {"estimator": given} if isinstance(given, str) else given for name, given in named.items()}
     return {"defaults": [{"/strategy": "balanced"}], "candidates": listed}
 
@@ -108,7 +108,7 @@ def request_of(pipeline: str = "flowers", run_id: str = "run_1", **changes: Any)
 
 
 def predict_elsewhere(uri: str, model: str, rows: pd.DataFrame, folder: Path) -> list[Any]:
-    """Let MLflow load a champion where Waterflow is not installed, and predict raw columns; gives what it answers."""
+    """Let MLflow load a champion where Waterflow is not installed, and predict raw columns; returns its answer."""
     rows.to_json(folder / "rows.json", orient="records")
     venv.EnvBuilder(symlinks=True).create(folder / "elsewhere")
     # A plain line is a path: the links to this checkout among the packages are not followed.
@@ -189,7 +189,7 @@ def stop(process: subprocess.Popen[bytes], grace_seconds: float = 20) -> None:
 
 
 def message_of(call: Callable[[], object], kind: type[Exception]) -> str:
-    """Give the message of the error that a call raises, held to one line."""
+    """Return the message of the error that a call raises, held to one line."""
     try:
         call()
     except kind as error:

@@ -1,4 +1,4 @@
-"""Runs brought up to the step promote, for its tests: real rows, models and versions, a verdict of one's choice."""
+"""Runs up to the step promote, for its tests: real rows, models and versions, a verdict of one's choice."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ VERDICT = Verdict(
 )
 
 
-def judged(name: str, resources: Resources, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
+def evaluate_run(name: str, resources: Resources, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
     """Run the first three steps, whatever an earlier run has done."""
     prepared = prepare(request_of(name, run_id, **{"force": True, **request}), resources)
     trained = [train(prepared, candidate, prepared.origin, resources) for candidate in prepared.candidates]
@@ -54,12 +54,12 @@ def entered(
     `window` goes to the request, other changes into the record of register.
     """
     request = {"window": changes.pop("window")} if "window" in changes else {}
-    prepared, evaluated = (judged if full else fitted)(name, resources, run_id, **request)
+    prepared, evaluated = (evaluate_run if full else fitted)(name, resources, run_id, **request)
     return prepared, enter(prepared, evaluated.model_copy(update={"verdict": verdict}), resources, **changes)
 
 
 def fitted(name: str, resources: Resources, run_id: str = "run_1", **request: Any) -> tuple[Prepared, Evaluated]:
-    """Run the first two steps on a pipeline of one candidate, always anew, and leave the verdict open."""
+    """Run the first two steps on a pipeline of one candidate, always again, and leave the verdict open."""
     prepared = prepare(request_of(name, run_id, force=True, **request), resources)
     ranked = (train(prepared, prepared.candidates[0], prepared.origin, resources),)
     config = load_config(prepared, resources)
@@ -75,7 +75,7 @@ def fitted(name: str, resources: Resources, run_id: str = "run_1", **request: An
 
 
 def enter(prepared: Prepared, evaluated: Evaluated, resources: Resources, **changes: Any) -> Registered:
-    """Register what was judged, as if its staging checks had passed."""
+    """Register what was evaluate_run, as if its staging checks had passed."""
     config = load_config(prepared, resources)
     registered = Registered(
         model=config.name,
@@ -92,7 +92,7 @@ def enter(prepared: Prepared, evaluated: Evaluated, resources: Resources, **chan
 
 
 def champion_of(name: str, resources: Resources) -> int | None:
-    """Give the version that the registry calls champion."""
+    """Return the version that the registry calls champion."""
     found = resources.registry.find_alias(name, "champion")
     return found.version if found else None
 

@@ -58,7 +58,7 @@ def s3_client(port: int, secret: str = SECRET) -> Any:
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[int]:
-    """Start a SeaweedFS with one key and one bucket, and give its port; every port is on the loopback."""
+    """Start a SeaweedFS with one key and one bucket, and return its port; every port is on the loopback."""
     actions = ["Admin", "Read", "List", "Tagging", "Write"]
     credentials = [{"accessKey": KEY, "secretKey": SECRET}]
     identities = {"identities": [{"name": "test", "credentials": credentials, "actions": actions}]}

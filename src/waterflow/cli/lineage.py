@@ -1,6 +1,5 @@
 """`waterflow lineage` and `waterflow why`."""
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.tree import Tree
 
-from waterflow.cli.console import MARKS, AsJson, Reference, err, out, short_digest
+from waterflow.cli.console import MARKS, AsJson, Pipeline, Reference, out, print_json, say, short_digest, warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,30 +19,26 @@ MOST_CHANGES = 12
 MOST_LETTERS = 40
 
 
-def lineage(
-    reference: Reference,
-    as_json: AsJson = False,
-) -> None:
+def lineage(reference: Reference, as_json: AsJson = False) -> None:
     """Print the lineage of a version and its broken links."""
     from waterflow import workflow
 
     found = workflow.trace_lineage(reference, workflow.open_resources())
-    nodes = workflow.list_nodes(found)
-    broken = [node for node in nodes if node.resolves is False]
+    broken = workflow.broken_nodes(found)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        print_json(found.to_json())
     else:
-        out.print(tree_of(found), highlight=False)
-        count = sum(node.resolves is True for node in nodes)
-        out.print(f"\n{count} links resolve, {len(broken)} do not; – marks what cannot be checked", highlight=False)
+        out.print(tree_of(found))
+        count = sum(node.resolves is True for node in workflow.walk_lineage(found))
+        say(f"\n{count} links resolve, {len(broken)} do not; – marks what cannot be checked")
     for node in broken:
-        err.print(f"[red]error:[/red] {escape(f'{node.kind}: {node.reason}')}", soft_wrap=True, highlight=False)
+        warn("error", f"{node.kind}: {node.reason}")
     if broken:
         raise typer.Exit(1)
 
 
 def why(
-    pipeline: str,
+    pipeline: Pipeline,
     run: Annotated[
         str | None, typer.Option("--run", help="An MLflow or DAG run id; the latest run by default.")
     ] = None,
@@ -55,27 +50,21 @@ def why(
     explained = workflow.explain_run(pipeline, run, workflow.open_for(pipeline))
     if as_json:
         steps = [step.to_json() for step in explained.steps]
-        out.print_json(json.dumps({"pipeline": pipeline, "run_id": explained.run.run_id, "steps": steps}))
+        print_json({"pipeline": pipeline, "run_id": explained.run.run_id, "steps": steps})
         return
-    out.print(
-        f"[bold]{pipeline}[/bold], {explained.run} ({escape(explained.run.name)})", highlight=False, soft_wrap=True
-    )
+    say(f"[bold]{pipeline}[/bold], {explained.run} ({escape(explained.run.name)})")
     for step in explained.steps:
         print_explanation(step)
 
 
 def tree_of(node: "LineageNode") -> Tree:
     """Draw a lineage, with short digests."""
-    tree = Tree(_label(node))
+    facts = "  ".join(f"[dim]{key}[/dim] {escape(short_digest(value))}" for key, value in node.facts.items())
+    reason = f"  [{'red' if node.resolves is False else 'dim'}]({escape(node.reason)})" if node.reason else ""
+    tree = Tree(f"{MARKS[node.resolves]} [bold]{node.kind}[/bold]  {escape(short_digest(node.name))}  {facts}{reason}")
     for entry in node.upstream:
         tree.add(tree_of(entry))
     return tree
-
-
-def _label(node: "LineageNode") -> str:
-    facts = "  ".join(f"[dim]{key}[/dim] {escape(short_digest(value))}" for key, value in node.facts.items())
-    reason = f"  [{'red' if node.resolves is False else 'dim'}]({escape(node.reason)})" if node.reason else ""
-    return f"{MARKS[node.resolves]} [bold]{node.kind}[/bold]  {escape(short_digest(node.name))}  {facts}{reason}"
 
 
 def print_explanation(step: "StepExplanation") -> None:
@@ -86,13 +75,13 @@ def print_explanation(step: "StepExplanation") -> None:
     if step.cached_from is not None:
         when = f" of {step.cached_at:%Y-%m-%d %H:%M}" if step.cached_at else ""
         source = f" (from run {step.cached_from[:8]}{when})"
-    out.print(f"{escape(name):<32} [{colour}]{step.outcome}[/{colour}]{source}", highlight=False, soft_wrap=True)
+    say(f"{escape(name):<32} [{colour}]{step.outcome}[/{colour}]{source}")
     changed = describe_all(step.changes)
     lines = [*step.reasons, *changed[:MOST_CHANGES]]
     if len(changed) > MOST_CHANGES:
         lines.append(f"and {len(changed) - MOST_CHANGES} more; --json lists them all")
     for line in lines:
-        out.print(f"    [dim]{escape(line)}[/dim]", highlight=False, soft_wrap=True)
+        say(f"    [dim]{escape(line)}[/dim]")
 
 
 def describe_all(changes: "Sequence[InputChange]") -> list[str]:

@@ -1,9 +1,8 @@
 """`waterflow audit` and `waterflow gc`."""
 
-import json
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,13 +11,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from waterflow.cli.console import AsJson, err, out, print_step
+from waterflow.cli.console import AsJson, out, print_json, print_step, print_table, say, warn
 from waterflow.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from waterflow.workflow import Audit, Entry, Survey
+    from waterflow.workflow import Audit, Survey
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 TableRows = Iterator[tuple[str, ...]]
@@ -39,13 +36,13 @@ def audit(
     progress = (lambda text: None) if as_json else partial(print_step, "audit")
     found = workflow.audit_store(pipeline, resources, reproduced=reproduced, report=progress)
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        print_json(found.to_json())
     else:
         print_audit(found)
     if report is not None:
         report.write_text(to_markdown(found), "utf-8")
         if not as_json:
-            out.print(f"\nwrote {report}", highlight=False)
+            say(f"\nwrote {report}")
     if found.findings:
         raise typer.Exit(1)
 
@@ -60,11 +57,11 @@ def gc(
 
     age = _age(older_than)
     resources = workflow.open_resources()
-    found = workflow.survey_objects(age, resources)
+    found = workflow.survey_objects(resources, age, datetime.now(UTC))
     if delete:
         workflow.remove_objects(found, resources)
     if as_json:
-        typer.echo(json.dumps(survey_json(found, resources.store.uri, older_than, deleted=delete), indent=2))
+        print_json(survey_json(found, resources.store.uri, older_than, deleted=delete))
     else:
         print_survey(found, resources.store.uri, older_than, deleted=delete)
 
@@ -72,13 +69,9 @@ def gc(
 def print_audit(found: "Audit") -> None:
     """Print the tables, and one line per finding."""
     for title, header, rows in sections(found):
-        table = Table(*header, title=f"\n{title}", title_justify="left", title_style="bold", box=None)
-        for row in rows:
-            table.add_row(*row)
-        out.print(table)
+        print_table(header, rows, title)
     for entry in found.findings:
-        line = f"{entry.check}: {entry.subject}: {entry.problem}"
-        err.print(f"[red]found:[/red] {escape(line)}", soft_wrap=True, highlight=False)
+        warn("found", f"{entry.check}: {entry.subject}: {entry.problem}")
 
 
 def to_markdown(found: "Audit") -> str:
@@ -128,14 +121,15 @@ def sections(found: "Audit") -> Iterator[tuple[str, tuple[str, ...], TableRows]]
 
 def print_survey(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> None:
     """Print the unreferenced objects and the sums of the others."""
-    table = Table("object", "bytes", "stored", "why", box=None, header_style="bold")
+    table = Table("object", "bytes", "stored", "why", box=None)
     table.columns[1].justify = "right"
     for column in table.columns[:3]:
         column.no_wrap = True
-    for entry, why in ((unused.entry, unused.why) for unused in found.unreachable):
-        table.add_row(
-            escape(_short(entry.key)), f"{entry.size_bytes:,}", f"{entry.modified:%Y-%m-%d %H:%M}", escape(why)
-        )
+    for unused in found.unreachable:
+        size, stored = f"{unused.entry.size_bytes:,}", f"{unused.entry.modified:%Y-%m-%d %H:%M}"
+        folder, _, name = unused.entry.key.rpartition("/")
+        key = f"{folder}/{name[:12]}…" if len(name) > 24 else unused.entry.key
+        table.add_row(escape(key), size, stored, escape(unused.why))
     if found.unreachable:
         out.print(table)
         out.print()
@@ -146,57 +140,32 @@ def print_survey(found: "Survey", uri: str, older_than: str, *, deleted: bool) -
         "younger": found.young,
         "not ours": found.foreign,
     }
-    out.print(f"store       {uri}", highlight=False, soft_wrap=True)
+    say(f"store       {uri}")
     for label, entries in lines.items():
         note = f"  than {older_than}, kept" if label == "younger" and entries else ""
         if entries or label in (did, "needed"):
-            out.print(f"{label:<11} {_sum(entries)}{note}", highlight=False)
+            count = f"{len(entries):,} object{'' if len(entries) == 1 else 's'}"
+            say(f"{label:<11} {count}, {sum(entry.size_bytes for entry in entries):,} bytes{note}")
     for obstacle in found.obstacles:
-        err.print(
-            f"[yellow]warning:[/yellow] --delete would be refused: {escape(obstacle)}", soft_wrap=True, highlight=False
-        )
+        warn("warning", f"--delete would be refused: {obstacle}", "yellow")
     if found.unreachable and not deleted and not found.obstacles:
-        out.print("next        [bold]waterflow gc --delete[/bold] removes them", highlight=False)
+        say("next        [bold]waterflow gc --delete[/bold] removes them")
 
 
 def survey_json(found: "Survey", uri: str, older_than: str, *, deleted: bool) -> dict[str, object]:
     """Return what `print_survey` prints, for JSON."""
-    objects = [
-        {
-            "key": unused.entry.key,
-            "size_bytes": unused.entry.size_bytes,
-            "modified": unused.entry.modified.isoformat(),
-            "why": unused.why,
-        }
-        for unused in found.unreachable
-    ]
+    unreachable = [unused.entry for unused in found.unreachable]
+    kinds = {"unreachable": unreachable} | {name: getattr(found, name) for name in ("reachable", "young", "foreign")}
     sums = {
         name: {"objects": len(entries), "size_bytes": sum(entry.size_bytes for entry in entries)}
-        for name, entries in {
-            "unreachable": [unused.entry for unused in found.unreachable],
-            "reachable": found.reachable,
-            "young": found.young,
-            "foreign": found.foreign,
-        }.items()
+        for name, entries in kinds.items()
     }
-    return {
-        "store": uri,
-        "older_than": older_than,
-        "deleted": deleted,
-        "objects": objects,
-        **sums,
-        "obstacles": list(found.obstacles),
-    }
-
-
-def _short(key: str) -> str:
-    folder, _, name = key.rpartition("/")
-    return f"{folder}/{name[:12]}…" if len(name) > 24 else key
-
-
-def _sum(entries: "Sequence[Entry]") -> str:
-    count = f"{len(entries):,} object{'' if len(entries) == 1 else 's'}"
-    return f"{count}, {sum(entry.size_bytes for entry in entries):,} bytes"
+    objects = [
+        {"key": entry.key, "size_bytes": entry.size_bytes, "modified": entry.modified.isoformat(), "why": unused.why}
+        for entry, unused in zip(unreachable, found.unreachable, strict=True)
+    ]
+    head = {"store": uri, "older_than": older_than, "deleted": deleted, "objects": objects}
+    return head | sums | {"obstacles": list(found.obstacles)}
 
 
 def _age(text: str) -> timedelta:

@@ -1,6 +1,5 @@
 """`waterflow ledger`, `champion` and `rollback`; asking for approval."""
 
-import json
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +8,7 @@ import typer
 from rich.markdown import Markdown
 from rich.markup import escape
 
-from waterflow.cli.console import AsJson, err, out
+from waterflow.cli.console import AsJson, Pipeline, out, print_json, say, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def ledger(
-    pipeline: str,
+    pipeline: Pipeline,
     verify: Annotated[bool, typer.Option("--verify", help="Replay it and report inconsistencies.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -32,12 +31,12 @@ def ledger(
         return
     rows = resources.ledger.entries(pipeline)
     if as_json:
-        out.print_json(json.dumps([row.to_json() for row in rows]))
+        print_json([row.to_json() for row in rows])
         return
     for row in rows:
         print_row(row)
     if not rows:
-        out.print(f"no decision on {pipeline} yet", highlight=False)
+        say(f"no decision on {pipeline} yet")
 
 
 def print_row(row: "Decision") -> None:
@@ -45,14 +44,12 @@ def print_row(row: "Decision") -> None:
     colour = {"promote": "green", "refresh": "green", "rollback": "yellow", "manual": "yellow"}.get(row.kind, "cyan")
     moved = _version(row.to_version)
     champion = moved if row.from_version == row.to_version else f"{_version(row.from_version)} → {moved}"
-    out.print(
+    say(
         f"{row.sequence:>4}  {row.decided_at:%Y-%m-%d %H:%M:%S}  [{colour}]{row.kind:<8}[/{colour}]  "
-        f"version {_version(row.version):<4}  champion {champion:<9}  by {escape(row.actor)}",
-        highlight=False,
-        soft_wrap=True,
+        f"version {_version(row.version):<4}  champion {champion:<9}  by {escape(row.actor)}"
     )
     model = f"  (model {escape(row.model_id)})" if row.model_id else ""
-    out.print(f"      [dim]{escape(row.reason)}{model}[/dim]", highlight=False, soft_wrap=True)
+    say(f"      [dim]{escape(row.reason)}{model}[/dim]")
 
 
 def verify_ledger(pipeline: str, resources: "Resources") -> None:
@@ -61,16 +58,16 @@ def verify_ledger(pipeline: str, resources: "Resources") -> None:
 
     found = workflow.verify_ledger(pipeline, resources)
     for problem in found:
-        err.print(f"[red]error:[/red] {escape(problem)}", soft_wrap=True, highlight=False)
+        warn("error", problem)
     if found:
         raise typer.Exit(1)
     rows = resources.ledger.entries(pipeline)
     champion = _version(rows[-1].to_version) if rows else "–"
-    out.print(f"ledger of {pipeline}: {len(rows)} rows, consistent; champion is {champion}")
+    say(f"ledger of {pipeline}: {len(rows)} rows, consistent; champion is {champion}")
 
 
 def champion(
-    pipeline: str,
+    pipeline: Pipeline,
     at: Annotated[str | None, typer.Option("--at", help="Such as 2026-04-01 or 2026-04-01T12:00+02:00.")] = None,
 ) -> None:
     """Print the champion of PIPELINE, now or at a moment."""
@@ -79,24 +76,22 @@ def champion(
 
     moment = _moment(at)
     resources = workflow.open_for(pipeline)
-    row = workflow.champion_decision(pipeline, moment, resources)
+    row = workflow.last_change(resources.ledger.entries(pipeline), moment)
     if row is None or row.to_version is None:
         when = "" if moment is None else f" at {moment.isoformat()}"
         raise LedgerError(f"ledger of {pipeline}: it names no champion{when}; see `waterflow ledger {pipeline}`")
-    out.print(f"{pipeline} version {row.to_version}", highlight=False)
+    say(f"{pipeline} version {row.to_version}")
     if row.model_id:
-        out.print(f"model       {row.model_id}, files {(row.model_digest or '–')[:12]}", highlight=False)
+        say(f"model       {row.model_id}, files {(row.model_digest or '–')[:12]}")
     altered = workflow.find_change_since(row, resources)
     if altered:
-        err.print(f"[yellow]warning:[/yellow] {escape(altered)}", soft_wrap=True, highlight=False)
-    out.print(
-        f"since       {row.champion_since:%Y-%m-%d %H:%M:%S} UTC, row {row.sequence} of the ledger", highlight=False
-    )
-    out.print(f"because     {row.kind} by {escape(row.actor)}: {escape(row.reason)}", highlight=False, soft_wrap=True)
+        warn("warning", altered, "yellow")
+    say(f"since       {row.champion_since:%Y-%m-%d %H:%M:%S} UTC, row {row.sequence} of the ledger")
+    say(f"because     {row.kind} by {escape(row.actor)}: {escape(row.reason)}")
 
 
 def rollback(
-    pipeline: str,
+    pipeline: Pipeline,
     to: Annotated[
         int | None, typer.Option("--to", help="The version to restore; the previous champion by default.")
     ] = None,
@@ -108,14 +103,12 @@ def rollback(
     decision, is_new = workflow.rollback(pipeline, to, reason, workflow.shell_user(), workflow.open_for(pipeline))
     if is_new:
         was = _version(decision.from_version)
-        out.print(f"champion    [bold]{pipeline}[/bold] version {decision.to_version} again, replacing {was}")
-        out.print(f"ledger      row {decision.sequence}, by {escape(decision.actor)}: {escape(decision.reason)}")
+        say(f"champion    [bold]{pipeline}[/bold] version {decision.to_version} again, replacing {was}")
+        say(f"ledger      row {decision.sequence}, by {escape(decision.actor)}: {escape(decision.reason)}")
         return
-    out.print(
+    say(
         f"nothing to do: {pipeline} version {decision.to_version} is champion by row {decision.sequence} "
-        f"({decision.kind} by {escape(decision.actor)}); to go further back name a version by --to",
-        soft_wrap=True,
-        highlight=False,
+        f"({decision.kind} by {escape(decision.actor)}); to go further back name a version by --to"
     )
 
 
@@ -129,11 +122,8 @@ def asker(yes: bool, resources: "Resources") -> "Callable[[Registered], Approval
         if yes:
             return Approval(approved=True, actor=f"{workflow.shell_user()} (--yes)")
         if not sys.stdin.isatty():
-            err.print(
-                f"[yellow]not promoted:[/yellow] {registered.model} needs a person's approval, and this is not a "
-                "terminal; add --yes to approve",
-                soft_wrap=True,
-            )
+            text = f"{registered.model} needs a person's approval, and this is not a terminal; add --yes to approve"
+            warn("not promoted", text, "yellow")
             return None
         question = workflow.question_of(registered, resources)
         out.print(Markdown(question["body"]))
@@ -147,14 +137,10 @@ def print_decision(registered: "Registered") -> None:
     from waterflow import workflow
 
     if registered.evaluated.verdict is not None:
-        out.print(
-            f"verdict     {escape(workflow.describe_verdict(registered.evaluated.verdict))}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(f"verdict     {escape(workflow.verdict_line(registered.evaluated.verdict))}")
     if registered.decision is not None:
-        out.print(f"decision    {describe(registered.decision)}", highlight=False, soft_wrap=True)
-    out.print(f"because     {escape(registered.reason)}", highlight=False, soft_wrap=True)
+        say(f"decision    {describe(registered.decision)}")
+    say(f"because     {escape(registered.reason)}")
 
 
 def describe(decision: "Decision") -> str:

@@ -1,31 +1,26 @@
 """`waterflow reproduce`: train a version again and compare."""
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
-from waterflow.cli.console import MARKS, AsJson, Reference, out, print_step, short_digest
+from waterflow.cli.console import MARKS, AsJson, Reference, print_json, print_step, print_table, say, short_digest
 
 if TYPE_CHECKING:
     from waterflow.workflow import ComparedValue, Reproduction
 
 
-def reproduce(
-    reference: Reference,
-    as_json: AsJson = False,
-) -> None:
+def reproduce(reference: Reference, as_json: AsJson = False) -> None:
     """Train a version again and compare every prediction."""
     from waterflow import workflow
 
     report = (lambda text: None) if as_json else partial(print_step, "reproduce")
     outcome = workflow.reproduce_version(reference, workflow.open_resources(), report)
     if as_json:
-        typer.echo(json.dumps(outcome.to_json(), indent=2, ensure_ascii=False))
+        print_json(outcome.to_json())
     else:
         print_reproduction(outcome)
     if not outcome.reproduced:
@@ -34,20 +29,17 @@ def reproduce(
 
 def print_reproduction(outcome: "Reproduction") -> None:
     """Print the comparison, and the first rows that differ."""
-    table = Table("", "compared", "recorded", "again", "difference", box=None, header_style="bold")
-    for cells in _comparison_rows(outcome):
-        table.add_row(*cells)
-    out.print(table)
+    print_table(("", "compared", "recorded", "again", "difference"), _comparison_rows(outcome))
     if outcome.rows_differing:
-        out.print(f"\n[red]{outcome.rows_differing} of {outcome.rows} held-out rows differ[/red], the first:")
+        say(f"\n[red]{outcome.rows_differing} of {outcome.rows} held-out rows differ[/red], the first:")
         for row in outcome.first_rows:
-            out.print(f"  row {row['row']}: {escape(differing(row))}", soft_wrap=True, highlight=False)
+            say(f"  row {row['row']}: {escape(differing(row))}")
     tolerance = "exactly" if not outcome.tolerance else f"within {outcome.tolerance:g}"
     word = f"[green]reproduced[/green] {tolerance}" if outcome.reproduced else "[red]not reproduced[/red]"
     if outcome.not_compared:
         word += f", [yellow]{len(outcome.not_compared)} not compared[/yellow]"
-    out.print(f"\n{outcome.model} version {outcome.version} ({outcome.candidate}): {word}", highlight=False)
-    out.print(f"MLflow run  {outcome.run_id}, tagged waterflow.reproduced={str(outcome.reproduced).lower()}")
+    say(f"\n{outcome.model} version {outcome.version} ({outcome.candidate}): {word}")
+    say(f"MLflow run  {outcome.run_id}, tagged waterflow.reproduced={str(outcome.reproduced).lower()}")
 
 
 def differing(row: dict[str, Any]) -> str:
@@ -76,10 +68,5 @@ def _comparison_rows(outcome: "Reproduction") -> Iterator[tuple[str, ...]]:
     yield from ((MARKS[True], what, f"{count} values", "the same", "") for what, count in summed.items() if count)
     for line in shown:
         apart = "" if line.difference is None else f"{line.difference:.3g}"
-        yield (
-            MARKS[line.agrees],
-            escape(line.what),
-            escape(short_digest(line.recorded)),
-            escape(short_digest(line.again)),
-            apart,
-        )
+        values = (line.what, short_digest(line.recorded), short_digest(line.again))
+        yield (MARKS[line.agrees], *map(escape, values), apart)

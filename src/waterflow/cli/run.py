@@ -3,11 +3,22 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from waterflow.cli import promotion
-from waterflow.cli.console import FORCE_HELP, End, Overrides, Start, Yes, err, out, print_step
+from waterflow.cli.console import (
+    FORCE_HELP,
+    End,
+    Overrides,
+    Pipeline,
+    Start,
+    Yes,
+    out,
+    print_step,
+    print_table,
+    say,
+    warn,
+)
 from waterflow.errors import WaterflowError
 
 if TYPE_CHECKING:
@@ -15,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    pipeline: str,
+    pipeline: Pipeline,
     overrides: Overrides = None,
     start: Start = None,
     end: End = None,
@@ -46,38 +57,37 @@ def pipelines() -> None:
     from waterflow.config.project import find_project
 
     project = find_project()
-    table = Table("pipeline", "task", "candidates", "strategy", "schedule", "valid", box=None, header_style="bold")
-    problems = []
+    rows, problems = [], []
     for path in pipeline_files(project.conf):
         try:
             outline = read_outline(path)
             config = compose_pipeline(project, outline.name)
         except WaterflowError as error:
             problems.append(str(error))
-            table.add_row(path.stem, "", "", "", "", "[red]no[/red]")
+            rows.append((path.stem, "", "", "", "", "[red]no[/red]"))
             continue
         schedule = outline.schedule.cron if outline.schedule else "–"
-        row = (outline.name, config.task, str(len(config.candidates)), outline.strategy, schedule)
-        table.add_row(*row, "[green]yes[/green]")
-    out.print(table)
+        count = str(len(config.candidates))
+        rows.append((outline.name, config.task, count, outline.strategy, schedule, "[green]yes[/green]"))
+    print_table(("pipeline", "task", "candidates", "strategy", "schedule", "valid"), rows)
     for problem in problems:
-        err.print(f"[red]error:[/red] {escape(problem)}", soft_wrap=True)
+        warn("error", problem)
     if problems:
         raise typer.Exit(1)
 
 
-def show(pipeline: str) -> None:
+def show(pipeline: Pipeline) -> None:
     """Print the versions of PIPELINE with their holdout metrics."""
     from waterflow import workflow
     from waterflow.config.compose import compose_pipeline
 
     resources = workflow.open_resources()
     metrics = compose_pipeline(resources.project, pipeline).shown_metrics
-    table = Table("version", "candidate", *metrics, "aliases", box=None, header_style="bold")
-    for version in workflow.list_versions(pipeline, resources):
-        values = [_rounded(version.metrics.get(name)) for name in metrics]
-        table.add_row(str(version.version), version.candidate, *values, ", ".join(version.aliases) or "–")
-    out.print(table)
+    rows = []
+    for entry in resources.registry.list_versions(pipeline):
+        values = (_rounded(entry.metrics.get(name)) for name in metrics)
+        rows.append((str(entry.version), entry.candidate, *values, ", ".join(entry.aliases) or "–"))
+    print_table(("version", "candidate", *metrics, "aliases"), rows)
 
 
 def print_progress(step: str, text: str) -> None:
@@ -98,11 +108,10 @@ def print_result(registered: "Registered", mlflow_url: str | None = None) -> Non
         title_justify="left",
         title_style="bold",
         box=None,
-        header_style="bold",
     )
     for entry in evaluated.ranked:
         mark = "green" if entry is evaluated.winner else ""
-        values = [_with_spread(entry.metrics.get(name), entry.spread.get(name)) for name in registered.shown_metrics]
+        values = [_rounded(entry.metrics.get(name), entry.spread.get(name)) for name in registered.shown_metrics]
         trials = [str(entry.trials or "–")] if is_tuned else []
         seconds = f"{entry.fit_seconds:.2f}" if entry.cached_from is None else "cached"
         table.add_row(entry.candidate, *values, *trials, seconds, style=mark)
@@ -110,15 +119,15 @@ def print_result(registered: "Registered", mlflow_url: str | None = None) -> Non
         table.add_row(name, *["–"] * (len(registered.shown_metrics) + is_tuned), "failed", style="red")
     out.print(table)
     holdout = ", ".join(f"{name} {_rounded(evaluated.holdout_metrics.get(name))}" for name in registered.shown_metrics)
-    out.print(f"\nwinner      [bold]{evaluated.winner.candidate}[/bold]", highlight=False)
-    out.print(f"holdout     {holdout} on {evaluated.holdout_rows} rows", highlight=False, soft_wrap=True)
+    say(f"\nwinner      [bold]{evaluated.winner.candidate}[/bold]")
+    say(f"holdout     {holdout} on {evaluated.holdout_rows} rows")
     aliases = f"  [green]@{' @'.join(registered.aliases)}[/green]" if registered.aliases else "  (no alias)"
     label = "registered " if registered.new else "unchanged  "
-    out.print(f"{label} [bold]{registered.model}[/bold] version {registered.version}{aliases}", highlight=False)
+    say(f"{label} [bold]{registered.model}[/bold] version {registered.version}{aliases}")
     promotion.print_decision(registered)
     out.print()
     for label, (command, purpose) in zip(("next", ""), what_next(registered, mlflow_url), strict=True):
-        out.print(f"{label:<11} [bold]{command:<30}[/bold]  {purpose}", highlight=False, soft_wrap=True)
+        say(f"{label:<11} [bold]{command:<30}[/bold]  {purpose}")
 
 
 def what_next(registered: "Registered", mlflow_url: str | None) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -131,9 +140,6 @@ def what_next(registered: "Registered", mlflow_url: str | None) -> tuple[tuple[s
     return (f"{mlflow_url}/#/{run}", "this run in MLflow"), (show, "all versions of this model")
 
 
-def _rounded(value: float | str | None) -> str:
-    return "–" if value is None else f"{float(value):.4f}"
-
-
-def _with_spread(value: float | None, spread: float | None) -> str:
-    return _rounded(value) if spread is None else f"{_rounded(value)} ± {_rounded(spread)}"
+def _rounded(value: float | str | None, spread: float | None = None) -> str:
+    rounded = "–" if value is None else f"{float(value):.4f}"
+    return rounded if spread is None else f"{rounded} ± {spread:.4f}"

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from waterflow.cli import promotion
-from waterflow.cli.console import Overrides, Yes, out
+from waterflow.cli.console import Overrides, Pipeline, Yes, say
 from waterflow.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from waterflow.records.base import Record
 
 Kind = TypeVar("Kind", bound="Record")
@@ -25,7 +23,7 @@ step_app = typer.Typer(help="Run one step on records in JSON files.", no_args_is
 
 @step_app.command("prepare")
 def step_prepare(
-    pipeline: str,
+    pipeline: Pipeline,
     record: Out,
     overrides: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Let the later steps fit and evaluate again.")] = False,
@@ -42,11 +40,7 @@ def step_prepare(
 
 
 @step_app.command("train")
-def step_train(
-    candidate: str,
-    record: Out,
-    prepared: PreparedFile,
-) -> None:
+def step_train(candidate: str, record: Out, prepared: PreparedFile) -> None:
     """Fit one CANDIDATE on the prepared rows."""
     from waterflow import workflow
     from waterflow.records.data import Prepared
@@ -69,9 +63,13 @@ def step_evaluate(
     from waterflow.records.training import Trained
 
     before, resources = _read_record(Prepared, prepared), workflow.open_resources()
-    paths = [found for path in trained for found in _records_at(path, before.candidates)]
+    named = [[path / f"{name}.json" for name in before.candidates] if path.is_dir() else [path] for path in trained]
+    paths = [path for files in named for path in files if path.is_file() or path in trained]
     evaluated = workflow.evaluate(before, [_read_record(Trained, path) for path in paths], resources)
-    workflow.write_dvc_files(before, evaluated, resources, metrics=metrics, plots=plots)
+    if metrics is not None:
+        workflow.write_metrics(metrics, before, evaluated, resources)
+    if plots is not None:
+        workflow.write_plots(plots, evaluated, resources)
     _write_record(record, evaluated)
 
 
@@ -108,13 +106,6 @@ def step_promote(
     _write_record(record, workflow.promote(_read_record(Prepared, prepared), entry, resources, approval))
 
 
-def _records_at(path: Path, candidates: "Sequence[str]") -> list[Path]:
-    """Return the path, or the candidates' records in a folder."""
-    if not path.is_dir():
-        return [path]
-    return [path / f"{name}.json" for name in candidates if (path / f"{name}.json").is_file()]
-
-
 def _read_record(kind: "type[Kind]", path: Path) -> "Kind":
     try:
         return kind.from_json(json.loads(path.read_text("utf-8")))
@@ -128,4 +119,4 @@ def _read_record(kind: "type[Kind]", path: Path) -> "Kind":
 def _write_record(path: Path, record: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8")
-    out.print(f"wrote {path}", highlight=False)
+    say(f"wrote {path}")

@@ -16,6 +16,7 @@ from yaml import YAMLError
 
 from waterflow.config.estimators import check_candidate
 from waterflow.config.header import (
+    check_known,
     check_model_file,
     check_names_once,
     find_outline,
@@ -41,7 +42,8 @@ def compose_pipeline(
     `overrides` are Hydra's, such as `strategy=quick`. With `checked=False` the caller calls `check_estimators`, which
     imports the estimators. Raises ConfigError naming the path in the YAML, the value found and what is valid.
     """
-    _check_model_files(project, pipeline)
+    for name in read_outline(find_outline(project.conf, pipeline)).candidates:
+        check_model_file(project.conf, name)
     scenario = _find_scenario(project, pipeline, overrides)
     composed = _compose(project, [f"pipeline@_global_={pipeline}", *overrides])
     for key in ("profile", "for"):
@@ -91,16 +93,13 @@ def choose(
     """
     overrides: list[str] = []
     if strategy is not None:
-        options = group_options(project.conf, "strategy")
-        if strategy not in options:
-            raise ConfigError(f"strategy: {strategy!r} is unknown; valid: {', '.join(options)}")
+        check_known(strategy, group_options(project.conf, "strategy"), "strategy")
         overrides.append(f"strategy={strategy}")
     if candidates is not None:
         known = tuple(config.candidates)
         check_names_once(list(candidates), "candidates")
         for name in candidates:
-            if name not in known:
-                raise ConfigError(f"candidates: {name!r} is none of {config.name}; valid: {', '.join(known)}")
+            check_known(name, known, "candidates")
         if not candidates:
             raise ConfigError(f"candidates: none chosen; valid: {', '.join(known)}")
         overrides += [f"~candidates.{name}" for name in known if name not in candidates]
@@ -131,11 +130,6 @@ def _default_profile(project: Project) -> str | None:
         entry["profile"] for entry in root.get("defaults", ()) if "profile" in entry and not isinstance(entry, str)
     ]
     return str(named[0]) if named and "profile" not in root else None
-
-
-def _check_model_files(project: Project, pipeline: str) -> None:
-    for name in read_outline(find_outline(project.conf, pipeline)).candidates:
-        check_model_file(project.conf, name)
 
 
 def _find_scenario(project: Project, pipeline: str, overrides: Sequence[str]) -> str | None:
@@ -171,10 +165,9 @@ def _compose(project: Project, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _allow_new_key(override: str, project: Project) -> str:
-    """Prefix an override with `++` to allow a new key.
+    """Prefix an override with `++`. The YAML then need not have its key.
 
-    The YAML then need not have the key. The choice of a group's file, such as `strategy=quick`, stays as it is. Unknown
-    keys are refused by the schema.
+    The choice of a group's file, such as `strategy=quick`, stays as it is. The schema refuses unknown keys.
     """
     key = override.partition("=")[0]
     plain = key[:1].isalnum() and "@" not in key and not (project.conf / key).is_dir()

@@ -11,10 +11,7 @@ from waterflow.errors import ConfigError
 
 
 def load_estimator(path: str, place: str = "estimator") -> type[Any]:
-    """Import an estimator class such as `sklearn.svm.SVC`.
-
-    `place` is the path's place in the configuration, for the message of a ConfigError.
-    """
+    """Import an estimator class such as `sklearn.svm.SVC`. `place` is its place in the YAML, for a ConfigError."""
     module_name, _, class_name = path.rpartition(".")
     if not module_name:
         raise ConfigError(f"{place}: {path!r} is no dotted path to a class; write it like sklearn.linear_model.Ridge")
@@ -76,25 +73,18 @@ def check_ready(candidates: Mapping[str, CandidateConfig]) -> None:
 
 def _check_parameters(candidate: CandidateConfig, estimator: Any, place: str) -> None:
     """Raise ConfigError for invalid parameter names. The estimator itself would refuse them late, or never."""
-    known = _parameters(type(estimator))
-    for name in candidate.params:
-        if name not in known:  # XGBoost accepts any name and only warns during the fit
-            raise ConfigError(f"{place}.params.{name}: {_name(estimator)} has no such parameter; valid: {_list(known)}")
-    searched = candidate.search.space if candidate.search else {}
-    for name in searched:
-        if name not in estimator.get_params():
-            raise ConfigError(
-                f"{place}.search.space.{name}: {_name(estimator)} has no such parameter; valid: {_list(known)}"
-            )
+    known, kind = _parameters(type(estimator)), type(estimator).__name__
+    # XGBoost accepts any name and only warns during the fit.
+    unknown = [f"params.{name}" for name in candidate.params if name not in known]
+    if candidate.search:
+        unknown += [f"search.space.{name}" for name in candidate.search.space if name not in estimator.get_params()]
+    if unknown:
+        raise ConfigError(f"{place}.{unknown[0]}: {kind} has no such parameter; valid: {_list(known)}")
     if candidate.early_stopping_rounds is not None and "early_stopping_rounds" not in known:
         raise ConfigError(
-            f"{place}.early_stopping_rounds: {_name(estimator)} cannot stop early on validation rows; "
+            f"{place}.early_stopping_rounds: {kind} cannot stop early on validation rows; "
             "remove the key, or choose an estimator such as xgboost.XGBClassifier"
         )
-
-
-def _name(estimator: Any) -> str:
-    return type(estimator).__name__
 
 
 def _list(names: Sequence[str]) -> str:

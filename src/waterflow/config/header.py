@@ -30,10 +30,7 @@ TOP_LEVEL_KEYS = frozenset(
 
 @dataclass(frozen=True)
 class Outline:
-    """What a DAG shows of a pipeline before anything runs.
-
-    `approval_timeout` is the time that a person has to answer; None where nobody is asked.
-    """
+    """What a DAG shows of a pipeline. `approval_timeout` is None where nobody is asked."""
 
     name: str
     description: str
@@ -126,11 +123,7 @@ def check_names_once(names: list[str], place: str) -> None:
 
 
 def check_model_file(conf: Path, model: str) -> None:
-    """Raise ConfigError unless a model's file holds its candidate.
-
-    The candidate has the name of the file. Under another name, as in a copied file, it would silently replace a
-    candidate.
-    """
+    """Raise ConfigError unless a file's candidate has its name. Another would silently replace one."""
     path = conf / "model" / f"{model}.yaml"
     place = f"conf/model/{path.name}"
     if path.is_file():
@@ -179,7 +172,8 @@ def _check_keys(lines: dict[str, int], place: str) -> None:
             raise ConfigError(f"{place}:{line}: unknown key {key!r}; {hint}")
 
 
-def _check_known(name: str, options: tuple[str, ...], place: str) -> None:
+def check_known(name: str, options: tuple[str, ...], place: str) -> None:
+    """Raise ConfigError unless a name is one of the options."""
     if name not in options:
         raise ConfigError(f"{place}: {name!r} is unknown; valid: {', '.join(options)}")
 
@@ -194,10 +188,10 @@ def _read_defaults(defaults: Any, place: str, conf: Path) -> tuple[str, list[str
     models = entries.get("/model@candidates") or []
     models = [models] if isinstance(models, str) else [str(model) for model in models]
     check_names_once(models, f"{place}: defaults: /model@candidates")
-    _check_known(strategy, group_options(conf, "strategy"), f"{place}: defaults: strategy")
+    check_known(strategy, group_options(conf, "strategy"), f"{place}: defaults: strategy")
     options = group_options(conf, "model")
     for model in models:
-        _check_known(model, options, f"{place}: defaults: model")
+        check_known(model, options, f"{place}: defaults: model")
     return strategy, models
 
 

@@ -10,10 +10,7 @@ from waterflow.errors import ConfigError
 
 @dataclass(frozen=True)
 class Project:
-    """The folders of a project.
-
-    `conf` holds the YAML, relative paths start at `root`, and everything is written to `home`.
-    """
+    """The folders of a project. `conf` has the YAML, paths start at `root`, everything is written to `home`."""
 
     conf: Path
     home: Path

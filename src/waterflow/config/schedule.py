@@ -31,10 +31,7 @@ def check_time_zone(name: str) -> str:
 
 
 def timedelta_of(duration: str) -> timedelta:
-    """Convert a duration to a timedelta.
-
-    Months have 30 days and years 365. Raises ValueError as `check_duration` does.
-    """
+    """Convert a duration. Months have 30 days, years 365; raises ValueError as `check_duration` does."""
     count, unit = check_duration(duration).split(" ")
     return timedelta(minutes=int(count) * MINUTES[unit.removesuffix("s")])
 

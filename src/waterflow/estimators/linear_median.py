@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 
 class LinearMedianRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A linear model that minimises the absolute error by stochastic gradient descent.
+    """A linear model of least absolute error. It is fitted by stochastic gradient descent.
 
     Each step is as long as `eta0` allows, whatever the unit of the target, so the target is scaled to variance 1 while
     fitting. `alpha` and the other parameters are those of scikit-learn's SGDRegressor.
@@ -35,7 +35,7 @@ class LinearMedianRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc
         self.random_state = random_state
 
     def fit(self, features: Any, target: Any, sample_weight: Any = None) -> Self:
-        """Fit on features of shape (rows, columns) and a target of shape (rows,)."""
+        """Fit on features (rows, columns) and a target (rows,)."""
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
         descent = SGDRegressor(loss="epsilon_insensitive", epsilon=0.0, **self.get_params())
         self.regressor_ = TransformedTargetRegressor(descent, transformer=StandardScaler())

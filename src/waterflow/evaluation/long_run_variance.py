@@ -46,7 +46,7 @@ def optimal_block_length(series: Values) -> float:
 
 
 def autoregressive_variance(series: NDArray[Any]) -> float:
-    """Compute the variance of a sum of an autoregression of order 1.
+    """Compute the variance of a sum. Its terms follow an autoregression of order 1.
 
     The correlation of neighbours, which short series understate, is corrected by Kendall's rule (Biometrika 41, 1954)
     and kept between 0 and 0.9; so is the variance around the mean, which autocorrelation makes too small. The series,

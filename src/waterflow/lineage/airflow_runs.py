@@ -43,12 +43,8 @@ class Airflow:
 
     @cached_property
     def _token(self) -> str:
-        address, user, file = (
-            self.profile.airflow_api_url,
-            self.profile.airflow_user,
-            self.profile.airflow_password_file,
-        )
-        if address is None or user is None or file is None:
+        user, file = self.profile.airflow_user, self.profile.airflow_password_file
+        if self.profile.airflow_api_url is None or user is None or file is None:
             raise NotAskedError(f"profile {self.profile.name} names no API of Airflow")
         try:
             password = Path(file).read_text("utf-8").strip()

@@ -37,10 +37,7 @@ class LineageNode(Record):
 
 
 def trace_lineage(history: VersionHistory, verifier: Verifier | None) -> LineageNode:
-    """Return a version's lineage down to data, code and environment.
-
-    Without a verifier only MLflow is asked, and nothing is fetched.
-    """
+    """Return a version's lineage. Without a verifier only MLflow is asked, and nothing is fetched."""
     return _LineageBuilder(history, verifier).version()
 
 
@@ -89,9 +86,8 @@ class _LineageBuilder:
 
     def _fit(self) -> LineageNode:
         run = self.history.fit_run
-        facts = {"candidate": run.tags.get(tag.CANDIDATE, ""), **_run_facts(run)}
         parent = self._or_broken("MLflow run", run.tags.get(tag.MLFLOW_PARENT_RUN_ID, "–"), self._fit_parent)
-        return _node("MLflow run", run.run_id, Verification(True), facts, parent)
+        return _run_node(run, {"candidate": run.tags.get(tag.CANDIDATE, "")}, parent)
 
     def _fit_parent(self) -> LineageNode:
         run = self.history.fit_parent_run
@@ -103,13 +99,10 @@ class _LineageBuilder:
             self._or_broken("lock file", run.tags.get(tag.LOCK_DIGEST, "–"), self._lock),
             self._or_broken("image", "–", self._image),
         )
-        facts = {"of": "all candidates", **_run_facts(run)}
-        return _node("MLflow run", run.run_id, Verification(True), facts, *upstream)
+        return _run_node(run, {"of": "all candidates"}, *upstream)
 
     def _registration(self) -> LineageNode:
-        run = self.history.registration_run
-        facts = {"of": "evaluation and registration, not of the fit", **_run_facts(run)}
-        return _node("MLflow run", run.run_id, Verification(True), facts)
+        return _run_node(self.history.registration_run, {"of": "evaluation and registration, not of the fit"})
 
     def _other_fits(self) -> list[LineageNode]:
         """Return the fits that were selected and compared. Leaves out the one that serves."""
@@ -176,9 +169,8 @@ class _LineageBuilder:
 
     def _image(self) -> LineageNode:
         image = self.history.provenance.image
-        if image is None:
-            return _node("image", "none", Verification(None, "it ran in no container"), {})
-        return _node("image", image, Verification(None, "not asked: only the machine that has an image knows it"), {})
+        reason = "not asked: only the machine that has an image knows it" if image else "it ran in no container"
+        return _node("image", image or "none", Verification(None, reason), {})
 
     def _blob(self, kind: str, blob: Blob, facts: dict[str, str], *upstream: LineageNode) -> LineageNode:
         found = self.verifier.verify_blob(blob) if self.verifier else NOT_ASKED
@@ -199,5 +191,6 @@ def _node(kind: str, name: str, found: Verification, facts: dict[str, str], *ups
     )
 
 
-def _run_facts(run: TrackedRun) -> dict[str, str]:
-    return {"status": run.status, "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}"}
+def _run_node(run: TrackedRun, facts: dict[str, str], *upstream: LineageNode) -> LineageNode:
+    facts = {**facts, "status": run.status, "started": f"{run.started_at:%Y-%m-%d %H:%M:%S}"}
+    return _node("MLflow run", run.run_id, Verification(True), facts, *upstream)

@@ -101,10 +101,8 @@ def platform_name() -> str:
 
 def image_name(environment: Mapping[str, str] = os.environ) -> str | None:
     """Return the name of this container's image. It is the one that Compose and its build use."""
-    name, commit = environment.get("WATERFLOW_IMAGE"), environment.get("WATERFLOW_GIT_COMMIT")
-    if not name:
-        return None
-    return f"{name} (built from {commit[:12]})" if commit else name
+    name, commit = environment.get("WATERFLOW_IMAGE") or None, environment.get("WATERFLOW_GIT_COMMIT")
+    return f"{name} (built from {commit[:12]})" if name and commit else name
 
 
 def _store_diff(resources: Resources, folder: Path) -> Blob | None:

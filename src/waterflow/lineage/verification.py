@@ -98,10 +98,7 @@ class Verifier:
         return Verification(False, f"{root} has no commit {commit[:12]}; fetch it, or use a clone that has it")
 
     def is_present_code(self, history: VersionHistory) -> bool:
-        """Return whether the present code yields the fit's action key.
-
-        The environment is the present one, too; the key is the recorded one.
-        """
+        """Return whether present code and environment yield the recorded key."""
         trained = history.trained
         try:
             key = train_key(history.prepared, history.config, trained, self.resources)

@@ -24,10 +24,7 @@ Kind = TypeVar("Kind", bound=Record)
 
 
 def find_version(reference: str, resources: Resources) -> Version:
-    """Return the version that `MODEL@VERSION` or `MODEL@ALIAS` names.
-
-    Raises ConfigError, with what would be valid, when there is none.
-    """
+    """Return the version that `MODEL@VERSION` or `MODEL@ALIAS` names. Raises ConfigError with what would be valid."""
     match = REFERENCE.fullmatch(reference)
     if match is None:
         raise ConfigError(f"version: {reference!r} names no version; write it like iris@3 or iris@champion")
@@ -132,10 +129,7 @@ class VersionHistory:
             raise SignatureError(f"{self.name}: {self.version.problem}")
 
     def check_served(self) -> None:
-        """Raise StoreError unless the registry serves the recorded fit's files.
-
-        The files themselves are not read.
-        """
+        """Raise StoreError unless the registry serves the recorded files. They are not read."""
         version, model, trained = self.version, self.model, self.trained
         location = self.resources.registry.storage_location(version.model, version.version)
         for what, served, recorded in (

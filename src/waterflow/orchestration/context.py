@@ -26,7 +26,7 @@ def build_request(pipeline: str, context: Any) -> "RunRequest":
     return RunRequest(
         pipeline=pipeline,
         origin=build_origin(context),
-        window=workflow.dag_run_window(run.run_type, context.get("data_interval_end"), conf, run.run_after),
+        window=workflow.window_of(run.run_type, context.get("data_interval_end"), conf, run.run_after),
         strategy=chosen.get("strategy"),
         scenario=chosen.get("scenario"),
         candidates=tuple(chosen["candidates"]) if chosen.get("candidates") else None,

@@ -15,7 +15,7 @@ WORDS = ("scenario", "strategy", "candidates")
 
 @hookimpl
 def on_dag_run_running(dag_run: Any) -> None:
-    """Give a training run a note, unless a person wrote one. The scheduler calls this."""
+    """Note the interval of a training run without a note. The scheduler calls this."""
     if dag_run.dag_id.startswith("train_") and not dag_run.note:
         interval = dag_run.data_interval_start, dag_run.data_interval_end
         dag_run.note = describe_run(dag_run.run_type, *interval, dag_run.conf or {}) or None
@@ -35,7 +35,7 @@ def describe_run(run_type: str, start: datetime | None, end: datetime | None, co
 
 
 def describe_interval(start: datetime, end: datetime) -> str:
-    """Return a month as `2013-05`, a day as `2013-05-01`, else both ends."""
+    """Return an interval in words. A month is `2013-05`, a day `2013-05-01`; else both ends."""
     if start.day == 1 and end.day == 1 and timedelta(days=27) < end - start < timedelta(days=32):
         return f"{start:%Y-%m}"
     if timedelta(hours=22) < end - start < timedelta(hours=26):

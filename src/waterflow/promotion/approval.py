@@ -1,21 +1,20 @@
 """The question to the person who approves a promotion."""
 
-from waterflow.config.profile import Profile
 from waterflow.links import run_link
 from waterflow.records.promotion import Registered
 from waterflow.reporting.verdict_text import verdict_table
-from waterflow.tracking.registry import Version
+from waterflow.resources import Resources
+from waterflow.tracking.registry import CHAMPION
 from waterflow.tracking.tags import PARENT_RUN_ID
 
 
-def approval_subject(registered: Registered) -> str:
-    """Return the question in one line."""
-    return f"{registered.model}: may version {registered.version} become champion?"
+def question_of(registered: Registered, resources: Resources) -> dict[str, str]:
+    """Return the question of an approval, as Markdown.
 
-
-def approval_body(registered: Registered, champion: Version | None, profile: Profile) -> str:
-    """Return verdict, staging checks and links, as Markdown. The links lead to both MLflow runs."""
-    verdict = registered.evaluated.verdict
+    `subject` is one line; `body` has verdict, staging checks, and links to both MLflow runs.
+    """
+    verdict, profile = registered.evaluated.verdict, resources.profile
+    champion = resources.registry.find_alias(registered.model, CHAMPION)
     runs = [("challenger", run_link(registered.experiment_id, registered.parent_run_id, profile))]
     if champion is not None:
         theirs = champion.tags.get(PARENT_RUN_ID, champion.run_id)
@@ -27,4 +26,5 @@ def approval_body(registered: Registered, champion: Version | None, profile: Pro
         " · ".join(f"MLflow run of the {name}: {link}" for name, link in runs),
         "No answer in time counts as no.",
     ]
-    return "\n\n".join(part for part in parts if part)
+    subject = f"{registered.model}: may version {registered.version} become champion?"
+    return {"subject": subject, "body": "\n\n".join(part for part in parts if part)}

@@ -68,7 +68,7 @@ def reconcile_alias(model: str, resources: Resources) -> Decision | None:
 
 
 def _may_be_late(changes: Sequence[Decision], alias: Version | None) -> bool:
-    """Return whether an alias on an earlier champion can be due to a call that arrived late."""
+    """Return whether an alias may be late. It names an earlier champion, by a call that arrived after the next."""
     is_recent = bool(changes) and datetime.now(UTC) - changes[-1].decided_at < RECENT
     return is_recent and any(is_champion(row, *_identify(alias)) for row in changes[:-1])
 

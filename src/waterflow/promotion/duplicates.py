@@ -4,7 +4,6 @@ import logging
 
 from waterflow.caching.keys import registration
 from waterflow.config.schema import PipelineConfig
-from waterflow.links import dag_run_url
 from waterflow.promotion.champion_alias import find_vouched_champion
 from waterflow.promotion.rules import Outcome, is_waiting
 from waterflow.promotion.staging import can_be_staged_again
@@ -67,7 +66,7 @@ def report_nothing_new(
         REGISTERED: f"{config.name}/{known.version}",
         NOTHING_NEW: "true",
         CACHED_FROM: source,
-        MLFLOW_NOTE: run_note(prepared, registered, config, dag_run_url(prepared.origin, resources.profile)),
+        MLFLOW_NOTE: run_note(prepared, registered, config, resources.profile),
     }
     resources.runs.log(prepared.parent_run_id, tags=tags)
     logger.info("%s: cached, %s", config.name, reason)

@@ -89,7 +89,7 @@ def resamples_for(alpha: float, resamples: int) -> int:
 
 
 def spend_alpha(config: PipelineConfig, plan: LookPlan) -> PipelineConfig:
-    """Return the configuration of a verdict that spends what a plan allows."""
+    """Return the configuration of a verdict. It spends what the plan allows."""
     if not plan.alpha:  # nothing is decided, and no interval is shown
         return config
     spent = {"alpha": plan.alpha, "resamples": resamples_for(plan.alpha, config.evidence.resamples)}

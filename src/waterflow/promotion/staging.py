@@ -25,7 +25,7 @@ from waterflow.resources import Resources
 from waterflow.snapshots import load_rows
 from waterflow.stores.base import get_file, scratch_folder
 from waterflow.tracking.artifacts import write_record
-from waterflow.tracking.registry import Version
+from waterflow.tracking.registry import CHALLENGER, Version
 from waterflow.tracking.tags import STAGING_CONDITIONS, STAGING_DIGEST, STAGING_FILE, STAGING_PREFIX
 
 logger = logging.getLogger(__name__)
@@ -69,6 +69,15 @@ def check_version(
         logger.info("%s: %s (%s), expected: %s", check.name, _state(check), check.actual, check.expected)
     _log_checks(version, prepared, config, checks, resources)
     return checks
+
+
+def stage_version(
+    version: int, prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
+) -> tuple[Check, ...]:
+    """Make a version the challenger and run its staging checks."""
+    resources.registry.set_alias(config.name, CHALLENGER, version)
+    with serving_process() as process:
+        return check_version(process, version, prepared, evaluated, config, resources)
 
 
 def find_staged(prepared: Prepared, resources: Resources) -> StagedVersion | None:

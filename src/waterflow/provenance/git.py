@@ -37,10 +37,7 @@ def git_diff(root: Path) -> bytes:
 
 
 def run_git(root: Path, *arguments: str) -> bytes:
-    """Run git in a checkout and return its output.
-
-    Raises OSError without git, CalledProcessError when it refuses.
-    """
+    """Run git in a checkout and return its output. Raises OSError without git, CalledProcessError when it refuses."""
     # The checkout may belong to another user, as it does when it is mounted into a container.
     command = ["git", *without_config(root), "-c", f"safe.directory={root}", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, check=True, timeout=30).stdout

@@ -43,10 +43,7 @@ class SliceResult(Record):
 
 
 class MetricResult(Record):
-    """One metric of both models, and their difference, with intervals.
-
-    `difference` is oriented and the intervals are of the verdict's confidence.
-    """
+    """One metric of both models. `difference` is oriented, and intervals have the verdict's confidence."""
 
     metric: str
     challenger: float

@@ -60,10 +60,7 @@ class FitRows(Record):
     before: datetime | None = None
 
     def __str__(self) -> str:
-        """Describe the rows in keys and logs.
-
-        Examples: `train + validation`, `all before 2013-06-01T00:00:00+00:00`.
-        """
+        """Describe the rows: `train + validation`, `all before 2013-06-01T00:00:00+00:00`."""
         name = " + ".join(self.parts) or "all"
         return name if self.before is None else f"{name} before {self.before.isoformat()}"
 

@@ -20,10 +20,7 @@ def write_metrics(path: Path, prepared: Prepared, evaluated: Evaluated, resource
 
 
 def write_plots(folder: Path, evaluated: Evaluated, resources: Resources) -> None:
-    """Write `candidates.csv` and `holdout.csv`, a line for each.
-
-    Their columns are (candidate, score) and (actual, predicted).
-    """
+    """Write `candidates.csv` (candidate, score) and `holdout.csv` (actual, predicted)."""
     folder.mkdir(parents=True, exist_ok=True)
     scores = [(entry.candidate, entry.metrics[evaluated.main_metric]) for entry in evaluated.ranked]
     pd.DataFrame(scores, columns=["candidate", "score"]).to_csv(folder / "candidates.csv", index=False)

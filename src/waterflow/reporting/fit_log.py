@@ -1,7 +1,8 @@
 """What a fit logs to its nested MLflow run."""
 
 import logging
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.records.caching import ExecutedAction
@@ -18,6 +19,7 @@ from waterflow.tracking.run_queries import TrackedRun
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is fitted nothing needs it
     from waterflow.training.candidate import ScoredCandidate
+    from waterflow.training.fitting import FittedPipeline
 
 logger = logging.getLogger(__name__)
 
@@ -34,69 +36,32 @@ FIT_TAGS = (
 MAX_TAG_LENGTH = 4000
 
 
-def log_trained(
+def log_fit(
     prepared: Prepared,
     config: PipelineConfig,
     trained: Trained,
-    fit: "ScoredCandidate",
-    executed: ExecutedAction,
-    resources: Resources,
-) -> None:
-    """Log a fit to its nested run. It has scores, parameters of the estimator, trials and warnings."""
-    from waterflow.estimators.calibrated import unwrap_estimator
-    from waterflow.reporting.decision_report import write_decision
-    from waterflow.reporting.tuning_report import write_trials
-    from waterflow.scoring.metrics import confusion
-
-    part, candidate = trained.scored_on, trained.candidate
-    metrics = {f"{part}_{name}": value for name, value in fit.scores.items()}
-    metrics |= {f"{part}_{name}_std": value for name, value in fit.spread.items()}
-    estimator = unwrap_estimator(fit.fitted.pipeline.named_steps["model"])
-    with scratch_folder() as folder:
-        tags = {
-            tag.MODEL_ID: trained.model_id,
-            tag.MODEL_DIGEST: trained.model_digest,
-            **_fit_notes(fit, config, candidate),
-        }
-        write_record(folder, trained.to_json())
-        write_action(folder, executed)
-        if fit.predicted is not None and config.task == "classification":
-            write_json(folder / tag.CONFUSION_FILE.format(part=part), confusion(fit.predicted))
-        write_decision(folder / tag.PLOT_FOLDER, config, fit)
-        if fit.tuned is not None:
-            write_trials(folder / tag.TUNING_FOLDER, fit.tuned, config.metrics.main)
-        tags |= lineage_tags(prepared)
-        log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources)
-        log_step(
-            "train",
-            prepared.pipeline,
-            trained.run_id,
-            folder,
-            resources,
-            params={"estimator": config.candidates[candidate].estimator, **estimator.get_params(deep=False)},
-            metrics=metrics | {"fit_seconds": trained.fit_seconds},
-            tags=tags,
-            model_id=trained.model_id,
-        )
-
-
-def log_refitted(
-    prepared: Prepared,
-    config: PipelineConfig,
-    trained: Trained,
-    pipeline: Any,
+    fitted: "FittedPipeline",
     rows: int,
     executed: ExecutedAction,
     resources: Resources,
+    scored: "ScoredCandidate | None" = None,
 ) -> None:
-    """Log the fit of a recipe on other rows. It has parameters, and no scores of its own."""
+    """Log a fit to its nested run. It has the estimator's parameters.
+
+    Where it was `scored`, scores, trials, pictures and warnings go with them; a recipe fitted on other rows has none.
+    """
     from waterflow.estimators.calibrated import unwrap_estimator
 
-    estimator = unwrap_estimator(pipeline.named_steps["model"])
+    estimator = unwrap_estimator(fitted.pipeline.named_steps["model"])
     with scratch_folder() as folder:
         tags = {tag.MODEL_ID: trained.model_id, tag.MODEL_DIGEST: trained.model_digest, **lineage_tags(prepared)}
         write_record(folder, trained.to_json())
         write_action(folder, executed)
+        metrics = {"fit_seconds": trained.fit_seconds}
+        if scored is not None:
+            metrics |= _write_findings(folder, config, trained, scored)
+            tags |= _fit_notes(scored, config, trained.candidate)
+        log_rows(prepared, trained.run_id, rows, "train", resources)
         log_step(
             "train",
             prepared.pipeline,
@@ -104,11 +69,10 @@ def log_refitted(
             folder,
             resources,
             params={"estimator": config.candidates[trained.candidate].estimator, **estimator.get_params(deep=False)},
-            metrics={"fit_seconds": trained.fit_seconds},
+            metrics=metrics,
             tags=tags,
             model_id=trained.model_id,
         )
-        log_rows(prepared, trained.run_id, rows, "train", resources)
 
 
 def log_reused_fit(
@@ -120,7 +84,8 @@ def log_reused_fit(
         own = {tag.CACHED: "true", tag.CACHED_FROM: source.run_id, tag.MLFLOW_NOTE: note}
         write_record(folder, trained.to_json())
         write_action(folder, executed)
-        log_rows(prepared, trained.run_id, _rows_of(prepared, "train"), "train", resources, trained.model_id)
+        rows = next(share.rows for share in prepared.shares if share.part == "train")
+        log_rows(prepared, trained.run_id, rows, "train", resources, trained.model_id)
         tags = copied | own | lineage_tags(prepared)
         log_step(
             "train",
@@ -132,6 +97,23 @@ def log_reused_fit(
             metrics=source.metrics,
             tags=tags,
         )
+
+
+def _write_findings(
+    folder: Path, config: PipelineConfig, trained: Trained, scored: "ScoredCandidate"
+) -> dict[str, float]:
+    """Write what the scored rows showed. Returns the scores by their names in MLflow."""
+    from waterflow.reporting.candidate_plots import write_decision, write_trials
+    from waterflow.scoring.metrics import confusion
+
+    part = trained.scored_on
+    if scored.predicted is not None and config.task == "classification":
+        write_json(folder / tag.CONFUSION_FILE.format(part=part), confusion(scored.predicted))
+    write_decision(folder / tag.PLOT_FOLDER, config, scored)
+    if scored.tuned is not None:
+        write_trials(folder / tag.TUNING_FOLDER, scored.tuned, config.metrics.main)
+    spread = {f"{part}_{name}_std": value for name, value in scored.spread.items()}
+    return {f"{part}_{name}": value for name, value in scored.scores.items()} | spread
 
 
 def _fit_notes(fit: "ScoredCandidate", config: PipelineConfig, candidate: str) -> dict[str, str]:
@@ -154,7 +136,3 @@ def _fit_notes(fit: "ScoredCandidate", config: PipelineConfig, candidate: str) -
             tags[tag.TUNING_NOTE] = fit.tuned.note
             logger.warning("%s: %s", candidate, fit.tuned.note)
     return tags
-
-
-def _rows_of(prepared: Prepared, part: str) -> int:
-    return next(share.rows for share in prepared.shares if share.part == part)

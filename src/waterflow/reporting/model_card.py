@@ -1,6 +1,6 @@
 """The model card of a registered version, in Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.records.data import Prepared
@@ -19,17 +19,19 @@ def model_card(config: PipelineConfig, prepared: Prepared, evaluated: Evaluated,
     `links` are shown as lineage, by name: addresses, or ids where there is no address. A long intended use and long
     lists of candidates are cut; the configuration holds them in full.
     """
+    use, missing = config.intended_use or config.description or NOT_STATED, evaluated.missing
+    more = f" and {len(missing) - MAX_NAMES} more" if len(missing) > MAX_NAMES else ""
     return render(
         "model_card.md.j2",
         sentence=first_sentence(config, evaluated),
-        intended_use=_shorten(config.intended_use or config.description or NOT_STATED),
+        intended_use=use if len(use) <= MAX_INTENDED_USE_CHARS else f"{use[:MAX_INTENDED_USE_CHARS].rstrip()}…",
         config=config,
         prepared=prepared,
         evaluated=evaluated,
         verdict=evaluated.verdict,
         winner=evaluated.winner,
         shares=", ".join(f"{share.rows:,} {share.part}" for share in prepared.shares),
-        missing=_list_names(evaluated.missing),
+        missing=", ".join(missing[:MAX_NAMES]) + more,
         links=links,
     ).rstrip()
 
@@ -42,12 +44,3 @@ def first_sentence(config: PipelineConfig, evaluated: Evaluated) -> str:
     if verdict is None:
         return f"This model predicts {config.target}."
     return f"This model predicts {config.target}; {describe_verdict(verdict, 'it')}"
-
-
-def _list_names(names: Sequence[str]) -> str:
-    more = len(names) - MAX_NAMES
-    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= MAX_INTENDED_USE_CHARS else f"{text[:MAX_INTENDED_USE_CHARS].rstrip()}…"

@@ -1,11 +1,13 @@
 """The note of a parent run in MLflow. It is rendered from the records of its steps."""
 
+from waterflow.config.profile import Profile
 from waterflow.config.schema import PipelineConfig
+from waterflow.links import dag_run_url
 from waterflow.records.data import Prepared
 from waterflow.records.promotion import Registered
 
 
-def run_note(prepared: Prepared, registered: Registered, config: PipelineConfig, airflow_url: str | None) -> str:
+def run_note(prepared: Prepared, registered: Registered, config: PipelineConfig, profile: Profile) -> str:
     """Return what became of a run, as Markdown. It has version, metrics, window, and the decision once it is made."""
     lines = (
         [f"**{config.name}**: {registered.reason}."] if not registered.new else [_describe_version(registered, config)]
@@ -13,7 +15,7 @@ def run_note(prepared: Prepared, registered: Registered, config: PipelineConfig,
     lines.append(f"Window {prepared.window}, data `{prepared.data.digest[:12]}`.")
     if registered.new and registered.evaluated.missing:
         lines.append(f"Not trained: {', '.join(registered.evaluated.missing)}.")
-    if airflow_url:
+    if airflow_url := dag_run_url(prepared.origin, profile):
         lines.append(f"[Open the Airflow run]({airflow_url})")
     decision = registered.decision
     if decision is not None:

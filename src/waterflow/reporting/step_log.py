@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.sources.facts import SourceFacts
-from waterflow.links import dag_run_url
 from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import DividedBlob, Prepared
 from waterflow.records.evaluation import Evaluated
@@ -120,7 +119,7 @@ def log_decision(
     verdict = decision.verdict
     compared = {tag.VERDICT: verdict.outcome, tag.VERDICT_REASON: verdict.reason} if verdict else {}
     resources.registry.tag_version(registered.model, registered.version, tags | compared)
-    note = run_note(prepared, registered, config, dag_run_url(prepared.origin, resources.profile))
+    note = run_note(prepared, registered, config, resources.profile)
     resources.runs.log(prepared.parent_run_id, tags=tags | {tag.MLFLOW_NOTE: note})
 
 

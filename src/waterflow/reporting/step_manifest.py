@@ -68,10 +68,7 @@ def log_step(
 
 
 def read_manifest(run: TrackedRun, resources: Resources) -> StepManifest:
-    """Return the manifests of a run as one. In it, later steps replace earlier values.
-
-    Raises StoreError, in a clause, when one is gone or altered.
-    """
+    """Return a run's manifests as one, later values last. Raises StoreError when one is gone or altered."""
     steps = [name.removeprefix(tag.MANIFEST_PREFIX) for name in run.tags if name.startswith(tag.MANIFEST_PREFIX)]
     read = [
         StepManifest.from_json(

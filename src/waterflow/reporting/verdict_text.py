@@ -1,6 +1,8 @@
 """A verdict in words and numbers. The report and the model card use it."""
 
-from waterflow.evaluation.verdict import describe_sample
+from collections.abc import Callable
+from typing import Any
+
 from waterflow.records.evaluation import Verdict
 
 METRIC_NAMES = {
@@ -85,28 +87,31 @@ def format_bounds(low: float | None, high: float | None) -> str:
 
 def list_numbers(verdict: Verdict) -> list[tuple[str, str]]:
     """Return the numbers behind a verdict with their names. Only those that exist are returned."""
-    rows: list[tuple[str, str | None]] = [
-        ("main metric", verdict.metric),
-        ("rows compared", f"{verdict.rows:,}"),
-        ("drawn together, because they resemble each other", " and ".join(verdict.clusters) or None),
-        ("independent rows that would tell as much", _count_or_none(verdict)),
-        ("rows left out because the champion may have seen them", f"{verdict.excluded_rows:,}"),
-        ("rows left out because an earlier verdict looked at them", f"{verdict.looked_at_rows:,}"),
-        ("verdicts on the same rows, this one included", f"{verdict.look:,}"),
-        ("known not to have been fitted on these rows", "both" if verdict.disjoint else "the challenger alone"),
-        ("difference (positive: challenger better)", _number_or_none(verdict.difference)),
-        (f"its interval at {format_confidence(verdict)}", _range(verdict)),
-        ("p-value, one-sided", _number_or_none(verdict.p_value)),
-        ("p-value of McNemar's exact test, two-sided", _number_or_none(verdict.mcnemar_p_value)),
-        ("difference that these rows would show in 4 of 5 cases", _number_or_none(verdict.smallest_detectable)),
+    interval = None if verdict.low is None else f"{format_number(verdict.low)} to {format_number(verdict.high)}"
+    counted, whole = "{:,}".format, "{:,.0f}".format
+    rows: list[tuple[str, Any, Callable[[Any], str]]] = [
+        ("main metric", verdict.metric, str),
+        ("rows compared", verdict.rows, counted),
+        ("drawn together, because they resemble each other", " and ".join(verdict.clusters) or None, str),
+        ("independent rows that would tell as much", verdict.effective_rows, whole),
+        ("rows left out because the champion may have seen them", verdict.excluded_rows, counted),
+        ("rows left out because an earlier verdict looked at them", verdict.looked_at_rows, counted),
+        ("verdicts on the same rows, this one included", verdict.look, counted),
+        ("known not to have been fitted on these rows", "both" if verdict.disjoint else "the challenger alone", str),
+        ("difference (positive: challenger better)", verdict.difference, format_number),
+        (f"its interval at {format_confidence(verdict)}", interval, str),
+        ("p-value, one-sided", verdict.p_value, format_number),
+        ("p-value of McNemar's exact test, two-sided", verdict.mcnemar_p_value, format_number),
+        ("difference that these rows would show in 4 of 5 cases", verdict.smallest_detectable, format_number),
         (
-            "accepted probability of promoting a model that is no better (alpha of this look)",
-            format_number(verdict.alpha),
+            "accepted risk of promoting a model that is no better (alpha of this look)",
+            verdict.alpha,
+            format_number,
         ),
-        ("smallest difference worth having (min_gain)", format_number(verdict.min_gain)),
-        ("resamples", f"{verdict.resamples:,}"),
+        ("smallest difference worth having (min_gain)", verdict.min_gain, format_number),
+        ("resamples", verdict.resamples, counted),
     ]
-    return [(name, value) for name, value in rows if value is not None]
+    return [(name, write(value)) for name, value, write in rows if value is not None]
 
 
 def format_number(value: float | None) -> str:
@@ -127,19 +132,9 @@ def format_confidence(verdict: Verdict) -> str:
 def _sample(verdict: Verdict) -> str:
     if verdict.effective_rows is None or not verdict.clusters:
         return f"{verdict.rows:,} rows"
+    from waterflow.evaluation.verdict import describe_sample  # scikit-learn
+
     return describe_sample(verdict.rows, verdict.effective_rows)
-
-
-def _count_or_none(verdict: Verdict) -> str | None:
-    return None if verdict.effective_rows is None else f"{verdict.effective_rows:,.0f}"
-
-
-def _number_or_none(value: float | None) -> str | None:
-    return None if value is None else format_number(value)
-
-
-def _range(verdict: Verdict) -> str | None:
-    return None if verdict.low is None else f"{format_number(verdict.low)} to {format_number(verdict.high)}"
 
 
 def _unseen_by(verdict: Verdict, model: str) -> str:

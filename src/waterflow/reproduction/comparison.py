@@ -60,45 +60,16 @@ def not_compared(what: str, reason: str) -> ComparedValue:
     return ComparedValue(what=what, recorded=reason, again=NOT_COMPARED, agrees=None)
 
 
-def compare_numbers(
-    prefix: str, recorded: Mapping[str, float], again: Mapping[str, float], tolerance: float
+def compare_values(
+    prefix: str, recorded: Mapping[str, float | str], again: Mapping[str, float | str], tolerance: float = EXACT
 ) -> list[ComparedValue]:
-    """Compare metrics by name.
+    """Compare metrics, parameters or digests by name.
 
-    One that only the second fit has is not compared; one that it lacks does not agree.
+    Numbers agree within the tolerance. A name that only the second fit has is not compared; one that it lacks does not
+    agree.
     """
-    lines = []
-    for name in sorted({*recorded, *again}):
-        before, now = recorded.get(name), again.get(name)
-        if before is None:
-            lines.append(not_compared(f"{prefix} {name}", "no longer in MLflow"))
-            continue
-        difference = None if now is None else float(_distances(np.array([before]), np.array([now]))[0])
-        lines.append(
-            ComparedValue(
-                what=f"{prefix} {name}",
-                recorded=repr(before),
-                again="–" if now is None else repr(now),
-                difference=None if difference is None else _finite(difference),
-                agrees=difference is not None and difference <= tolerance,
-            )
-        )
-    return lines
-
-
-def compare_texts(prefix: str, recorded: Mapping[str, str], again: Mapping[str, str]) -> list[ComparedValue]:
-    """Compare parameters and digests by name."""
-    return [
-        ComparedValue(
-            what=f"{prefix} {name}",
-            recorded=recorded[name],
-            again=again.get(name, "–"),
-            agrees=recorded[name] == again.get(name),
-        )
-        if name in recorded
-        else not_compared(f"{prefix} {name}", "no longer in MLflow")
-        for name in sorted({*recorded, *again})
-    ]
+    names = sorted({*recorded, *again})
+    return [_compare_value(f"{prefix} {name}", recorded.get(name), again.get(name), tolerance) for name in names]
 
 
 def compare_predictions(recorded: pd.DataFrame, again: pd.DataFrame, tolerance: float) -> ComparedPredictions:
@@ -124,6 +95,19 @@ def compare_predictions(recorded: pd.DataFrame, again: pd.DataFrame, tolerance: 
         differs |= (recorded["prediction"] != again["prediction"]).to_numpy()
     both = recorded.merge(again, on="row", suffixes=suffixes)
     return ComparedPredictions(len(recorded), both[differs].reset_index(drop=True), _finite(distances.max(initial=0.0)))
+
+
+def _compare_value(what: str, before: float | str | None, now: float | str | None, tolerance: float) -> ComparedValue:
+    if before is None:
+        return not_compared(what, "no longer in MLflow")
+    if isinstance(before, str) or now is None:
+        again = "–" if now is None else str(now)
+        recorded = before if isinstance(before, str) else repr(before)
+        return ComparedValue(what=what, recorded=recorded, again=again, agrees=before == now)
+    apart = float(_distances(np.array([before]), np.array([now], dtype=float))[0])
+    return ComparedValue(
+        what=what, recorded=repr(before), again=repr(now), difference=_finite(apart), agrees=apart <= tolerance
+    )
 
 
 def _distances(

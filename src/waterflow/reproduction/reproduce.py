@@ -25,9 +25,8 @@ from waterflow.reproduction.comparison import (
     SHOWN_ROWS,
     ComparedPredictions,
     ComparedValue,
-    compare_numbers,
     compare_predictions,
-    compare_texts,
+    compare_values,
     not_compared,
     tolerance_of,
 )
@@ -119,11 +118,8 @@ def reproduce(version: Version, resources: Resources, report: Callable[[str], No
 def fetch_inputs(history: VersionHistory, resources: Resources, folder: Path) -> int:
     """Fetch a fit's inputs and write the worker's orders. Inputs are fetched by digest. Returns the threads."""
     prepared = history.prepared
-    for blob, name in (
-        (prepared.data, "data.parquet"),
-        (prepared.split, "split.parquet"),
-        (prepared.config, "config.json"),
-    ):
+    files = {"data.parquet": prepared.data, "split.parquet": prepared.split, "config.json": prepared.config}
+    for name, blob in files.items():
         get_file(resources.store, blob, folder / name)
     return write_orders(history.trained, folder)
 
@@ -163,13 +159,13 @@ def compare_fits(
     """
     prepared, tolerance = history.prepared, _tolerance(history)
     digests = {"data": prepared.data.digest, "split": prepared.split.digest}
-    lines = compare_texts("digest of", digests, {name: result[f"{name}_digest"] for name in digests})
+    lines = compare_values("digest of", digests, {name: result[f"{name}_digest"] for name in digests})
     params = {name: param_text(value) for name, value in result["params"].items()}
-    lines += compare_texts("parameter", dict(history.fit_run.params), params)
+    lines += compare_values("parameter", dict(history.fit_run.params), params)
     metrics = dict(result["metrics"])
     if not _was_compared(history):  # the scores of the holdout are those of other fits
         metrics = {name: value for name, value in metrics.items() if not name.startswith(tag.TEST_METRIC)}
-    lines += compare_numbers("metric", _recorded_metrics(history), metrics, tolerance)
+    lines += compare_values("metric", _recorded_metrics(history), metrics, tolerance)
     loaded = compare_predictions(_predict(history.model.model_id, history, resources), again, tolerance)
     lines.append(loaded.summarize("predictions of the registered model"))
     if not _was_compared(history):
@@ -209,20 +205,13 @@ def _was_compared(history: VersionHistory) -> bool:
 
 
 def _other_fits(history: VersionHistory) -> list[Trained]:
-    """Return the fits that were compared for the served model.
-
-    Their predictions of the holdout were compared in its place.
-    """
-    if _was_compared(history):
-        return []
-    return [fit for fit in history.evaluated.compared if fit.model_id != history.model.model_id]
+    """Return the fits that were compared for the served model."""
+    compared = () if _was_compared(history) else history.evaluated.compared
+    return [fit for fit in compared if fit.model_id != history.model.model_id]
 
 
 def _check_models(history: VersionHistory, resources: Resources) -> None:
-    """Raise StoreError unless every model is the recorded one.
-
-    Checks all models to be loaded against the records of their fits.
-    """
+    """Raise StoreError unless all models to load are recorded."""
     verifier = Verifier(resources)
     for found in (
         verifier.verify_served(history),

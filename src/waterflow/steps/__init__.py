@@ -1,1 +1,1 @@
-"""The five steps of a run. Each takes records and gives one."""
+"""The five steps of a run. Each takes records and returns one."""

@@ -1,7 +1,4 @@
-"""evaluate: rank the candidates and compare the winner.
-
-The winner is compared once, with its opponent, on the holdout.
-"""
+"""evaluate: rank the candidates. The winner is compared once, with its opponent, on the holdout."""
 
 import logging
 from collections.abc import Sequence

@@ -3,9 +3,8 @@
 import logging
 from datetime import UTC, datetime
 
-from waterflow.caching.division import divide_cached
 from waterflow.caching.keys import key_of, preparation, setting_key
-from waterflow.caching.lookup import is_validated
+from waterflow.caching.lookup import divide_cached, is_validated
 from waterflow.config.compose import check_estimators, compose_request
 from waterflow.config.estimators import check_ready
 from waterflow.config.schema import PipelineConfig

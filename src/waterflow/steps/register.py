@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.lineage.graph import log_lineage
-from waterflow.links import dag_run_url
 from waterflow.promotion.champion_alias import find_vouched_champion
 from waterflow.promotion.duplicates import find_registered, is_settled, log_registration, report_nothing_new
 from waterflow.promotion.registration import make_version
@@ -48,10 +47,7 @@ def register(prepared: Prepared, evaluated: Evaluated, resources: Resources) -> 
 def _state_as_evaluated(
     prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
 ) -> PromotionState:
-    """Return the state with the champion of the verdict.
-
-    A champion that changed since is left to `promote`.
-    """
+    """Return the state with the verdict's champion. One that changed since is left to `promote`."""
     champion = find_vouched_champion(config.name, resources)
     state = read_state(prepared, evaluated, config, champion, resources)
     return replace(
@@ -89,7 +85,7 @@ def _register(
         checks=checks,
         awaits_approval=outcome.kind == "ask",
     )
-    note = run_note(prepared, registered, config, dag_run_url(prepared.origin, resources.profile))
+    note = run_note(prepared, registered, config, resources.profile)
     tags = {tag.REGISTERED: f"{config.name}/{version}", tag.MLFLOW_NOTE: note}
     resources.runs.log(prepared.parent_run_id, tags=tags)
     return registered
@@ -98,10 +94,7 @@ def _register(
 def register_and_stage(
     prepared: Prepared, evaluated: Evaluated, served: Trained, config: PipelineConfig, resources: Resources
 ) -> tuple[int, tuple[Check, ...]]:
-    """Make the version the challenger and run its staging checks.
-
-    A retry finds the checks of the first attempt.
-    """
+    """Make the version the challenger and stage it. A retry finds the checks of the first attempt."""
     staged = find_staged(prepared, resources)
     if staged is not None:
         return make_version(prepared, evaluated, served, config, resources), staged.checks

@@ -12,7 +12,7 @@ from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import Prepared
 from waterflow.records.run import Origin
 from waterflow.records.training import ScoredOn, Trained
-from waterflow.reporting.fit_log import log_trained
+from waterflow.reporting.fit_log import log_fit
 from waterflow.resources import Resources, load_config
 from waterflow.snapshots import load_rows
 from waterflow.training.parallelism import count_threads
@@ -92,5 +92,5 @@ def _log_fit(
         threads=count_threads(),
         fit_seconds=fit.fitted.fit_seconds,
     )
-    log_trained(prepared, config, trained, fit, executed, resources)
+    log_fit(prepared, config, trained, fit.fitted, len(rows.target), executed, resources, fit)
     return trained

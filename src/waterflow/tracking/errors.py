@@ -12,7 +12,7 @@ from waterflow.waiting import announced
 
 
 class ForbiddenError(TrackingError):
-    """The credentials are right, and the account has no right to something."""
+    """The account lacks a right. Its credentials are right."""
 
 
 @contextmanager

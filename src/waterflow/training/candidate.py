@@ -110,22 +110,12 @@ def _tune(
 ) -> "Tuned":
     from waterflow.training.tuning.tuner import tune_candidate
 
-    return tune_candidate(
-        config,
-        candidate,
-        splits,
-        database_uri=context.find_database(),
-        study_name=context.study_name,
-        threads=context.threads,
-    )
+    database, study = context.find_database(), context.study_name
+    return tune_candidate(config, candidate, splits, database_uri=database, study_name=study, threads=context.threads)
 
 
 def _score_fit(
-    config: PipelineConfig,
-    candidate: str,
-    fitted: FittedPipeline,
-    rows: LabelledRows,
-    tuned: "Tuned | None" = None,
+    config: PipelineConfig, candidate: str, fitted: FittedPipeline, rows: LabelledRows, tuned: "Tuned | None" = None
 ) -> ScoredCandidate:
     """Choose the decision and score with it. It is chosen on rows outside the fit, unless they are the holdout."""
     raw = predict(config, candidate, fitted.pipeline, rows.features, rows.target)

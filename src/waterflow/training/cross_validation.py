@@ -50,10 +50,7 @@ class ParameterScores:
 
     @property
     def spread(self) -> dict[str, float]:
-        """Return the sample standard deviation over the splits.
-
-        The denominator is n - 1. Empty for a single split.
-        """
+        """Return the standard deviation over the splits (n - 1). Empty for a single split."""
         if len(self.scores) < 2:
             return {}
         return {name: statistics.stdev(values) for name, values in self._columns().items()}
@@ -91,10 +88,7 @@ def iterate_folds(rows: LabelledRows) -> Iterator[tuple[LabelledRows, LabelledRo
 def preprocess_splits(
     config: PipelineConfig, candidate: str, train: LabelledRows, validation: LabelledRows | None
 ) -> list[PreprocessedSplit]:
-    """Preprocess the splits once for all parameters to be scored.
-
-    The splits are the validation split or, without one, each fold.
-    """
+    """Preprocess the validation split or, without one, each fold. Once serves all parameters."""
     if validation is not None:
         return [preprocess_split(config, candidate, train, validation)]
     return [preprocess_split(config, candidate, *fold) for fold in iterate_folds(train)]

@@ -70,7 +70,7 @@ def explain_no_decision(config: PipelineConfig, rule: DecisionRule | None) -> st
 
 
 def _is_enough(actual: NDArray[np.bool_], groups: Sequence[pd.Series]) -> bool:
-    """Return whether both classes have enough rows and groups to learn from."""
+    """Return whether both classes have enough rows and groups."""
     if min(actual.sum(), (~actual).sum()) < LEAST_ROWS_OF_CLASS:
         return False
     names = pd.concat(groups).to_numpy() if groups else None

@@ -18,7 +18,6 @@ from waterflow.errors import FitError, WaterflowError, first_line
 from waterflow.estimators.label_encoded import label_encoded
 from waterflow.records.training import DecisionRule, FitChoices
 from waterflow.training.decision import with_decision
-from waterflow.training.early_stopping import count_rounds, fit_with_early_stopping
 from waterflow.training.parallelism import given_threads, limited_threads, useful_threads
 from waterflow.training.preprocessing import assign_columns, build_preprocessor
 
@@ -142,13 +141,12 @@ def fit_estimator(
         estimator.set_params(**params)
         with given_threads(estimator, threads):
             if chosen.early_stopping_rounds and split.validation_target is not None:
-                validation = (split.validation, split.validation_target)
-                fit_with_early_stopping(
-                    model, split.train, split.train_target, validation, chosen.early_stopping_rounds
-                )
+                estimator.set_params(early_stopping_rounds=chosen.early_stopping_rounds)
+                watched = [(split.validation, split.validation_target)]
+                model.fit(split.train, split.train_target, eval_set=watched, verbose=False)
             else:
                 model.fit(split.train, split.train_target)
-    return FittedEstimator(model, time.perf_counter() - started, count_rounds(model), tuple(_captured.lines))
+    return FittedEstimator(model, time.perf_counter() - started, _count_rounds(estimator), tuple(_captured.lines))
 
 
 def assemble_pipeline(split: PreprocessedSplit, fitted: FittedEstimator) -> FittedPipeline:
@@ -160,6 +158,12 @@ def assemble_pipeline(split: PreprocessedSplit, fitted: FittedEstimator) -> Fitt
         warnings=fitted.warnings,
         unused_columns=split.unused_columns,
     )
+
+
+def _count_rounds(estimator: Any) -> int | None:
+    """Return the rounds up to the best. None without early stopping."""
+    best = getattr(estimator, "best_iteration", None)
+    return None if best is None or getattr(estimator, "early_stopping_rounds", None) is None else int(best) + 1
 
 
 _captured = threading.local()

@@ -18,20 +18,14 @@ from waterflow.training.fitting import LabelledRows
 def read_partitions(
     data: Path, split: Path, config: PipelineConfig, parts: tuple[Part, ...]
 ) -> dict[Part, LabelledRows]:
-    """Read rows and their split, and return them by part. Both come from Parquet files."""
-    return partition_rows(read_parquet(data), read_parquet(split), config, parts)
-
-
-def partition_rows(
-    frame: pd.DataFrame, split: pd.DataFrame, config: PipelineConfig, parts: tuple[Part, ...]
-) -> dict[Part, LabelledRows]:
-    """Return prepared rows by stored part, with folds and groups if any. Each index starts at 0."""
+    """Return rows by part, with folds and groups if any. Both files are Parquet; each index starts at 0."""
+    frame, divided = read_parquet(data), read_parquet(split)
     columns = feature_columns(frame, config)
     partitions: dict[Part, LabelledRows] = {}
     for part in parts:
-        chosen = (split["part"] == part).to_numpy()
+        chosen = (divided["part"] == part).to_numpy()
         rows = frame[chosen].reset_index(drop=True)
-        folds = split[chosen].drop(columns="part").reset_index(drop=True) if "fold" in split else None
+        folds = divided[chosen].drop(columns="part").reset_index(drop=True) if "fold" in divided else None
         groups = rows[config.group] if config.group else None
         partitions[part] = LabelledRows(rows[columns], rows[config.target], folds, groups)
     return partitions

@@ -129,8 +129,9 @@ def _check_part(part: _AssignedBlock) -> None:
                     f"{part.place}.{key}: column {name!r} holds {CONTENTS[found]}, not "
                     f"{' or '.join(CONTENTS[entry] for entry in valid)}; give it a block of its own"
                 )
-    for name, found in part.types.items():
-        if found != "numeric" and _needs_values(block) and _is_empty(part.columns[name]):
+    needs_values = block.encode in ("tfidf", "category") or block.impute == "most_frequent"
+    for name in [name for name, found in part.types.items() if needs_values and found != "numeric"]:
+        if not any(str(value).strip() for value in part.columns[name].dropna()):  # stops at the first with content
             raise DataError(
                 f"{part.place}: column {name!r} is empty in all {len(part.columns)} training rows; "
                 f"drop it, or fix the data"
@@ -154,14 +155,6 @@ def _readable(block: Block) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "scale", ("numeric",)
 
 
-def _needs_values(block: Block) -> bool:
-    return block.encode in ("tfidf", "category") or block.impute == "most_frequent"
-
-
-def _is_empty(column: pd.Series) -> bool:
-    return not any(str(value).strip() for value in column.dropna())  # stops at the first value with content
-
-
 def _needs_frame(part: _AssignedBlock) -> bool:
     is_raw = part.block.encode is None and set(part.types.values()) != {"numeric"}
     return is_raw or part.block.encode == "category"
@@ -177,7 +170,8 @@ def _count_onehot(part: _AssignedBlock) -> int:
 def _transformer(part: _AssignedBlock, seed: int, task: Task, is_sparse: bool) -> Pipeline | str:
     block = part.block
     if block.encode == "tfidf":
-        return _tfidf_terms(block)
+        terms = block.tfidf
+        return TfidfTerms(terms.max_features, terms.ngrams, terms.min_rows, terms.sublinear)
     steps: list[tuple[str, Any]] = [("read", _reader(part))]
     if block.clip:
         # Before imputing, which would narrow the quartiles.
@@ -226,8 +220,3 @@ def _encoder(block: Block, seed: int, task: Task, is_sparse: bool) -> Any:
         kind, folds = ("continuous", KFold) if task == "regression" else ("auto", StratifiedKFold)
         return TargetEncoder(target_type=kind, cv=folds(n_splits=5, shuffle=True, random_state=seed))
     return KnownCategories()
-
-
-def _tfidf_terms(block: Block) -> TfidfTerms:
-    options = block.tfidf
-    return TfidfTerms(options.max_features, options.ngrams, options.min_rows, options.sublinear)

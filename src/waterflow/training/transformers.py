@@ -136,7 +136,9 @@ class KnownCategories(CategoryLabels):
     def _learn(self, frame: pd.DataFrame) -> None:
         super()._learn(frame)
         self.categories_ = [
-            _known(to_floats(frame[name], errors="coerce").dropna().to_numpy() if numeric else _coded(frame[name])[1])
+            pd.Index(to_floats(frame[name], errors="coerce").dropna() if numeric else _coded(frame[name])[1])
+            .unique()
+            .sort_values()
             for name, numeric in zip(frame.columns, self.numeric_, strict=True)
         ]
 
@@ -179,7 +181,8 @@ class TfidfTerms(_FrameTransformer):
     def fit_transform(self, X: pd.DataFrame, y: Any = None, **params: Any) -> sparse.csr_matrix:  # noqa: N803
         """Learn and weight the terms in one pass. Reading them takes most of the time."""
         super().fit(X)
-        self.vectorizers_ = [self._vectorizer() for _ in X.columns]
+        options = {"max_features": self.max_features, "min_df": self.min_rows, "sublinear_tf": self.sublinear}
+        self.vectorizers_ = [TfidfVectorizer(ngram_range=tuple(self.ngrams), **options) for _ in X.columns]
         matrices = []
         for name, vectorizer in zip(X.columns, self.vectorizers_, strict=True):
             try:
@@ -200,18 +203,8 @@ class TfidfTerms(_FrameTransformer):
         """Return the names of the matrix's columns, `NAME_TERM`."""
         check_is_fitted(self, "n_features_in_")
         pairs = zip(self.feature_names_in_, self.vectorizers_, strict=True)
-        return np.array(
-            [f"{name}_{term}" for name, vectorizer in pairs for term in vectorizer.get_feature_names_out()],
-            dtype=object,
-        )
-
-    def _vectorizer(self) -> TfidfVectorizer:
-        return TfidfVectorizer(
-            max_features=self.max_features,
-            ngram_range=tuple(self.ngrams),
-            min_df=self.min_rows,
-            sublinear_tf=self.sublinear,
-        )
+        names = [f"{name}_{term}" for name, vectorizer in pairs for term in vectorizer.get_feature_names_out()]
+        return np.array(names, dtype=object)
 
 
 def _labels(column: pd.Series) -> pd.Series:
@@ -223,10 +216,6 @@ def _coded(column: pd.Series) -> tuple[NDArray[np.intp], NDArray[np.object_]]:
     """Return each row's code and the values as text. The code of null is -1."""
     codes, names = pd.factorize(column)
     return codes, np.array([*map(_name, names)], dtype=object)
-
-
-def _known(values: NDArray[Any]) -> pd.Index:
-    return pd.Index(pd.unique(values)).sort_values()
 
 
 def _name(value: Any) -> str:

@@ -10,10 +10,10 @@ from sklearn.naive_bayes import BernoulliNB, GaussianNB
 from support.planted import make_champion
 from support.projects import candidates, config_of, request_of, write_rows
 
-from waterflow.caching import division
+from waterflow.caching import lookup
 from waterflow.caching.keys import evaluation, fitting, key_of
 from waterflow.datasets.loaders import iris
-from waterflow.promotion import champion_comparison as judging
+from waterflow.promotion import champion_comparison as evaluation_step
 from waterflow.provenance.code import list_modules
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated
@@ -68,17 +68,17 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """List each judgement, by what it was against; no pictures are drawn."""
+def comparisons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """List each comparison by its opponent; no pictures are drawn."""
     called: list[str] = []
-    real = judging.compare_on_holdout
+    real = evaluation_step.compare_on_holdout
 
     def counted(*given: Any) -> Any:
         found = real(*given)
         called.append(found.verdict.against)
         return found
 
-    monkeypatch.setattr(judging, "compare_on_holdout", counted)
+    monkeypatch.setattr(evaluation_step, "compare_on_holdout", counted)
     monkeypatch.setattr("waterflow.reporting.plots.plot_winner", lambda predicted, task: {})
     monkeypatch.setattr("waterflow.reporting.plots.plot_candidates", lambda *given: _Nothing())
     return called
@@ -180,7 +180,7 @@ def test_a_new_candidate_is_fitted_alone(resources: Resources, pipeline: Writer,
 def test_what_decides_no_fit_fits_nothing(
     resources: Resources, pipeline: Writer, fits: list[str], changes: dict[str, Any]
 ) -> None:
-    """How models are judged and described is no part of a fit."""
+    """How models are evaluated and described is no part of a fit."""
     trained(pipeline(), resources, "one")
     trained(pipeline(**changes), resources, "two")
     assert fits == ["GaussianNB"]
@@ -251,7 +251,7 @@ def test_an_edited_helper_of_an_own_estimator_refits(
 
 
 def test_judging_is_no_part_of_a_fit(resources: Resources, pipeline: Writer) -> None:
-    """No module that only judges, draws or tracks enters the key of a fit; what loads the rows does."""
+    """No module that only evaluates, draws or tracks enters the key of a fit; what loads the rows does."""
     prepared = prepare(request_of(pipeline()), resources)
     config = load_config(prepared, resources)
     code = fitting(prepared, config, "gaussian_nb", resources).code
@@ -302,13 +302,13 @@ def test_what_an_estimator_declares_to_read_is_part_of_its_fit(
 
 def test_the_same_rows_are_split_once(resources: Resources, pipeline: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The split is taken from an earlier run, its warning of a leak too, unless the rules of the split changed."""
-    real, called = division.divide_rows, []
+    real, called = lookup.divide_rows, []
 
     def counted(*given: Any) -> Any:
         called.append(1)
         return real(*given)
 
-    monkeypatch.setattr(division, "divide_rows", counted)
+    monkeypatch.setattr(lookup, "divide_rows", counted)
     first = prepare(request_of(pipeline(), "one"), resources)
     second = prepare(request_of(pipeline(gate=None), "two"), resources)
     assert (second.split, second.shares, len(called)) == (first.split, first.shares, 1)
@@ -398,7 +398,7 @@ def test_damaged_rows_are_made_good(
     damage: Callable[[Path], None],
     part: str,
 ) -> None:
-    """They are written anew, with a warning, and what was fitted on them still counts."""
+    """They are written again, with a warning, and what was fitted on them still counts."""
     name = pipeline(split={"kind": "stratified", "seed": 11})
     first, _ = trained(name, resources, "one")
     blob = getattr(first, part)
@@ -413,12 +413,14 @@ def test_damaged_rows_are_made_good(
 # Judged or not
 
 
-def test_an_unchanged_pipeline_is_not_judged_again(resources: Resources, pipeline: Writer, judged: list[str]) -> None:
+def test_an_unchanged_pipeline_is_not_evaluated_again(
+    resources: Resources, pipeline: Writer, comparisons: list[str]
+) -> None:
     """The second run says what the first one said, numbers and all."""
     name = pipeline()
     one, first = evaluated(name, resources, "one")
     two, second = evaluated(name, resources, "two")
-    assert judged == ["baseline stratified"]
+    assert comparisons == ["baseline stratified"]
     assert second.cached_from == one.parent_run_id
     assert (second.verdict, second.holdout_metrics, second.gate) == (first.verdict, first.holdout_metrics, first.gate)
     assert second.winner.cached_from == first.winner.run_id
@@ -429,18 +431,18 @@ def test_an_unchanged_pipeline_is_not_judged_again(resources: Resources, pipelin
     assert evaluate(two, list(second.ranked), resources) == second, "a retry finds its own"
 
 
-def test_another_rule_is_judged_and_nothing_is_fitted(
-    resources: Resources, pipeline: Writer, fits: list[str], judged: list[str]
+def test_another_rule_is_evaluated_and_nothing_is_fitted(
+    resources: Resources, pipeline: Writer, fits: list[str], comparisons: list[str]
 ) -> None:
     """A gate, an error rate, a metric."""
     evaluated(pipeline(), resources, "one")
     evaluated(pipeline(gate={"metric": "accuracy", "at_least": 0.1}), resources, "two")
     evaluated(pipeline(promotion={"alpha": 0.01}), resources, "three")
-    assert (len(fits), len(judged)) == (2, 3), "the candidate, and the winner once more on more rows"
+    assert (len(fits), len(comparisons)) == (2, 3), "the candidate, and the winner once more on more rows"
 
 
-def test_another_champion_is_judged_against_and_nothing_is_fitted(
-    resources: Resources, pipeline: Writer, fits: list[str], judged: list[str]
+def test_another_champion_is_compared_and_and_nothing_is_fitted(
+    resources: Resources, pipeline: Writer, fits: list[str], comparisons: list[str]
 ) -> None:
     """The same model has another opponent; back against the first one, the first verdict holds."""
     name = pipeline()
@@ -450,27 +452,27 @@ def test_another_champion_is_judged_against_and_nothing_is_fitted(
     pipeline()
     _, against = evaluated(name, resources, "two")
     _, again = evaluated(name, resources, "three")
-    assert judged == ["baseline stratified", "champion version 1"]
+    assert comparisons == ["baseline stratified", "champion version 1"]
     assert (again.verdict, fits) == (against.verdict, ["GaussianNB", "GaussianNB", "BernoulliNB"])
 
 
 def test_the_champions_own_model_meets_whom_it_met_before(
-    resources: Resources, pipeline: Writer, judged: list[str]
+    resources: Resources, pipeline: Writer, comparisons: list[str]
 ) -> None:
-    """An unchanged pipeline whose model became champion is not judged against itself."""
+    """An unchanged pipeline whose model became champion is not compared with itself."""
     name = pipeline()
     prepared, first = evaluated(name, resources, "one")
     make_champion(first.winner, prepared, resources)
     assert evaluated(name, resources, "two")[1].verdict == first.verdict
-    assert judged == ["baseline stratified"]
+    assert comparisons == ["baseline stratified"]
 
 
-def test_a_forced_run_is_judged(resources: Resources, pipeline: Writer, judged: list[str]) -> None:
+def test_a_forced_run_is_evaluated(resources: Resources, pipeline: Writer, comparisons: list[str]) -> None:
     """Its models are new ones."""
     name = pipeline()
     evaluated(name, resources, "one")
     assert evaluated(name, resources, "two", force=True)[1].cached_from is None
-    assert len(judged) == 2
+    assert len(comparisons) == 2
 
 
 @DAMAGES
@@ -478,7 +480,7 @@ def test_a_forced_run_is_judged(resources: Resources, pipeline: Writer, judged: 
 def test_a_damaged_verdict_is_a_miss(
     resources: Resources,
     pipeline: Writer,
-    judged: list[str],
+    comparisons: list[str],
     caplog: pytest.LogCaptureFixture,
     damage: Callable[[Path], None],
     what: str,
@@ -493,7 +495,7 @@ def test_a_damaged_verdict_is_a_miss(
     else:
         damage(stored(first.verdict.predictions, resources))
     _, second = evaluated(name, resources, "two")
-    assert len(judged) == 2
+    assert len(comparisons) == 2
     assert (second.verdict, second.cached_from) == (first.verdict, None)
     assert "cannot be used again" in caplog.text
     assert find_problem(resources.store, first.verdict.predictions) is None

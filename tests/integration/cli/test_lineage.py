@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import Command, command_in
-from support.projects import FLOWERS, give_database, make_project, write_pipeline
+from support.projects import FLOWERS, copy_database, make_project, write_pipeline
 from support.tracing import alter, commit_all, path_of, version_of
 
 from waterflow import workflow
@@ -17,9 +17,9 @@ ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 
 @pytest.fixture(scope="module")
 def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Resources:
-    """Give a project under git with one registered version, which is champion."""
+    """Return a project under git with one registered version, which is champion."""
     project = make_project(tmp_path_factory.mktemp("trace"))
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     write_pipeline(project, "flowers", {**FLOWERS, "defaults": ONE}, promotion={"resamples": 200})
     commit_all(project.root)
     opened = workflow.open_resources(project)
@@ -30,7 +30,7 @@ def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path)
 
 @pytest.fixture
 def waterflow(resources: Resources, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Give the command as a shell in the project's folder would run it, in this process."""
+    """Return the command as a shell in the project's folder would run it, in this process."""
     return command_in(resources.project, monkeypatch, capsys)
 
 
@@ -119,7 +119,7 @@ def test_a_broken_link_is_an_error_and_a_finding(resources: Resources, waterflow
     }
 
 
-def test_only_what_differs_in_a_row_is_told() -> None:
+def test_only_what_differs_in_a_row_is_printed() -> None:
     """Numbers that look alike are shown in full."""
     row = {
         "row": 3,

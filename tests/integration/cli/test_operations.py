@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.commands import Command, command_in
+from support.commands import Command
 
 from waterflow import workflow
 from waterflow.config.project import Project
@@ -25,12 +25,6 @@ def stray(tracked: Project) -> Path:
     return path
 
 
-@pytest.fixture
-def waterflow(tracked: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Give the command as a shell in the project's folder would run it, in this process."""
-    return command_in(tracked, monkeypatch, capsys)
-
-
 def test_gc_lists_what_would_go(stray: Path, waterflow: Command) -> None:
     """Without --delete nothing is touched; bytes, time and reason are shown."""
     out = waterflow("gc").out
@@ -46,14 +40,14 @@ def test_gc_lists_what_would_go(stray: Path, waterflow: Command) -> None:
     assert stray.exists()
 
 
-def test_gc_deletes_when_told(stray: Path, waterflow: Command) -> None:
+def test_gc_deletes_with_its_option(stray: Path, waterflow: Command) -> None:
     """And says so."""
     out = waterflow("gc", "--delete", "--older-than", "8w").out
     assert "removed     1 object, 2,000 bytes" in out
     assert not stray.exists()
 
 
-def test_gc_gives_json(stray: Path, waterflow: Command) -> None:
+def test_gc_prints_json(stray: Path, waterflow: Command) -> None:
     """For a program that watches the store grow."""
     content = json.loads(waterflow("gc", "--json").out)
     assert content["unreachable"] == {"objects": 1, "size_bytes": 2000}

@@ -2,7 +2,7 @@ import json
 import sys
 
 import pytest
-from support.commands import Command, command_in
+from support.commands import Command
 from support.projects import FLOWERS, write_pipeline
 from support.promotion import VERDICT, entered
 
@@ -21,12 +21,6 @@ def resources(tracked: Project) -> Resources:
     return workflow.open_resources(tracked)
 
 
-@pytest.fixture
-def waterflow(resources: Resources, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Give the command as a shell in the project's folder would run it, in this process."""
-    return command_in(resources.project, monkeypatch, capsys)
-
-
 def promoted(resources: Resources, count: int) -> None:
     """Make versions 1 to `count` champion."""
     for number in range(1, count + 1):
@@ -34,7 +28,7 @@ def promoted(resources: Resources, count: int) -> None:
         promote(*entered("flowers", resources, f"run_{number}", verdict, full=True), resources)
 
 
-def test_a_ledger_without_rows_is_told(waterflow: Command) -> None:
+def test_a_ledger_without_rows_is_reported(waterflow: Command) -> None:
     """There is nothing to print, nothing that does not follow, and no champion."""
     answer = waterflow("ledger", "flowers")
     assert (answer.code, answer.out.strip()) == (0, "no decision on flowers yet")

@@ -6,17 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.commands import Command, command_in
+from support.commands import Command
 from support.projects import candidates, free_port, write_pipeline, write_rows
 
 from waterflow.config.project import Project
 from waterflow.datasets.loaders import iris
-
-
-@pytest.fixture
-def waterflow(tracked: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Give the command as a shell in the project's folder would run it, in this process."""
-    return command_in(tracked, monkeypatch, capsys)
 
 
 def test_a_run_ends_with_its_table(waterflow: Command) -> None:

@@ -28,7 +28,7 @@ def resources(tracked: Project) -> Resources:
 
 @pytest.fixture
 def why(resources: Resources, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Why:
-    """Give `waterflow why` as a shell in the project's folder would run it, in this process."""
+    """Return `waterflow why` as a shell in the project's folder would run it, in this process."""
     waterflow = command_in(resources.project, monkeypatch, capsys)
 
     def run(*arguments: str) -> str:

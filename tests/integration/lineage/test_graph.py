@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.projects import FLOWERS, message_of, request_of, write_pipeline
-from support.promotion import enter, fitted, judged
+from support.promotion import enter, evaluate_run, fitted
 from support.tracing import alter, commit_all, git, path_of, remove_model, version_of
 
 from waterflow import workflow
@@ -26,7 +26,7 @@ ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 
 @pytest.fixture(scope="module")
 def iris(resources: Resources) -> str:
-    """Give a pipeline with one version that nothing is done to."""
+    """Return a pipeline with one version that nothing is done to."""
     write_pipeline(resources.project, "iris", {**FLOWERS, "defaults": ONE})
     version = version_of("iris", resources)
     resources.registry.set_alias("iris", "champion", version.version)
@@ -86,7 +86,7 @@ def test_a_reference_that_names_nothing_is_refused(resources: Resources, iris: s
 
 
 def test_an_object_that_was_altered_is_the_one_broken_link(resources: Resources, pipeline: Writer) -> None:
-    """Its digest is held against its bytes."""
+    """Its digest is compared with its bytes."""
     version = version_of(pipeline(seed=41), resources)
     history = VersionHistory(version, resources)
     alter(history.prepared.config, resources)
@@ -187,7 +187,7 @@ def test_a_version_names_the_fit_that_its_selection_chose(resources: Resources, 
 
 def test_the_run_that_registers_keeps_the_tree(resources: Resources, pipeline: Writer) -> None:
     """As an artifact, made without fetching a byte."""
-    prepared, evaluated = judged(pipeline(gate={"metric": "accuracy", "at_least": 1.1}), resources)
+    prepared, evaluated = evaluate_run(pipeline(gate={"metric": "accuracy", "at_least": 1.1}), resources)
     registered = register(prepared, evaluated, resources)
     logged = resources.runs.read_json(prepared.parent_run_id, LINEAGE_FILE)
     assert logged is not None

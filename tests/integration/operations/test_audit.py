@@ -33,13 +33,13 @@ ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
 
 @pytest.fixture(scope="module")
 def version(resources: Resources) -> Version:
-    """Give the one version of the pipeline `audited`; every fault is undone after its test."""
+    """Return the one version of the pipeline `audited`; every fault is undone after its test."""
     write_pipeline(resources.project, "audited", {**FLOWERS, "defaults": ONE}, promotion={"resamples": 200})
     return version_of("audited", resources, full=True)
 
 
 def found_by(resources: Resources) -> set[str]:
-    """Give the checks that find something."""
+    """Return the checks that find something."""
     return {finding.check for finding in audit("audited", resources, reproduced=0).findings}
 
 
@@ -295,7 +295,7 @@ class Stranger:
 
 @pytest.fixture
 def stranger(resources: Resources, version: Version, tmp_path: Path) -> Iterator[Path]:
-    """Register a model that no fit logged, with digests of its own; gives the file that appears if it is loaded."""
+    """Register a model that no fit logged, with digests of its own; returns the file that appears if it is loaded."""
     history, client = VersionHistory(version, resources), resources.runs.client
     shutil.copytree(folder_of(history, resources), tmp_path / "model")
     (tmp_path / "model" / "model.pkl").write_bytes(pickle.dumps(Stranger(tmp_path / "loaded")))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.projects import FLOWERS, give_database, make_project, message_of, request_of, write_pipeline, write_rows
+from support.projects import FLOWERS, copy_database, make_project, message_of, request_of, write_pipeline, write_rows
 from support.promotion import entered
 from support.s3_server import BUCKET, s3_client, s3_server
 
@@ -32,7 +32,7 @@ LATER = datetime.now(UTC) + timedelta(days=60)
 def resources(tmp_path: Path, tracking_template: Path) -> Resources:
     """Open the stores of a project of this test alone: a survey looks at all that is kept."""
     project = make_project(tmp_path)
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     one = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
     write_pipeline(project, "flowers", {**FLOWERS, "defaults": one})
     return workflow.open_resources(project)

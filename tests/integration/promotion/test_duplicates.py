@@ -1,4 +1,4 @@
-"""What a run that brings nothing new leaves alone: registry, ledger, and people who have answered already."""
+"""What a run that changes nothing leaves alone: registry, ledger, and people who have answered already."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -75,7 +75,7 @@ def test_nobody_is_asked_twice(resources: Resources, pipeline: Writer) -> None:
     assert (forced.version, kinds(name, resources)[-1], champion_of(name, resources)) == (2, "promote", 2)
 
 
-def test_an_old_model_against_another_champion_is_decided_upon_anew(resources: Resources, pipeline: Writer) -> None:
+def test_an_old_model_against_another_champion_is_decided_again(resources: Resources, pipeline: Writer) -> None:
     """Its version is there already; the verdict is new, and a row of the ledger says what followed."""
     name = pipeline(**candidates(nb=GAUSS))
     finished(name, resources, "one")
@@ -95,7 +95,7 @@ def test_an_old_model_against_another_champion_is_decided_upon_anew(resources: R
 def test_the_champion_has_nobody_to_win_against(
     resources: Resources, pipeline: Writer, changes: dict[str, Any]
 ) -> None:
-    """Its model judged by other rules stays the version that it is."""
+    """Its model evaluated by other rules stays the version that it is."""
     name = pipeline()
     finished(name, resources, "one")
     pipeline(**changes)

@@ -148,7 +148,7 @@ def test_the_report_lies_beside_the_run(scene: Scene) -> None:
 
 
 def test_a_second_judgement_has_a_place_of_its_own(scene: Scene) -> None:
-    """The step `promote` judges again when the champion has changed meanwhile."""
+    """The step `promote` compares again when the champion has changed meanwhile."""
     scene.crown("first", wrong=0.3)
     prepared = scene.prepare("second")
     winner = scene.plant(prepared, 0.1)
@@ -164,8 +164,8 @@ def test_a_second_judgement_has_a_place_of_its_own(scene: Scene) -> None:
     assert first["champion_version"] == 1
 
 
-def test_a_retry_after_the_promotion_gives_the_same_verdict(scene: Scene) -> None:
-    """The run's own winner is champion by then; it is judged against the one before it."""
+def test_a_retry_after_the_promotion_returns_the_same_verdict(scene: Scene) -> None:
+    """The run's own winner is champion by then; it is compared with the one before it."""
     scene.crown("first", wrong=0.3)
     prepared = scene.prepare("second")
     winner = scene.plant(prepared, 0.02)
@@ -235,7 +235,7 @@ def test_a_later_champion_leaves_only_later_rows(scene: Scene) -> None:
 
 
 def test_a_champion_that_selected_on_its_holdout_has_seen_all(scene: Scene) -> None:
-    """A version of strategy quick, made champion by hand, was chosen by the very rows it would be judged on."""
+    """A version of strategy quick, made champion by hand, was chosen by the very rows it would be evaluated on."""
     quick = scene.prepare("first", strategy="quick")
     make_champion(scene.plant(quick, 0.3, 1), quick, scene.resources)
     verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
@@ -393,7 +393,7 @@ class Sure(Replay):
     """Give what it replays a probability of 0.9."""
 
     def predict_proba(self, features: pd.DataFrame) -> np.ndarray:
-        """Give one column for each class."""
+        """Return one column for each class."""
         return 0.1 + 0.8 * np.eye(2)[self.predict(features)]
 
 

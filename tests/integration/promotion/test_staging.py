@@ -96,7 +96,7 @@ def test_a_number_that_became_none_does_not_pass() -> None:
     assert not found["predictions"]
 
 
-def test_a_model_that_cannot_be_loaded_is_told_by_its_process(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_is_reported_by_its_process(tmp_path: Path) -> None:
     """What it raises there is an answer here."""
     (tmp_path / "work").mkdir()
     with ServingProcess(tmp_path / "work") as process:
@@ -107,7 +107,7 @@ def test_a_model_that_cannot_be_loaded_is_told_by_its_process(tmp_path: Path) ->
     assert failure.startswith("staging check loads: found ")
 
 
-def test_a_process_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_dies_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As by a lack of memory; the last that it said is the reason."""
     monkeypatch.setattr(sys, "executable", "/bin/false")
     (tmp_path / "work").mkdir()

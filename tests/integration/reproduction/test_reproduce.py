@@ -141,7 +141,7 @@ def test_code_that_changed_since_is_taken_from_its_commit(tracked: Project, monk
 
 @pytest.fixture(scope="module")
 def plain(resources: Resources) -> Version:
-    """Give a version that is not trained again."""
+    """Return a version that is not trained again."""
     write_pipeline(
         resources.project, "plain", FLOWERS, **listed("balanced", nb="sklearn.naive_bayes.GaussianNB"), seed=77
     )

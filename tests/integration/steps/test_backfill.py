@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from support.projects import give_database, make_project, write_pipeline, write_rows
+from support.projects import copy_database, make_project, write_pipeline, write_rows
 from support.promotion import enter, fitted
 
 from waterflow import workflow
@@ -45,7 +45,7 @@ class Year:
 def year(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Year:
     """Train on demand that follows the weather more closely from July on; each window holds all days before its end."""
     project = make_project(tmp_path_factory.mktemp("year"))
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     numbers = np.random.default_rng(0)
     days = pd.date_range("2025-01-01", "2025-12-31").repeat(6)
     weather = numbers.normal(size=len(days))
@@ -76,7 +76,7 @@ def decided(year: Year, order: list[int], folder: Path) -> tuple[Resources, list
 
 @pytest.fixture(scope="module")
 def in_order(year: Year, tmp_path_factory: pytest.TempPathFactory) -> str | None:
-    """Give the month that is champion when the months come in order."""
+    """Return the month that is champion when the months come in order."""
     _, rows = decided(year, list(MONTHS), tmp_path_factory.mktemp("in_order"))
     promotions = [row for row in rows if row.kind == "promote"]
     assert 2 <= len(promotions) < 12, "the year should have months that gain and months that do not"

@@ -12,7 +12,7 @@ CSV: dict[str, Any] = {"dataset": {"kind": "csv", "path": "data/leaks.csv"}}
 
 
 def warning_of(resources: Resources, name: str) -> str | None:
-    """Prepare a pipeline and give the warning `leak` of its run."""
+    """Prepare a pipeline and return the warning `leak` of its run."""
     prepared = prepare(request_of(name), resources)
     tag: str | None = resources.runs.client.get_run(prepared.parent_run_id).data.tags.get("waterflow.warning.leak")
     return tag

@@ -47,7 +47,7 @@ def test_stored_rows_are_divided_by_the_stored_split(resources: Resources, pipel
 
 
 def test_a_retry_does_not_read_the_source_again(resources: Resources, pipeline: Writer) -> None:
-    """Rows that changed between two tries do not change the run."""
+    """Rows that changed between two attempts do not change the run."""
     write_rows(resources.project, iris(), "changing.csv")
     request = request_of(pipeline(dataset={"kind": "csv", "path": "data/changing.csv"}))
     first = prepare(request, resources)

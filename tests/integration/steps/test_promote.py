@@ -113,7 +113,7 @@ def test_a_server_lost_before_the_alias_is_made_good_by_a_retry(
     assert champion_alias.verify(name, resources) == []
 
 
-def test_an_alias_moved_by_hand_is_noted_and_judged_against(resources: Resources, pipeline: Writer) -> None:
+def test_an_alias_moved_by_hand_is_noted_and_compared_with(resources: Resources, pipeline: Writer) -> None:
     """The next run sees the model that really is champion, and says who it was."""
     name = pipeline()
     promote(*entered(name, resources, "run_1"), resources)
@@ -174,7 +174,7 @@ def test_a_champion_from_before_the_ledger_is_noted(resources: Resources, pipeli
 
 
 def test_two_runs_at_once_are_decided_one_after_the_other(resources: Resources, pipeline: Writer) -> None:
-    """Both were judged against no champion; the ledger lets one in, and the other is decided again, with it in place.
+    """Both were compared without a champion; the ledger lets one in, and the other is decided again, with it in place.
 
     If the later one came first, its rows are the newer ones, and the other stands back unjudged.
     """
@@ -197,7 +197,7 @@ def test_two_runs_at_once_are_decided_one_after_the_other(resources: Resources, 
 
 
 def test_undated_rows_that_were_read_earlier_never_take_the_place(resources: Resources, pipeline: Writer) -> None:
-    """A run that was paused before it was judged does not replace one that read its rows since."""
+    """A run that was paused before it was evaluated does not replace one that read its rows since."""
     name = pipeline()
     early = entered(name, resources, "run_1")
     late = entered(name, resources, "run_2")

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from support.projects import FLOWERS, request_of, write_pipeline
-from support.promotion import judged
+from support.promotion import evaluate_run
 
 from waterflow import workflow
 from waterflow.records.promotion import Registered
@@ -18,7 +18,7 @@ def challenged(resources: Resources) -> tuple[Resources, Registered, Registered]
     """Register one run twice, with a verdict that is good."""
     one = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]
     write_pipeline(resources.project, "challenged", {**FLOWERS, "defaults": one}, description="Which iris is this?")
-    prepared, evaluated = judged("challenged", resources)
+    prepared, evaluated = evaluate_run("challenged", resources)
     return resources, register(prepared, evaluated, resources), register(prepared, evaluated, resources)
 
 
@@ -85,7 +85,7 @@ def test_a_version_has_a_card(challenged: tuple[Resources, Registered, Registere
 
 def test_a_missed_gate_leaves_a_version_without_alias(resources: Resources, pipeline: Writer) -> None:
     """The reason has metric, value and bound; the first model has to pass like any other."""
-    prepared, evaluated = judged(pipeline(gate={"metric": "accuracy", "at_least": 0.999}), resources)
+    prepared, evaluated = evaluate_run(pipeline(gate={"metric": "accuracy", "at_least": 0.999}), resources)
     registered = register(prepared, evaluated, resources)
     assert (registered.version, registered.aliases, registered.checks) == (1, (), ())
     assert registered.reason.startswith("accuracy 0.9")
@@ -104,7 +104,7 @@ def test_what_stages_badly_is_rejected(resources: Resources, pipeline: Writer) -
 
 def test_quick_makes_no_challenger(resources: Resources, pipeline: Writer) -> None:
     """It selects on the holdout, so the holdout is no evidence any more."""
-    prepared, evaluated = judged(pipeline(), resources, strategy="quick")
+    prepared, evaluated = evaluate_run(pipeline(), resources, strategy="quick")
     registered = register(prepared, evaluated, resources)
     assert registered.aliases == ()
     assert registered.evaluated.exploratory

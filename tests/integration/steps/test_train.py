@@ -21,7 +21,7 @@ def test_a_retry_returns_a_finished_candidate_untouched(resources: Resources, pi
     assert len(run.outputs.model_outputs) == 1
 
 
-def test_a_retry_of_a_dead_try_reopens_its_run(resources: Resources, pipeline: Writer) -> None:
+def test_a_retry_of_a_dead_attempt_reopens_its_run(resources: Resources, pipeline: Writer) -> None:
     """The killed try's run is used, not left beside a new one."""
     prepared = prepare(request_of(pipeline()), resources)
     first = train(prepared, "gaussian_nb", prepared.origin, resources)

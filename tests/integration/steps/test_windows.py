@@ -61,7 +61,7 @@ def test_the_future_does_not_reach_the_model(resources: Resources, pipeline: Wri
     assert not any("after_the_end" in entry or "not_yet_known" in entry for entry in learnt)
 
 
-def test_the_rule_of_the_pipeline_gives_the_start(resources: Resources, pipeline: Writer) -> None:
+def test_the_rule_of_the_pipeline_sets_the_start(resources: Resources, pipeline: Writer) -> None:
     """A sliding window of a month holds the thirty days before its end, and the run says so."""
     write_days(resources, {})
     name = pipeline(**DATED, window={"kind": "sliding", "lookback": "30 days"})

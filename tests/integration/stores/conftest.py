@@ -12,14 +12,14 @@ from waterflow.stores.s3 import S3Store
 
 @pytest.fixture(scope="session")
 def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Give the port of an S3 server with one empty bucket."""
+    """Yield the port of an S3 server with one empty bucket."""
     with s3_server(tmp_path_factory.mktemp("seaweedfs")) as port:
         yield port
 
 
 @pytest.fixture(params=["folder", "s3"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
-    """Give each test both stores, empty, one after the other."""
+    """Return both stores, empty, one after the other."""
     if request.param == "folder":
         root = tmp_path / "objects"
         return Backend(FolderStore(root), root=root)

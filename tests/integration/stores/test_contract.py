@@ -34,7 +34,7 @@ def test_the_same_bytes_have_one_object(backend: Backend, file: Path) -> None:
 
 
 def test_an_object_is_not_overwritten(backend: Backend, file: Path, tmp_path: Path) -> None:
-    """What is there stays, whatever a later upload brings."""
+    """What is there stays, whatever a later upload holds."""
     backend.store.upload("key", file)
     file.write_bytes(b"other bytes!")
     backend.store.upload("key", file)

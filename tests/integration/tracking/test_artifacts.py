@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from support.projects import give_database, make_project, message_of
+from support.projects import copy_database, make_project, message_of
 
 from waterflow import workflow
 from waterflow.errors import SignatureError, StoreError
@@ -12,9 +12,9 @@ from waterflow.tracking.tags import PIPELINE, RECORD_DIGEST, RECORD_FILE
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> RunStore:
-    """Give one MLflow for this module."""
+    """Return one MLflow for this module."""
     project = make_project(tmp_path_factory.mktemp("artifacts"))
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     return workflow.open_resources(project).runs
 
 

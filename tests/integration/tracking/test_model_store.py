@@ -7,7 +7,7 @@ import pytest
 from mlflow.models import ModelSignature
 from support.projects import (
     candidates,
-    give_database,
+    copy_database,
     make_project,
     message_of,
     predict_elsewhere,
@@ -29,7 +29,7 @@ Run = tuple[Resources, Registered]
 def run(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> Run:
     """Run `flowers` once."""
     project = make_project(tmp_path_factory.mktemp("models"))
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     resources = workflow.open_resources(project)
     return resources, workflow.run_all(request_of(), resources)
 

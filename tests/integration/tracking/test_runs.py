@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.projects import give_database, make_project
+from support.projects import copy_database, make_project
 
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
@@ -35,9 +35,9 @@ def connect(project: Project) -> RunStore:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path) -> RunStore:
-    """Give one MLflow for this module; each test has an experiment of its own."""
+    """Return one MLflow for this module; each test has an experiment of its own."""
     project = make_project(tmp_path_factory.mktemp("runs"))
-    give_database(project, tracking_template)
+    copy_database(project, tracking_template)
     return connect(project)
 
 
@@ -100,8 +100,8 @@ def test_a_new_run_is_running_and_tagged(runs: RunStore, experiment: str) -> Non
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "FAILED", "KILLED"])
-def test_a_retry_reopens_what_an_earlier_try_left(runs: RunStore, experiment: str, status: str) -> None:
-    """The run keeps its id, is RUNNING again and tells the new try."""
+def test_a_retry_reopens_what_an_earlier_attempt_left(runs: RunStore, experiment: str, status: str) -> None:
+    """The run keeps its id, is RUNNING again and names the new attempt."""
     first = open_run(runs, experiment)
     runs.client.update_run(first.run_id, status=status)
     second = open_run(runs, experiment, attempt="2")
@@ -125,7 +125,7 @@ def test_a_finished_run_comes_back_untouched(runs: RunStore, experiment: str, tm
     assert after.data.tags == before.data.tags
 
 
-def test_a_record_of_a_try_that_died_later_is_believed(runs: RunStore, experiment: str, tmp_path: Path) -> None:
+def test_a_record_of_an_attempt_that_died_later_is_believed(runs: RunStore, experiment: str, tmp_path: Path) -> None:
     """The step's work was done; only the closing was not."""
     first = open_run(runs, experiment)
     log_record(runs, first.run_id, tmp_path, {"rows": 3})

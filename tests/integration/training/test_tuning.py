@@ -75,7 +75,7 @@ def tune(tmp_path: Path) -> Callable[..., Tuned]:
 
 
 def params_of(tuned: Tuned) -> list[tuple[Any, ...]]:
-    """Give the parameters of all trials, in order."""
+    """Return the parameters of all trials, in order."""
     return list(tuned.trials[["max_depth", "criterion"]].itertuples(index=False, name=None))
 
 
@@ -89,7 +89,7 @@ def test_the_parameters_of_the_yaml_are_the_first_trial(tune: Callable[..., Tune
     assert tuned.best.means["accuracy"] == tuned.trials["value"].max()
 
 
-def test_as_many_trials_are_made_as_were_asked_for(tune: Callable[..., Tuned]) -> None:
+def test_as_many_trials_are_made_as_were_configured(tune: Callable[..., Tuned]) -> None:
     """Each is a row, with its parameters, score and seconds."""
     tuned = tune(searching())
     assert list(tuned.trials) == ["number", "state", "value", "max_depth", "criterion", "seconds", "reason"]
@@ -201,7 +201,7 @@ def test_a_finished_study_is_not_made_again(tune: Callable[..., Tuned]) -> None:
 
 
 def test_a_study_goes_on_with_other_parameters_than_before(tune: Callable[..., Tuned]) -> None:
-    """Random numbers that began anew would repeat the trials of the process before."""
+    """Random numbers that began again would repeat the trials of the process before."""
     space = {"min_impurity_decrease": {"low": 0.0, "high": 0.1}}
     tune(searching({"trials": 3, "space": space}))
     tuned = tune(searching({"trials": 6, "space": space}))

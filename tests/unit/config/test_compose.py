@@ -14,13 +14,13 @@ SHIPPED = Project(conf=CHECKOUT / "conf", home=CHECKOUT / ".waterflow")
 
 
 def refusal(project: Project, *overrides: str, **changes: Any) -> str:
-    """Give the one line with which a changed `flowers` is refused."""
+    """Return the one line with which a changed `flowers` is refused."""
     write_pipeline(project, "flowers", **changes)
     return message_of(lambda: compose_pipeline(project, "flowers", overrides), ConfigError)
 
 
 def test_a_pipeline_is_composed_from_its_groups(project: Project) -> None:
-    """The pipeline's YAML brings its strategy and its models along."""
+    """The pipeline's YAML names its strategy and its models."""
     config = compose_pipeline(project, "flowers")
     assert config.name == "flowers"
     assert config.strategy.name == "balanced"

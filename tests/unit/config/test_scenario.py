@@ -19,7 +19,7 @@ def test_a_scenario_changes_only_what_differs(project: Project) -> None:
     assert changed.model_dump(exclude=same) == plain.model_dump(exclude=same)
 
 
-def test_a_scenario_may_bring_other_candidates_and_another_strategy(project: Project) -> None:
+def test_a_scenario_may_name_other_candidates_and_another_strategy(project: Project) -> None:
     """It overrides the groups that the pipeline chose."""
     write_scenario(
         project, "trees", "defaults:\n  - override /strategy: quick\n  - override /model@candidates: [random_forest]\n"

@@ -99,7 +99,7 @@ def test_rows_that_obey_the_contract_pass(contract: dict[str, Any]) -> None:
     held(contract)
 
 
-def test_columns_of_any_name_and_content_are_told() -> None:
+def test_columns_of_any_name_and_content_are_reported() -> None:
     """A comma in a name, lists as values."""
     frame = pd.DataFrame({"a, b": ["p", "p", "q"], "lists": [[1], [1], [2]]})
     error = broken({"unique": [["a, b"]], "columns": {"lists": {"type": "number"}}}, frame)
@@ -198,7 +198,7 @@ def test_a_contract_that_nothing_can_keep_is_refused(rules: dict[str, Any], reas
 
 
 def proposed(frame: pd.DataFrame, **changes: Any) -> tuple[dict[str, Any], PipelineConfig]:
-    """Propose a contract, paste its YAML and give it with the pipeline that has it."""
+    """Propose a contract, paste its YAML and return it with the pipeline that has it."""
     text = contract_yaml(propose_contract(frame, config_of(**changes)))
     contract = yaml.safe_load(text)["contract"]
     return contract, config_of(contract=contract, **changes)

@@ -16,7 +16,7 @@ KEYED = iris().assign(id=[f"flower-{number}" for number in range(150)])
 
 
 def parts_of(frame: pd.DataFrame, config: Any) -> pd.Series:
-    """Split rows and give their parts alone."""
+    """Split rows and return their parts alone."""
     return split_rows(frame, config)["part"]
 
 
@@ -181,7 +181,7 @@ def test_equal_times_fall_on_one_side() -> None:
     assert (split == "test").mean() <= 0.25
 
 
-def test_dated_rows_are_split_by_time_unless_told_otherwise() -> None:
+def test_dated_rows_are_split_by_time_by_default() -> None:
     """A time column is reason enough."""
     assert timed().split_kind == "time"
     assert timed(split={"kind": "hash"}).split_kind == "hash"
@@ -291,7 +291,7 @@ def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
 
 
 def test_too_few_rows_for_a_part_are_refused() -> None:
-    """A holdout of no row judges nothing."""
+    """A holdout without rows evaluates nothing."""
     config = hashed(split={"kind": "hash", "test_fraction": 0.0001})
     assert "no row of 150 falls into 'test'" in message_of(lambda: parts_of(KEYED, config), DataError)
 
@@ -378,7 +378,7 @@ def test_folds_of_numbers_are_even() -> None:
 
 
 def test_folds_expand_in_time() -> None:
-    """Each fold is later than the one before, the holdout is later than all, and the first slice is never judged."""
+    """Each fold is later than the one before, the holdout is later than all, and the first slice is never evaluated."""
     frame = iris().sample(frac=1, random_state=1).reset_index(drop=True)
     frame = frame.assign(day=pd.date_range("2026-01-01", periods=150, tz="UTC"))
     split = split_rows(frame, timed(strategy=RIGOROUS))
@@ -396,7 +396,7 @@ def test_rows_of_one_moment_share_a_fold() -> None:
 
 
 def test_too_few_rows_for_a_fold_are_refused() -> None:
-    """A fold of no row judges nothing."""
+    """A fold without rows evaluates nothing."""
     frame = iris().sample(frac=1, random_state=1).reset_index(drop=True)
     days = pd.date_range("2026-01-01", periods=5, tz="UTC").repeat(30)
     message = message_of(lambda: split_rows(frame.assign(day=days), timed(strategy=RIGOROUS)), DataError)

@@ -119,7 +119,7 @@ def test_data_that_were_not_fetched_name_the_command(name: str, tmp_path: Path) 
     assert f"fetch it with `waterflow data fetch {name}`" in message
 
 
-def test_every_loader_gives_columns_of_plain_types(home: Path, flights: pd.DataFrame, zips: pd.DataFrame) -> None:
+def test_every_loader_returns_columns_of_plain_types(home: Path, flights: pd.DataFrame, zips: pd.DataFrame) -> None:
     """Numbers, text, booleans and times: what Parquet keeps as it is."""
     for frame in (flights, zips, loaders.iris()):
         assert all(np.dtype("O") != dtype for dtype in frame.dtypes)

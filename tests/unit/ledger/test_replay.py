@@ -114,7 +114,7 @@ def test_a_ledger_that_the_registry_follows_has_no_problem() -> None:
         ([row(1, "promote", None, 1, 9), row(2, "hold", 1, 1, 3)], 1, {1}, True, "row 2 is older than the one before"),
     ],
 )
-def test_what_does_not_follow_is_told(
+def test_what_does_not_follow_is_reported(
     rows: list[Decision], alias: int | None, versions: set[int], is_projected: bool, reason: str
 ) -> None:
     """One line for each thing, with what was found and what should be."""

@@ -17,7 +17,7 @@ LOCK = CHECKOUT / "requirements.lock"
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give an empty folder of installed packages, on the path."""
+    """Return an empty folder of installed packages, on the path."""
     folder = tmp_path / "site-packages"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
@@ -95,7 +95,7 @@ def test_requirements_of_a_model_stand_in_the_lock() -> None:
 
 
 def test_requirements_of_another_librarys_model_name_it() -> None:
-    """An estimator that is not scikit-learn's brings its own package along."""
+    """An estimator that is not scikit-learn's adds its own package."""
     named = model_requirements(LOCK, "matplotlib.anything.Model")
     assert [entry for entry in named if entry.startswith("matplotlib==")]
 

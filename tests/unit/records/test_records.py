@@ -76,7 +76,7 @@ def test_the_winner_is_the_first_of_the_ranked() -> None:
         )
         for name in ("a", "b")
     )
-    judged = Evaluated(
+    evaluated = Evaluated(
         ranked=entries,
         missing=(),
         main_metric="accuracy",
@@ -85,7 +85,7 @@ def test_the_winner_is_the_first_of_the_ranked() -> None:
         holdout_metrics={},
         gate=None,
     )
-    assert judged.winner is judged.ranked[0]
+    assert evaluated.winner is evaluated.ranked[0]
 
 
 def test_an_evaluation_without_a_candidate_cannot_be_written() -> None:

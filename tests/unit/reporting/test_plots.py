@@ -12,7 +12,7 @@ CHANCES = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.1, 0.9]])
 
 
 def size_of(figure: Figure) -> int:
-    """Draw a figure for real and give the size of its PNG."""
+    """Draw a figure for real and return the size of its PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer)
     assert buffer.getvalue().startswith(b"\x89PNG")
@@ -39,7 +39,7 @@ def test_curves_of_a_holdout_with_one_class_can_be_drawn() -> None:
 
 
 def test_a_regression_has_residuals() -> None:
-    """Numbers are judged by what is left over."""
+    """Numbers are drawn by their residuals."""
     figures = plot_winner(Predicted(np.arange(5.0), np.arange(5.0) + 0.5), "regression")
     assert set(figures) == {"residuals"}
     assert size_of(figures["residuals"]) > 1000

@@ -4,9 +4,8 @@ import pytest
 
 from waterflow.reproduction.comparison import (
     BERT_TOLERANCE,
-    compare_numbers,
     compare_predictions,
-    compare_texts,
+    compare_values,
     tolerance_of,
 )
 
@@ -64,7 +63,7 @@ def test_other_rows_or_columns_are_no_agreement(other: pd.DataFrame) -> None:
 
 def test_metrics_are_compared_by_name() -> None:
     """One that the second fit lacks does not agree; one that was not recorded cannot be compared."""
-    lines = compare_numbers("metric", {"a": 0.5, "b": 1.0}, {"a": 0.5, "c": 1.0}, 0.0)
+    lines = compare_values("metric", {"a": 0.5, "b": 1.0}, {"a": 0.5, "c": 1.0})
     assert [(line.what, line.agrees) for line in lines] == [
         ("metric a", True),
         ("metric b", False),
@@ -74,7 +73,7 @@ def test_metrics_are_compared_by_name() -> None:
 
 def test_parameters_are_compared_as_text() -> None:
     """As MLflow keeps them."""
-    lines = compare_texts("parameter", {"C": "1"}, {"C": "1.0"})
+    lines = compare_values("parameter", {"C": "1"}, {"C": "1.0"})
     assert [line.agrees for line in lines] == [False]
 
 

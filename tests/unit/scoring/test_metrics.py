@@ -167,7 +167,7 @@ def test_the_expected_cost_is_the_mean_cost_of_the_outcomes() -> None:
     assert score_rows(LATE, "classification", costs, positive="late")["expected_cost"] == pytest.approx(expected)
 
 
-def test_the_greater_class_is_the_positive_one_unless_told() -> None:
+def test_the_greater_class_is_the_positive_one_by_default() -> None:
     """Of true and false it is true; of 9 and 10 it is the number that is greater, not the text."""
     assert find_positive_class([True, False]) is True
     assert find_positive_class(np.array([10, 9])) == 10

@@ -14,8 +14,8 @@ RIGOROUS = {"name": "rigorous", "select_on": "folds", "folds": 3, "promotable": 
 FOLDED = LabelledRows(X, Y, pd.DataFrame({"fold": np.arange(150) % 3 + 1}))
 
 
-def test_a_fold_is_judged_by_a_model_of_the_others() -> None:
-    """Every row is judged once."""
+def test_a_fold_is_predicted_by_a_model_of_the_others() -> None:
+    """Every row is predicted once."""
     pairs = list(iterate_folds(FOLDED))
     assert [len(judged.target) for _, judged in pairs] == [50, 50, 50]
     for learnt, judged in pairs:
@@ -23,7 +23,7 @@ def test_a_fold_is_judged_by_a_model_of_the_others() -> None:
         assert not set(learnt.features.index) & set(judged.features.index)
 
 
-def test_in_time_a_fold_is_judged_by_a_model_of_the_earlier_ones() -> None:
+def test_in_time_a_fold_is_predicted_by_a_model_of_the_earlier_ones() -> None:
     """Fold 0 is learnt from only."""
     folds = pd.DataFrame({"fold": np.arange(150) // 40, "learn_from": np.arange(150) // 40 + 1})
     pairs = list(iterate_folds(LabelledRows(X, Y, folds)))
@@ -66,7 +66,7 @@ def test_a_single_division_has_no_spread() -> None:
     assert ParameterScores(({"mae": 1.0},), (None,)).spread == {}
 
 
-def test_parameters_are_judged_on_each_fold() -> None:
+def test_parameters_are_scored_on_each_fold() -> None:
     """Two threads give what one gives."""
     config = config_of(strategy=RIGOROUS)
     divisions = preprocess_splits(config, "nb", FOLDED, None)

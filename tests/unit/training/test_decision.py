@@ -128,7 +128,7 @@ def test_few_rows_or_groups_of_a_class_choose_nothing(positives: int, groups: in
 
 
 @pytest.mark.parametrize("calibration", ["sigmoid", "isotonic"])
-def test_calibration_brings_probabilities_nearer_to_the_outcomes(calibration: str) -> None:
+def test_calibration_moves_probabilities_closer_to_the_outcomes(calibration: str) -> None:
     """On the rows that it was fitted on; the pipeline predicts the calibrated ones."""
     scored = trained(deciding(decision=0.5, calibration=calibration))
     assert rule_of(scored).is_calibrated

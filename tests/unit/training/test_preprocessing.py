@@ -145,7 +145,7 @@ def test_target_encoding_follows_the_seed() -> None:
 
 
 @pytest.mark.parametrize(("impute", "filled"), [("mean", 8 / 3), ("median", 2.0), ("most_frequent", 1.0)])
-def test_a_missing_number_is_filled_as_asked(impute: str, filled: float) -> None:
+def test_a_missing_number_is_filled_as_configured(impute: str, filled: float) -> None:
     """What fills it comes from the training rows."""
     preprocessor = build(ROWS[["width"]], block(type="numeric", impute=impute))
     assert preprocessor.fit_transform(ROWS[["width"]])[2, 0] == pytest.approx(filled)
@@ -175,7 +175,7 @@ def test_bounds_are_learnt_before_gaps_are_filled() -> None:
 
 
 @pytest.mark.parametrize(("scale", "expected"), [("minmax", [0, 1 / 3, 2 / 3, 1]), ("robust", [-1, -1 / 3, 1 / 3, 1])])
-def test_a_number_is_scaled_as_asked(scale: str, expected: list[float]) -> None:
+def test_a_number_is_scaled_as_configured(scale: str, expected: list[float]) -> None:
     """Both follow scikit-learn's scaler of that name."""
     preprocessor = build(ROWS[["height"]], block(type="numeric", scale=scale))
     assert preprocessor.fit_transform(ROWS[["height"]]).ravel() == pytest.approx(expected)

@@ -45,7 +45,7 @@ each = pytest.mark.parametrize(
 
 
 @each
-def test_a_transformer_of_frames_names_what_it_gives(transformer: Any, columns: list[str], names: list[str]) -> None:
+def test_a_transformer_of_frames_names_what_it_returns(transformer: Any, columns: list[str], names: list[str]) -> None:
     """Names and count of the columns that it was fitted on are kept, as scikit-learn's transformers keep them."""
     fitted = clone(transformer).fit(ROWS[columns])
     assert (fitted.n_features_in_, list(fitted.feature_names_in_)) == (len(columns), columns)
@@ -91,7 +91,7 @@ def test_a_column_without_a_value_has_no_bounds() -> None:
 
 
 def test_times_come_apart_in_utc() -> None:
-    """Another zone is brought to UTC first; a missing time is missing in each part; Monday is 0."""
+    """Another zone is converted to UTC first; a missing time is missing in each part; Monday is 0."""
     parts = DateParts(("year", "month", "day", "day_of_week", "is_weekend", "hour", "minute", "quarter", "day_of_year"))
     given = parts.fit_transform(ROWS[["tested"]])
     assert given.iloc[0].tolist() == [2026, 1, 3, 5, 1, 3, 30, 1, 3]
@@ -134,7 +134,7 @@ def test_a_category_keeps_the_kind_that_it_was_learnt_with() -> None:
     assert given.iloc[1].isna().all()
 
 
-def test_the_output_may_be_asked_for_as_a_frame() -> None:
+def test_the_output_may_be_a_frame() -> None:
     """scikit-learn's `set_output` works, and types of categories survive it."""
     known = KnownCategories().set_output(transform="pandas").fit(ROWS[["state"]])
     assert known.transform(ROWS[["state"]])["state"].dtype == "category"

@@ -15,10 +15,7 @@ class MetricsConfig(Section):
 
 
 class GateConfig(Section):
-    """The value that a winner must reach on the holdout.
-
-    It is of one metric. A winner that misses it does not become champion.
-    """
+    """A bound on one metric on the holdout. A winner that misses it does not become champion."""
 
     metric: str
     at_least: float | None = None

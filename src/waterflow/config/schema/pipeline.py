@@ -34,6 +34,7 @@ USUALLY_SHOWN: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "f1_macro", "roc_auc"),
     "regression": ("mae", "rmse", "r2"),
 }
+NEEDS_COSTS = "needs costs, such as `costs: {false_alarm: 1, miss: 5}`"
 ROWS_KEYS = {"target", "task", "features", "drop", "known_after", "key", "group", "time_column"}
 
 
@@ -89,15 +90,13 @@ class PipelineConfig(Section):
 
     @model_validator(mode="after")
     def _metrics_of_the_task(self) -> Self:
-        for place, name in (
-            ("metrics.main", self.metrics.main),
-            *(("metrics.show", name) for name in self.metrics.show),
-            *([("gate.metric", self.gate.metric)] if self.gate else []),
-        ):
+        used = [("metrics.main", self.metrics.main), *(("metrics.show", name) for name in self.metrics.show)]
+        for place, name in [*used, *([("gate.metric", self.gate.metric)] if self.gate else [])]:
             if name not in METRICS or METRICS[name].task != self.task:
-                raise ValueError(
-                    f"{place}: {name!r} is no metric for {self.task}; valid: {', '.join(metrics_of(self.task))}"
-                )
+                valid = ", ".join(metrics_of(self.task))
+                raise ValueError(f"{place}: {name!r} is no metric for {self.task}; valid: {valid}")
+            if name == "expected_cost" and self.costs is None:
+                raise ValueError(f"{place}: {name!r} {NEEDS_COSTS}")
         return self
 
     @model_validator(mode="after")
@@ -109,47 +108,33 @@ class PipelineConfig(Section):
         return self
 
     @model_validator(mode="after")
-    def _serving_needs_dates(self) -> Self:
+    def _split_has_what_it_needs(self) -> Self:
+        if self.split.kind == "time" and self.time_column is None:
+            raise ValueError("split.kind: 'time' needs time_column, the column that dates a row")
         if self.promotion.serve == "all" and self.split_kind != "time":
             raise ValueError(
                 f"promotion.serve: 'all' goes with split.kind: time; under {self.split_kind!r} the holdout never trains"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _split_has_what_it_needs(self) -> Self:
-        if self.split.kind == "time" and self.time_column is None:
-            raise ValueError("split.kind: 'time' needs time_column, the column that dates a row")
         if self.group is not None and self.split_kind != "hash":
             raise ValueError(f"group: {self.group!r} goes with split.kind: hash, not {self.split_kind!r}")
-        if self.time_column is None:
-            unit = self.promotion.dependence and self.promotion.dependence.time
-            dated = (
-                ("time_zone", self.time_zone),
-                ("label_delay", self.label_delay),
-                ("promotion.dependence.time", unit),
-            )
-            for name, is_given in (*dated, ("window", self.window != WindowConfig())):
-                if is_given:
-                    raise ValueError(f"{name}: it needs time_column, the column that dates a row")
-        return self
-
-    @model_validator(mode="after")
-    def _costs_of_two_classes(self) -> Self:
-        if self.costs is not None and self.task != "classification":
-            raise ValueError("costs: they are of a decision between two classes; task is regression")
-        used = (self.metrics.main, *self.metrics.show, *([self.gate.metric] if self.gate else []))
-        if self.costs is None and "expected_cost" in used:
-            raise ValueError("metrics: 'expected_cost' needs costs, such as `costs: {false_alarm: 1, miss: 5}`")
+        dated = {
+            "time_zone": self.time_zone,
+            "label_delay": self.label_delay,
+            "promotion.dependence.time": self.promotion.dependence and self.promotion.dependence.time,
+            "window": self.window != WindowConfig(),
+        }
+        for name, is_given in dated.items():
+            if is_given and self.time_column is None:
+                raise ValueError(f"{name}: it needs time_column, the column that dates a row")
         return self
 
     @model_validator(mode="after")
     def _decision_between_two_classes(self) -> Self:
-        for name in ("positive", "decision", "calibration"):
+        for name in ("positive", "costs", "decision", "calibration"):
             if getattr(self, name) is not None and self.task != "classification":
                 raise ValueError(f"{name}: it is about a decision between two classes; task is regression")
         if self.decision == "costs" and self.costs is None:
-            raise ValueError("decision: 'costs' needs costs, such as `costs: {false_alarm: 1, miss: 5}`")
+            raise ValueError(f"decision: 'costs' {NEEDS_COSTS}")
         if self.costs and self.positive is not None and self.costs.positive not in (None, self.positive):
             raise ValueError(f"positive: {self.positive!r} differs from costs.positive {self.costs.positive!r}")
         return self
@@ -158,7 +143,7 @@ class PipelineConfig(Section):
     def _baseline_is_known(self) -> Self:
         valid = [*BASELINES[self.task], *self.candidates]
         if self.promotion.baseline == "cheapest" and self.costs is None:
-            raise ValueError("promotion.baseline: 'cheapest' needs costs, such as `costs: {false_alarm: 1, miss: 5}`")
+            raise ValueError(f"promotion.baseline: 'cheapest' {NEEDS_COSTS}")
         if self.promotion.baseline not in (None, *valid):
             raise ValueError(
                 f"promotion.baseline: {self.promotion.baseline!r} is neither a simple rule for {self.task} nor a "
@@ -195,10 +180,7 @@ class PipelineConfig(Section):
 
     @property
     def refresh_margin(self) -> float | None:
-        """By how much the champion's refreshed recipe may be worse.
-
-        None where that is not stated and the main metric has a unit.
-        """
+        """By how much a refresh may be worse. None where that is not stated and the main metric has a unit."""
         return self.promotion.refresh_margin or (REFRESH_MARGIN if self.metrics.main in SHARES else None)
 
     @property
@@ -213,10 +195,7 @@ class PipelineConfig(Section):
 
     @property
     def serves(self) -> Literal["all", "judged"]:
-        """Which model is registered.
-
-        Either one fitted on all rows, where they are split by time, or the compared one.
-        """
+        """Which model is registered. Fitted on all rows, where time splits them, or the compared one."""
         return self.promotion.serve or ("all" if self.split_kind == "time" else "judged")
 
     @property
@@ -272,8 +251,8 @@ class PipelineConfig(Section):
 
     def train_section(self, candidate: str) -> dict[str, Any]:
         """Return what decides one fitted candidate; it keys `train`."""
-        decision = {"positive", "costs", "decision", "calibration"}
-        section = self.model_dump(mode="json", include=ROWS_KEYS | {"seed"} | decision)
+        own = {"seed", "positive", "costs", "decision", "calibration"}
+        section = self.model_dump(mode="json", include=ROWS_KEYS | own)
         search = self.search_of(candidate)
         chosen = self.candidates[candidate].model_dump(mode="json", exclude={"search", "preprocessing"})
         return section | {

@@ -49,10 +49,7 @@ class EvidenceConfig(Section):
 
 
 class SliceConfig(Section):
-    """A column whose values slice the holdout.
-
-    On no slice of `min_rows` or more may the new model be worse by more than `tolerance`.
-    """
+    """A column of slices. On none of `min_rows` or more may the new model be worse by more than `tolerance`."""
 
     column: str
     tolerance: Annotated[float, Field(ge=0)] = 0.0

@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from waterflow.errors import ConfigError
-from waterflow.estimators.bert import inference
 from waterflow.estimators.bert.checkpoint import check_extra, find_checkpoint, load_checkpoint
 from waterflow.estimators.bert.inference import (
+    as_classes,
     encode_texts,
     join_texts,
     limited_threads,
@@ -102,18 +102,12 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         """Return probabilities of shape (rows, classes). They are in the order of `classes_`."""
         check_is_fitted(self, "model_")
         with limited_threads(self.n_jobs), quietly():
-            return predict_probabilities(
-                self.model_,
-                self.tokenizer_,
-                join_texts(X, self.separator),
-                max_length=self.token_limit,
-                batch_size=self.batch_size,
-            )
+            sizes = {"max_length": self.token_limit, "batch_size": self.batch_size}
+            return predict_probabilities(self.model_, self.tokenizer_, join_texts(X, self.separator), **sizes)
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """Return the most probable class of each row."""
-        chosen = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[chosen]
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
 
     @property
     def token_limit(self) -> int:
@@ -135,11 +129,8 @@ class BertClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def from_settings(cls, settings: Mapping[str, Any], model: Any, tokenizer: Any) -> Self:
         """Return a fitted estimator from saved settings, weights and tokenizer."""
         estimator = cls(**settings["params"])
-        estimator.model_, estimator.tokenizer_, estimator.classes_ = (
-            model,
-            tokenizer,
-            inference.as_classes(settings["classes"]),
-        )
+        estimator.model_, estimator.tokenizer_ = model, tokenizer
+        estimator.classes_ = as_classes(settings["classes"])
         model.to(estimator._torch_device()).eval()
         return estimator
 

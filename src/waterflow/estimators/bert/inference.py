@@ -149,13 +149,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803  # scikit-learn's name
         """Return probabilities of shape (rows, classes)."""
         with limited_threads(None):
-            return predict_probabilities(
-                self.model,
-                self.tokenizer,
-                join_texts(X, self.settings["separator"]),
-                max_length=self.settings["max_length"],
-                batch_size=self.settings["batch_size"],
-            )
+            sizes = {name: self.settings[name] for name in ("max_length", "batch_size")}
+            return predict_probabilities(self.model, self.tokenizer, join_texts(X, self.settings["separator"]), **sizes)
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """Return the most probable class of each row."""

@@ -69,9 +69,8 @@ def fine_tune(
             losses_by_part = {"train_loss": float(np.mean(losses))}
             if validation is not None:
                 losses_by_part["validation_loss"] = mean_loss(model, tokenizer, validation, settings.batch_size)
-                if losses_by_part["validation_loss"] < min(
-                    (e["validation_loss"] for e in history), default=float("inf")
-                ):
+                before = min((entry["validation_loss"] for entry in history), default=float("inf"))
+                if losses_by_part["validation_loss"] < before:
                     best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
             history.append(losses_by_part)
             text = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in losses_by_part.items())
@@ -189,12 +188,7 @@ class _Progress:
         if now - self._logged >= LOG_SECONDS:
             self._logged = now
             speed = self._done_texts / (now - self._started)
-            logger.info(
-                "step %d of %d: loss %.4f, %.1f texts per second, about %.0f s left",
-                self._done_steps,
-                self._steps,
-                loss,
-                speed,
-                (self._texts - self._done_texts) / speed,
-            )
+            left = (self._texts - self._done_texts) / speed
+            text = "step %d of %d: loss %.4f, %.1f texts per second, about %.0f s left"
+            logger.info(text, self._done_steps, self._steps, loss, speed, left)
         return loss

@@ -31,7 +31,11 @@ class SearchSpace:
 
     def params_of(self, labels: Mapping[str, Any]) -> dict[str, Any]:
         """Return the estimator's parameters for Optuna's labels."""
-        return {name: _choice(self.dimensions[name], label) for name, label in labels.items()}
+        choices = {name: self.dimensions[name].choices or () for name in labels}
+        return {
+            name: next((choice for choice in choices[name] if _same(_label(choice), label)), label)
+            for name, label in labels.items()
+        }
 
     def configured_labels(self) -> ParameterLabels | None:
         """Return the configured parameters as labels. None if one lies outside the space."""
@@ -63,12 +67,6 @@ def _distribution(dimension: Dimension) -> "BaseDistribution":
 
 def _label(choice: Any) -> Any:
     return choice if choice is None or isinstance(choice, bool | int | float | str) else json.dumps(choice)
-
-
-def _choice(dimension: Dimension, label: Any) -> Any:
-    if dimension.choices is None:
-        return label
-    return next(choice for choice in dimension.choices if _same(_label(choice), label))
 
 
 def _label_of(dimension: Dimension, value: Any) -> Any:

@@ -92,13 +92,13 @@ class _Search:
         search = config.search_of(candidate)
         assert search is not None
         self.config, self.candidate, self.splits, self.search = config, candidate, splits, search
-        self.greater_is_better = METRICS[config.metrics.main].greater_is_better
+        self.metric = METRICS[config.metrics.main]
         self.space = SearchSpace(search.space, estimator.get_params())
         self.points = _points(self.space, config.seed) if search.method == "grid" else None
         self.planned = self._count_planned()
         self.workers = threads if is_single_threaded(estimator) else 1
         self.threads = threads // self.workers
-        self.study = _open_study(storage, study_name, self.greater_is_better, search.pruning)
+        self.study = _open_study(storage, study_name, self.metric.greater_is_better, search.pruning)
         self.seconds_before = sum(_outcome(trial)["seconds"] for trial in self.finished()) / self.workers
         self.started = time.perf_counter()
         self.is_configured_begun = False
@@ -111,8 +111,9 @@ class _Search:
 
     def count_next(self) -> int:
         """Return how many trials to run next. The first runs even without time."""
-        done = len(self.finished())
-        return 0 if done and self._is_time_up() else min(self.workers, self.planned - done)
+        done, seconds = len(self.finished()), self.seconds_before + time.perf_counter() - self.started
+        is_late = self.search.time_budget_seconds is not None and seconds >= self.search.time_budget_seconds
+        return 0 if done and is_late else min(self.workers, self.planned - done)
 
     def ask(self) -> "Trial":
         """Begin a trial. First come the configured parameters, then the grid's or TPE's."""
@@ -134,9 +135,10 @@ class _Search:
         with ThreadPoolExecutor(self.workers) as pool:
             outcomes = list((pool.map if len(batch) > 1 else map)(self._run_trial, batch))
         for trial, (state, scored) in zip(batch, outcomes, strict=True):
-            value = None if scored is None else self._value(scored)
+            value = None if scored is None else scored.means[self.metric.name]
             self.study.tell(trial, value, state=state, skip_if_finished=True)
-            if scored is not None and (self.best is None or self._beats(scored, self.best[1])):
+            best = None if self.best is None else self.best[1].means[self.metric.name]
+            if scored is not None and value is not None and (best is None or self.metric.better(value, best)):
                 self.best = (trial.number, scored)
 
     @contextmanager
@@ -158,7 +160,7 @@ class _Search:
         complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if not complete:
             raise FitError(_outcome(self.finished()[0])["reason"])
-        sign = -1 if self.greater_is_better else 1
+        sign = -1 if self.metric.greater_is_better else 1
         best = min(complete, key=lambda trial: (sign * float(trial.value or 0), trial.number))
         own = self.best[1] if self.best is not None and self.best[0] == best.number else None
         return Tuned(
@@ -215,16 +217,6 @@ class _Search:
         trial.set_user_attr(OUTCOME, {"seconds": time.perf_counter() - started, **outcome})
         return state, scored
 
-    def _value(self, scored: ParameterScores) -> float:
-        return scored.means[self.config.metrics.main]
-
-    def _beats(self, scored: ParameterScores, other: ParameterScores) -> bool:
-        return METRICS[self.config.metrics.main].better(self._value(scored), self._value(other))
-
-    def _is_time_up(self) -> bool:
-        budget = self.search.time_budget_seconds
-        return budget is not None and self.seconds_before + time.perf_counter() - self.started >= budget
-
     def _note(self) -> str | None:
         done = len(self.finished())
         if done < self.planned:
@@ -244,16 +236,9 @@ class _Search:
         rows = []
         for trial in self.study.get_trials(deepcopy=False):
             outcome = trial.user_attrs.get(OUTCOME, {})
-            rows.append(
-                {
-                    "number": trial.number,
-                    "state": trial.state.name,
-                    "value": trial.value,
-                    **{name: trial.params.get(name) for name in self.space.dimensions},
-                    "seconds": outcome.get("seconds"),
-                    "reason": outcome.get("reason"),
-                }
-            )
+            params = {name: trial.params.get(name) for name in self.space.dimensions}
+            ended = {name: outcome.get(name) for name in ("seconds", "reason")}
+            rows.append({"number": trial.number, "state": trial.state.name, "value": trial.value, **params, **ended})
         table = pd.DataFrame(rows, dtype=object)  # keeps integers in columns with nulls
         return table.astype({"number": int, "value": float, "seconds": float})
 

@@ -78,7 +78,7 @@ def test_values_of_a_query_have_one_type_for_a_column(project: Project) -> None:
         ("select * from flowers where 1 = 2", "has no row"),
     ],
 )
-def test_a_query_that_gives_no_rows_is_one_line(project: Project, query: str, reason: str) -> None:
+def test_a_query_without_rows_is_one_line(project: Project, query: str, reason: str) -> None:
     """With the database's own reason."""
     assert reason in message_of(lambda: read_source(garden(query), project, copy_object), DataError)
 

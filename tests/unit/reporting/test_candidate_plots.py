@@ -4,7 +4,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from waterflow.reporting.tuning_report import plot_trials
+from waterflow.reporting.candidate_plots import plot_trials
 
 DISTRIBUTIONS = {"C": FloatDistribution(0.1, 10, log=True), "weight": CategoricalDistribution([None, "balanced"])}
 
@@ -25,7 +25,7 @@ def test_a_study_is_drawn() -> None:
 
 
 @pytest.mark.parametrize(("values", "names"), [((0.5,), 1), ((0.5, 0.5), 2)])
-def test_a_picture_that_so_few_trials_do_not_give_is_left_out(values: tuple[float, ...], names: int) -> None:
+def test_a_picture_that_so_few_trials_do_not_allow_is_left_out(values: tuple[float, ...], names: int) -> None:
     """Without a difference nothing has importance."""
     assert len(plot_trials(study(*values), "f1_macro")) == names
 

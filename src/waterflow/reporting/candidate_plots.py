@@ -1,17 +1,44 @@
-"""What a run keeps of its tuning. It is the trials as a table, and Optuna's pictures of them."""
+"""Pictures of one candidate: its decision and its tuning.
+
+They show the scores behind threshold and calibration, and Optuna's trials, of which a run also keeps a table.
+"""
 
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
+from waterflow.config.schema import PipelineConfig
+from waterflow.reporting.plots import plot_reliability, plot_thresholds
+from waterflow.scoring.thresholds import measure_decisions, trace_thresholds
+from waterflow.training.decision import calibrate_scores, positive_scores
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from optuna import Study
 
+    from waterflow.training.candidate import ScoredCandidate
     from waterflow.training.tuning.tuner import Tuned
 
 MAX_PARAMETERS = 12
+
+
+def write_decision(folder: Path, config: PipelineConfig, scored: "ScoredCandidate") -> None:
+    """Draw what the decision was chosen from. Nothing is drawn where it was not chosen."""
+    rule = scored.choices.decision
+    if rule is None or not scored.out_of_sample:
+        return
+    figures: dict[str, Figure] = {}
+    actual, raw = positive_scores(scored.out_of_sample, rule.positive)
+    scores = calibrate_scores(raw, rule)
+    if not isinstance(config.decision_rule, float):
+        curve = trace_thresholds(actual, scores)
+        name, values = measure_decisions(curve, config.decision_rule, config.costs)
+        figures["threshold"] = plot_thresholds(curve.thresholds, values, name, rule.threshold)
+    if rule.is_calibrated:
+        figures["reliability"] = plot_reliability(actual, {"as fitted": raw, "calibrated": scores})
+    for name, figure in figures.items():
+        folder.mkdir(exist_ok=True)
+        figure.savefig(folder / f"{name}.png", dpi=110)
 
 
 def write_trials(folder: Path, tuned: "Tuned", main_metric: str) -> None:
@@ -22,7 +49,7 @@ def write_trials(folder: Path, tuned: "Tuned", main_metric: str) -> None:
         figure.savefig(folder / f"{name}.png", dpi=110, bbox_inches="tight")
 
 
-def plot_trials(study: "Study", metric: str) -> dict[str, Figure]:
+def plot_trials(study: "Study", metric: str) -> "dict[str, Figure]":
     """Draw score, important parameters and their best ranges. Pictures are returned by file name.
 
     The latter two need two finished trials that differ, and show the first `MAX_PARAMETERS` by name. Optuna draws
