@@ -109,7 +109,7 @@ class Demo:
         print("\nall as claimed", flush=True)
 
     def train(self, rows: int, tag: str) -> str:
-        """Track so many irises, reproduce, commit and push; gives the digest of the prepared data."""
+        """Track so many irises, reproduce, commit and push; returns the digest of the prepared data."""
         from waterflow.datasets.loaders import iris
 
         (self.clone / "data").mkdir(exist_ok=True)
