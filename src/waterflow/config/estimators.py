@@ -48,6 +48,13 @@ def build_estimator(candidate: CandidateConfig, seed: int, place: str) -> Any:
     return estimator
 
 
+def needs_dense_input(estimator: Any) -> bool:
+    """Return whether an estimator refuses sparse matrices. Only scikit-learn's own say so."""
+    from sklearn.utils import get_tags
+
+    return type(estimator).__module__.startswith("sklearn.") and not get_tags(estimator).input_tags.sparse
+
+
 def check_candidate(candidate: CandidateConfig, task: Task, place: str) -> None:
     """Raise ConfigError for a candidate that cannot be used. Its task is wrong or it has unknown parameters."""
     from sklearn.base import is_classifier, is_regressor  # slow to import, and only a run needs it

@@ -10,6 +10,7 @@ import pandas as pd
 
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
+from waterflow.data.block_columns import check_onehot
 from waterflow.data.canonical import canonical_order
 from waterflow.data.columns import feature_columns
 from waterflow.data.contract import check_contract
@@ -72,6 +73,7 @@ def read_rows(
 
         find_positive_class(frame[config.target].unique(), config.declared_positive)
     check_promotion_columns(frame, config)
+    check_onehot(frame, config)
     logger.info("%d rows from %s", len(frame), source.facts.where)
     facts = source.facts.model_copy(update={"notes": (*source.facts.notes, *notes)})
     return canonical_order(frame, config.time_column, identity_columns(frame, config)), facts

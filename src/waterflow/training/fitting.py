@@ -12,14 +12,15 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
-from waterflow.config.estimators import build_estimator
+from waterflow.config.estimators import build_estimator, needs_dense_input
 from waterflow.config.schema import PipelineConfig
+from waterflow.data.block_columns import assign_columns
 from waterflow.errors import FitError, WaterflowError, first_line
 from waterflow.estimators.label_encoded import label_encoded
 from waterflow.records.training import DecisionRule, FitChoices
 from waterflow.training.decision import with_decision
 from waterflow.training.parallelism import given_threads, limited_threads, useful_threads
-from waterflow.training.preprocessing import assign_columns, build_preprocessor
+from waterflow.training.preprocessing import build_preprocessor
 
 NO_CHOICES = FitChoices()
 
@@ -109,7 +110,8 @@ def preprocess_split(
     own = config.candidates[candidate].preprocessing is not None
     place = f"candidates.{candidate}.preprocessing" if own else "preprocessing"
     _, unused = assign_columns(train.features, blocks, place)
-    preprocessor = build_preprocessor(train.features, blocks, config.seed, config.task, place)
+    dense = needs_dense_input(build_estimator(config.candidates[candidate], config.seed, f"candidates.{candidate}"))
+    preprocessor = build_preprocessor(train.features, blocks, config.seed, config.task, place, dense)
     started = time.perf_counter()
     with fit_errors(candidate, "preprocessing"):
         transformed = preprocessor.fit_transform(train.features, train.target)

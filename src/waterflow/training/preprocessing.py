@@ -1,6 +1,5 @@
 """Preprocessing blocks as an unfitted scikit-learn `ColumnTransformer`."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,8 @@ from sklearn.preprocessing import (
 )
 
 from waterflow.config.metrics import Task
-from waterflow.config.schema import Block, Selector
+from waterflow.config.schema import Block
+from waterflow.data.block_columns import assign_columns, count_categories
 from waterflow.data.columns import as_numbers, type_of
 from waterflow.errors import ConfigError, DataError
 from waterflow.training.transformers import CategoryLabels, Clipper, DateParts, KnownCategories, TfidfTerms
@@ -29,6 +29,8 @@ from waterflow.training.transformers import CategoryLabels, Clipper, DateParts, 
 SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 CONTENTS = {"numeric": "numbers", "datetime": "times", "categorical": "text"}
 WIDE_COLUMNS = 1_000
+MOST_TERMS = 100_000  # taken for the number of terms where it is not bounded
+DENSE_BYTES = 2e9
 
 
 @dataclass(frozen=True)
@@ -50,39 +52,20 @@ class _AssignedBlock:
         return f"{self.place.rpartition('.')[2]}_{kind}"
 
 
-def assign_columns(
-    features: pd.DataFrame, blocks: Sequence[Block], place: str = "preprocessing"
-) -> tuple[list[list[str]], list[str]]:
-    """Assign each column to the first block that selects it.
-
-    Returns the columns per block, and the unused ones, dropped or not selected, in the order of `features`. `place` is
-    the blocks' place in the YAML. Raises ConfigError when a block names a column that is no feature, or when no column
-    is left for the model.
-    """
-    types = {name: type_of(features[name]) for name in features.columns}
-    left = list(features.columns)
-    taken: list[list[str]] = []
-    for position, block in enumerate(blocks):
-        for name in block.select.names or ():
-            if name not in types:
-                raise ConfigError(f"{place}.{position}.select.names: {name!r} is no feature; valid: {', '.join(types)}")
-        chosen = [name for name in left if _selects(block.select, name, types[name])]
-        left = [name for name in left if name not in chosen]
-        taken.append(chosen)
-    seen = {name for block, names in zip(blocks, taken, strict=True) if not block.drop for name in names}
-    if not seen:
-        raise ConfigError(f"{place}: no block selects any of {', '.join(types)}; add a block")
-    return taken, [name for name in types if name not in seen]
-
-
 def build_preprocessor(
-    features: pd.DataFrame, blocks: Sequence[Block], seed: int, task: Task, place: str = "preprocessing"
+    features: pd.DataFrame,
+    blocks: Sequence[Block],
+    seed: int,
+    task: Task,
+    place: str = "preprocessing",
+    dense: bool = False,
 ) -> ColumnTransformer:
     """Build the unfitted transformer of raw training columns. Columns without a block are dropped.
 
     Its output is a sparse matrix with terms of a text or more than a thousand one-hot columns, a frame with categories
-    or raw text, else a dense array. `seed` shuffles the rows for target encoding's inner folds. Raises ConfigError
-    when a block does not fit its columns, DataError for an empty column.
+    or raw text, else a dense array. With `dense` it is never sparse. `seed` shuffles the rows for target encoding's
+    inner folds. Raises ConfigError when a block does not fit its columns or a dense array would be too large, DataError
+    for an empty column.
     """
     taken, _ = assign_columns(features, blocks, place)
     parts = [
@@ -99,6 +82,9 @@ def build_preprocessor(
             "encode the others by onehot, ordinal or target"
         )
     is_sparse = has_terms or (not is_frame and sum(map(_count_onehot, parts)) > WIDE_COLUMNS)
+    if is_sparse and dense:
+        _check_size(parts, place)
+        is_sparse = False
     transformer = ColumnTransformer(
         [(part.name, _transformer(part, seed, task, is_sparse), list(part.columns)) for part in parts],
         remainder="drop",
@@ -106,14 +92,6 @@ def build_preprocessor(
         verbose_feature_names_out=False,
     )
     return transformer.set_output(transform="pandas") if is_frame else transformer
-
-
-def _selects(selector: Selector, name: str, found: str) -> bool:
-    if selector.names is not None:
-        return name in selector.names
-    if selector.pattern is not None:
-        return re.search(selector.pattern, name) is not None
-    return selector.type == found
 
 
 def _check_part(part: _AssignedBlock) -> None:
@@ -163,8 +141,22 @@ def _needs_frame(part: _AssignedBlock) -> bool:
 def _count_onehot(part: _AssignedBlock) -> int:
     if part.block.encode != "onehot":
         return 0
-    at_least = part.block.min_frequency or 1
-    return sum(int((part.columns[name].value_counts() >= at_least).sum()) for name in part.columns)
+    return sum(count_categories(column, part.block.min_frequency) for _, column in part.columns.items())
+
+
+def _check_size(parts: Sequence[_AssignedBlock], place: str) -> None:
+    columns = sum(_count_onehot(part) + _count_terms(part) for part in parts)
+    size = columns * len(parts[0].columns) * 8
+    if size > DENSE_BYTES:
+        raise ConfigError(
+            f"{place}: the estimator takes no sparse matrix, and {columns} columns of categories and terms would take "
+            f"{size / 1e9:.1f} GB; lower tfidf.max_features, raise min_frequency, encode by target, or choose another "
+            "estimator for this candidate, such as logistic_regression or xgboost"
+        )
+
+
+def _count_terms(part: _AssignedBlock) -> int:
+    return (part.block.tfidf.max_features or MOST_TERMS) * len(part.types) if part.block.encode == "tfidf" else 0
 
 
 def _transformer(part: _AssignedBlock, seed: int, task: Task, is_sparse: bool) -> Pipeline | str:

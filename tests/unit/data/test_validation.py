@@ -130,3 +130,28 @@ def test_rows_without_their_group_are_refused() -> None:
     frame = iris().assign(garden=["a", None, "b"] * 50)
     message = refusal(frame, group="garden", split={"kind": "hash"})
     assert message.startswith("group: 'garden' is null in 50 of 150 rows")
+
+
+def test_infinity_is_named_by_column() -> None:
+    """Estimators refuse it, most of them without saying where."""
+    frame = iris()
+    frame.loc[[3, 7], "sepal_width_cm"] = [np.inf, -np.inf]
+    message = message_of(lambda: check_rows(frame, config_of()), DataError)
+    assert "column 'sepal_width_cm' is infinite in 2 of 150 rows" in message
+    assert "`na_values: [inf, -inf]`" in message
+    check_rows(frame, config_of(drop=["sepal_width_cm"]))
+
+
+def test_times_that_cannot_be_served_are_named() -> None:
+    """MLflow counts nanoseconds, which end in 2262."""
+    frame = iris().assign(until=pd.to_datetime(["9999-12-31"] * 149 + ["2024-01-01"]))
+    message = message_of(lambda: check_rows(frame, config_of()), DataError)
+    assert "column 'until' holds 9999-12-31" in message
+    assert "`na_values: ['9999-12-31']`" in message
+    check_rows(frame, config_of(drop=["until"]))
+
+
+def test_a_column_that_was_left_out_may_be_dropped() -> None:
+    """It is in the source, but rows cannot have it."""
+    check_rows(iris(), config_of(drop=["tags"]), left_out=["tags"])
+    assert "drop: 'tags' is no column" in message_of(lambda: check_rows(iris(), config_of(drop=["tags"])), DataError)

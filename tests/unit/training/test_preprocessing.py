@@ -8,13 +8,16 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline
 from support.projects import message_of
 from xgboost import XGBClassifier
 
+from waterflow.config.estimators import needs_dense_input
 from waterflow.config.schema import DEFAULT_PREPROCESSING, Block
+from waterflow.data.block_columns import assign_columns
 from waterflow.errors import ConfigError, DataError
-from waterflow.training.preprocessing import assign_columns, build_preprocessor
+from waterflow.training.preprocessing import build_preprocessor
 
 ROWS = pd.DataFrame(
     {
@@ -218,6 +221,32 @@ def test_terms_of_a_text_stay_sparse_beside_other_columns() -> None:
     given = build(rows, *blocks).fit_transform(rows)
     assert sparse.issparse(given)
     assert build(rows, *blocks[1:]).fit_transform(rows.assign(remark="")).__class__ is np.ndarray
+
+
+def test_an_estimator_that_takes_no_sparse_matrix_gets_a_dense_one() -> None:
+    """Terms and many categories alike; where that would take gigabytes, the remedies are named."""
+    rows = pd.DataFrame({"text": [f"word{number % 50} and more" for number in range(100)]})
+    parsed = [block("tfidf", names=["text"])]
+    given = build_preprocessor(rows, parsed, 0, "classification", dense=True).fit_transform(rows)
+    assert isinstance(given, np.ndarray)
+    many = pd.concat([rows] * 200)
+    message = message_of(lambda: build_preprocessor(many, parsed, 0, "classification", dense=True), ConfigError)
+    assert "the estimator takes no sparse matrix, and 20000 columns" in message
+    assert "lower tfidf.max_features" in message
+
+
+@pytest.mark.parametrize(
+    ("estimator", "is_dense"),
+    [
+        (GaussianNB(), True),
+        (HistGradientBoostingClassifier(), True),
+        (LogisticRegression(), False),
+        (XGBClassifier(), False),
+    ],
+)
+def test_estimators_that_need_dense_input_are_known(estimator: Any, is_dense: bool) -> None:
+    """By what scikit-learn says of its own."""
+    assert needs_dense_input(estimator) == is_dense
 
 
 def test_one_hot_columns_are_sparse_where_there_are_many() -> None:
