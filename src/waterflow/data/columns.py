@@ -48,6 +48,12 @@ def to_times(column: pd.Series) -> pd.Series:
     return pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
 
 
+def without_zones(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return times in UTC without their zone. MLflow's signature has no others, and refuses them at prediction."""
+    zoned = frame.select_dtypes("datetimetz")
+    return frame.assign(**{str(name): column.dt.tz_convert(None) for name, column in zoned.items()})
+
+
 def feature_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:
     """Return the columns that a model may see.
 

@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 
 import waterflow
+from waterflow.data.columns import without_zones
 from waterflow.errors import StoreError, first_line
 from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.provenance.signing import Statement
@@ -73,7 +74,7 @@ class ModelStore:
         does the same and more: it loads the model again to try its example, reads the run's metrics back and, without a
         run of the fluent API, chooses experiment 0.
         """
-        example, quiet = _without_zones(example), without_advice()
+        example, quiet = without_zones(example), without_advice()
         with translated(self._uri), quiet, without_package_map(), tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
             description = Model(run_id=run_id)
@@ -227,12 +228,6 @@ def _own_code_inside(modules: Iterable[str]) -> Iterator[None]:
     finally:
         for module in inside:
             cloudpickle.unregister_pickle_by_value(module)
-
-
-def _without_zones(example: pd.DataFrame) -> pd.DataFrame:
-    """Return times in UTC without their zone. MLflow's signature has no others, and refuses them at prediction."""
-    zoned = example.select_dtypes("datetimetz")
-    return example.assign(**{str(name): column.dt.tz_convert(None) for name, column in zoned.items()})
 
 
 def model_statement(pipeline_name: str, model_id: str, digest: str) -> Statement:
