@@ -1,18 +1,22 @@
 """What a use case works with. These are project, profile, stores, registry and ledger."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from waterflow.config.compose import compose_profile
 from waterflow.config.profile import Profile
-from waterflow.config.project import Project
+from waterflow.config.project import Project, find_project
 from waterflow.config.schema import PipelineConfig
-from waterflow.errors import ConfigError
+from waterflow.errors import ConfigError, StoreError
 from waterflow.provenance.signing import Keyring
 from waterflow.provenance.signing_keys import rotate_signing_key
 from waterflow.records.data import Prepared
 from waterflow.stores.base import ObjectStore, get_json, scratch_folder
+from waterflow.stores.home import HomeStores
+from waterflow.stores.open import open_store
 from waterflow.tracking.model_store import ModelStore
 from waterflow.tracking.registry import ModelRegistry
 from waterflow.tracking.runs import RunStore
@@ -61,9 +65,34 @@ class Resources:
     @cached_property
     def ledger(self) -> "Ledger":
         """The ledger of promotions; most steps never open it."""
+        from waterflow.ledger.marks import LedgerMarks
         from waterflow.ledger.store import Ledger  # SQLAlchemy
 
-        return Ledger(self.profile.find_database())
+        ledger = Ledger(self.profile.find_database(), self.keyring, LedgerMarks(self.store))
+        HomeStores.of(self.profile, self.project.home).remember()
+        return ledger
+
+
+def open_resources(project: Project | None = None, overrides: Sequence[str] = ()) -> Resources:
+    """Open the stores of the profile.
+
+    `overrides` are Hydra's; only those of `profile` count here.
+
+    Raises ConfigError, StoreError or UnreachableError, each in one line.
+    """
+    project = project or find_project()
+    profile = compose_profile(project, overrides)
+    try:
+        project.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"home: {str(project.home)!r} cannot be made ({error.strerror}); set WATERFLOW_HOME to a folder of yours"
+        ) from error
+    stores = HomeStores.of(profile, project.home)
+    stores.require_all()
+    resources = Resources(project, profile, open_store(profile.store_uri), RunStore(profile))
+    stores.remember()
+    return resources
 
 
 def load_config(prepared: Prepared, resources: Resources) -> PipelineConfig:

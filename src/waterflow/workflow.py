@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 from waterflow.caching.explain import InputChange, StepExplanation
 from waterflow.caching.explain import explain as explain_run
-from waterflow.config.compose import compose_pipeline, compose_profile
+from waterflow.config.compose import compose_pipeline
 from waterflow.config.header import find_outline
-from waterflow.config.project import Project, find_project
+from waterflow.config.project import find_project
 from waterflow.data.contract_inference import infer_contract
 from waterflow.data.preparation import window_for
 from waterflow.data.window import window_of
 from waterflow.datasets.download import FETCHABLE, Fetchable, is_fetched
 from waterflow.datasets.download import fetch as fetch_dataset
 from waterflow.datasets.download import find_fetchable as find_dataset
-from waterflow.errors import FitError, StoreError
+from waterflow.errors import FitError
 from waterflow.ledger.replay import last_change
 from waterflow.lineage import graph
 from waterflow.lineage.graph import LineageNode, broken_nodes, walk_lineage
@@ -29,26 +29,26 @@ from waterflow.lineage.version_history import VersionHistory, find_version
 from waterflow.operations.garbage_collection import Survey
 from waterflow.operations.garbage_collection import remove as remove_objects
 from waterflow.operations.garbage_collection import survey as survey_objects
+from waterflow.operations.ledger_verification import verify_ledger
 from waterflow.operations.reconcile import reconcile
 from waterflow.operations.signing_keys import list_keys
+from waterflow.promotion.acceptance import accept_rows
 from waterflow.promotion.approval import question_of
 from waterflow.promotion.champion_alias import find_change_since, shell_user
-from waterflow.promotion.champion_alias import verify as verify_ledger
 from waterflow.promotion.rollback import rollback
 from waterflow.records.promotion import Approval, Registered
 from waterflow.records.run import Origin, RunRequest, Window
 from waterflow.records.training import Trained
 from waterflow.reporting.dvc_outputs import write_metrics, write_plots
 from waterflow.reporting.verdict_text import verdict_line
-from waterflow.resources import Resources
+from waterflow.resources import Resources, open_resources
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.promote import promote
 from waterflow.steps.register import register
 from waterflow.steps.train import train
 from waterflow.stores.base import Entry
-from waterflow.stores.open import copy_object, open_store
-from waterflow.tracking.runs import RunStore
+from waterflow.stores.open import copy_object
 
 if TYPE_CHECKING:
     from waterflow.operations.audit import Audit
@@ -66,6 +66,7 @@ __all__ = [
     "Resources",
     "StepExplanation",
     "Survey",
+    "accept_rows",
     "audit_store",
     "broken_nodes",
     "evaluate",
@@ -101,24 +102,6 @@ __all__ = [
     "write_metrics",
     "write_plots",
 ]
-
-
-def open_resources(project: Project | None = None, overrides: Sequence[str] = ()) -> Resources:
-    """Open the stores of the profile.
-
-    `overrides` are Hydra's; only those of `profile` count here.
-
-    Raises ConfigError, StoreError or UnreachableError, each in one line.
-    """
-    project = project or find_project()
-    profile = compose_profile(project, overrides)
-    try:
-        project.home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"home: {str(project.home)!r} cannot be made ({error.strerror}); set WATERFLOW_HOME to a folder of yours"
-        ) from error
-    return Resources(project, profile, open_store(profile.store_uri), RunStore(profile))
 
 
 def run_all(

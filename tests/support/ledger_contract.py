@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, event, insert, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from support.keys import KEYS
 from waterflow.errors import LedgerConflict, LedgerError
 from waterflow.ledger import migrate
 from waterflow.ledger.store import Ledger
@@ -37,15 +38,21 @@ VERDICT = Verdict(
 )
 
 
+def open_ledger(url: str) -> Ledger:
+    """Open the ledger with the keys of these tests."""
+    return Ledger(url, KEYS)
+
+
 def promote(ledger: Ledger, version: int, model: str = "flowers", **more: object) -> Decision:
     """Append a promotion behind the newest row."""
     given = {"kind": "promote", "version": version, "to_version": version, "reason": "better", "actor": "me"}
-    return ledger.append(ledger.head(model), model=model, **{**given, **more})  # type: ignore[arg-type]
+    after = more.pop("after", None) or ledger.head(model)
+    return ledger.append(after, model=model, **{**given, **more})  # type: ignore[arg-type]
 
 
 def test_a_new_ledger_is_empty(url: str) -> None:
     """Nobody has decided anything."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     assert ledger.head("flowers") is None
     assert ledger.entries("flowers") == []
     assert ledger.find_decision("flowers", "r") is None
@@ -55,8 +62,10 @@ def test_a_row_comes_back_whole(url: str) -> None:
     """Verdict, window and times included, in another process too."""
     window = Window(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 2, 1, tzinfo=UTC))
     identity = {"model_id": "m-1", "model_digest": "ab" * 32, "effective_at": datetime(2026, 3, 1, tzinfo=UTC)}
-    written = promote(Ledger(url), 2, run_id="r", dag_run_id="manual__1", window=window, verdict=VERDICT, **identity)
-    read = Ledger(url)
+    written = promote(
+        open_ledger(url), 2, run_id="r", dag_run_id="manual__1", window=window, verdict=VERDICT, **identity
+    )
+    read = open_ledger(url)
     assert read.head("flowers") == written
     assert read.find_decision("flowers", "r") == written
     assert read.entries("flowers") == [written]
@@ -64,7 +73,7 @@ def test_a_row_comes_back_whole(url: str) -> None:
 
 def test_each_model_counts_its_own_rows(url: str) -> None:
     """From one on, each row starting from the champion before it."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     promote(ledger, 1)
     promote(ledger, 1, model="roses")
     promote(ledger, 2)
@@ -73,12 +82,11 @@ def test_each_model_counts_its_own_rows(url: str) -> None:
         (2, 1, 2),
     ]
     assert [row.sequence for row in ledger.entries("roses")] == [1]
-    assert [row.sequence for row in ledger.entries("flowers", newest=1)] == [2]
 
 
 def test_a_row_behind_an_old_one_is_refused(url: str) -> None:
     """Who has not seen the newest decision decides nothing."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     seen = promote(ledger, 1)
     promote(ledger, 2)
     given = {"model": "flowers", "kind": "promote", "version": 3, "to_version": 3, "reason": "", "actor": "me"}
@@ -89,7 +97,7 @@ def test_a_row_behind_an_old_one_is_refused(url: str) -> None:
 
 def test_a_run_has_one_decision(url: str) -> None:
     """A retry cannot decide again."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     promote(ledger, 1, run_id="r")
     with pytest.raises(LedgerConflict):
         promote(ledger, 2, run_id="r")
@@ -97,7 +105,7 @@ def test_a_run_has_one_decision(url: str) -> None:
 
 def test_a_canary_reports_on_a_run_as_often_as_it_needs(url: str) -> None:
     """The decision on the run is the other row."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     for _ in range(2):
         ledger.append(
             ledger.head("flowers"),
@@ -131,25 +139,25 @@ def look(sequence: int, evaluation_key: str = "e", model: str = "flowers") -> Lo
 
 def test_looks_come_back_in_order(url: str) -> None:
     """Of their model alone, which counts among the models even without a decision."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     both = [look(1), look(2, "f")]
     for entry in (*both, look(1, model="roses")):
         ledger.append_look(entry)
-    assert Ledger(url).looks("flowers") == both
+    assert open_ledger(url).looks("flowers") == both
     assert ledger.models() == ["flowers", "roses"]
 
 
 @pytest.mark.parametrize(("sequence", "evaluation_key"), [(1, "f"), (2, "e")])
 def test_a_look_is_recorded_once(url: str, sequence: int, evaluation_key: str) -> None:
     """Neither its place in the order nor its evaluation is used again."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     ledger.append_look(look(1))
     with pytest.raises(LedgerConflict):
         ledger.append_look(look(sequence, evaluation_key))
 
 
 def test_rows_of_the_first_revision_survive_the_migration(url: str) -> None:
-    """They name no model by its id yet, and are as safe from changes as before."""
+    """They stay as safe from changes as before, and count once a person vouches for them."""
     engine = create_engine(url, poolclass=NullPool)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
@@ -160,16 +168,22 @@ def test_rows_of_the_first_revision_survive_the_migration(url: str) -> None:
         values |= {"reason": "better", "actor": "me", "decided_at": datetime(2026, 1, 1, tzinfo=UTC)}
         connection.execute(insert(decisions).values(**values))
         connection.commit()
-    ledger = Ledger(url)
-    assert [(row.version, row.model_id) for row in ledger.entries("flowers")] == [(1, None)]
+    ledger = open_ledger(url)
+    with pytest.raises(LedgerError, match="row 1 is not one of this ledger's: it is not signed"):
+        ledger.entries("flowers")
+    assert [(row.version, row.model_id) for row in ledger.unverified_entries("flowers")] == [(1, None)]
     with pytest.raises(DBAPIError, match="rows of the ledger are not changed"), engine.begin() as connection:
         connection.execute(text("DELETE FROM waterflow_ledger"))
-    assert promote(ledger, 2).sequence == 2
+    promote(ledger, 2, after=ledger.unverified_entries("flowers")[-1], accepts_unsigned=True)
+    assert [row.version for row in ledger.entries("flowers")] == [1, 2]
+    assert ledger.verify("flowers").notes == [
+        "row 1 counts because row 2 vouches for it: it is from before rows were signed"
+    ]
 
 
 def test_two_threads_that_decide_at_once_leave_one_row(url: str) -> None:
     """Both have seen the same champion, and wait for one another before they write."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     seen = promote(ledger, 1)
     together = threading.Barrier(2)
 
@@ -190,7 +204,7 @@ def test_two_threads_that_decide_at_once_leave_one_row(url: str) -> None:
 
 def write_many(url: str, name: str, count: int) -> None:
     """Append rows, reading again after each conflict; runs in a process of its own."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     for number in range(count):
         while True:
             try:
@@ -209,7 +223,7 @@ def test_processes_that_start_at_once_share_tables_and_rows(url: str) -> None:
     for worker in workers:
         worker.join(120)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    rows = Ledger(url).entries("flowers")
+    rows = open_ledger(url).entries("flowers")
     assert [row.sequence for row in rows] == list(range(1, 13))
     assert sorted(str(row.run_id) for row in rows) == sorted(f"{name}{number}" for name in "ab" for number in range(6))
     assert all(row.from_version == before.to_version for before, row in pairwise(rows))
@@ -219,7 +233,7 @@ def test_processes_that_start_at_once_share_tables_and_rows(url: str) -> None:
 @pytest.mark.parametrize("change", ["UPDATE {} SET model = 'roses'", "DELETE FROM {}"])
 def test_the_database_refuses_to_change_a_row(url: str, table: str, change: str) -> None:
     """Not even SQL typed by hand does it."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     ledger.mark_projected(promote(ledger, 1))
     ledger.append_look(look(1))
     engine = create_engine(url, poolclass=NullPool)
@@ -230,7 +244,7 @@ def test_the_database_refuses_to_change_a_row(url: str, table: str, change: str)
 
 def test_time_never_runs_backwards(url: str) -> None:
     """A machine whose clock is slow writes the time of the row before it."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     ahead = promote(ledger, 1).model_copy(update={"decided_at": datetime(2999, 1, 1, tzinfo=UTC)})
     late = ledger.append(ahead, model="flowers", kind="hold", version=2, to_version=1, reason="no better", actor="me")
     assert late.decided_at == ahead.decided_at
@@ -238,7 +252,7 @@ def test_time_never_runs_backwards(url: str) -> None:
 
 def test_a_projection_is_noted_once(url: str) -> None:
     """A row counts as followed when it, or a later one, was."""
-    ledger = Ledger(url)
+    ledger = open_ledger(url)
     first = promote(ledger, 1)
     assert not ledger.is_projected(first)
     ledger.mark_projected(first)
@@ -252,18 +266,18 @@ def test_a_projection_is_noted_once(url: str) -> None:
 
 def test_tables_of_the_newest_revision_are_left_alone(url: str) -> None:
     """One query tells; Alembic is not even asked."""
-    promote(Ledger(url), 1)
+    promote(open_ledger(url), 1)
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         assert migrate.revision_of(connection) == migrate.HEAD
-    promote(Ledger(url), 2)
+    promote(open_ledger(url), 2)
 
 
 def test_tables_of_a_newer_waterflow_are_refused(url: str) -> None:
     """The message says which revision was found, and which is known."""
-    Ledger(url)
+    open_ledger(url)
     engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {migrate.VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(LedgerError, match=r"'9999'.*'0002'"):
-        Ledger(url)
+    with pytest.raises(LedgerError, match=r"'9999'.*'0003'"):
+        open_ledger(url)

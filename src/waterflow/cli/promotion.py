@@ -19,13 +19,22 @@ if TYPE_CHECKING:
 
 def ledger(
     pipeline: Pipeline,
-    verify: Annotated[bool, typer.Option("--verify", help="Replay it and report inconsistencies.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Verify its rows, the registry and the files that rows name.")
+    ] = False,
+    accept: Annotated[
+        str | None, typer.Option(metavar="REASON", help="Vouch for rows that no trusted key signed, after a review.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print every decision on the champion of PIPELINE, oldest first."""
     from waterflow import workflow
 
     resources = workflow.open_for(pipeline)
+    if accept is not None:
+        for line in workflow.accept_rows(pipeline, accept, workflow.shell_user(), resources):
+            out.print(f"accepted    {line}", highlight=False)
+        return
     if verify:
         verify_ledger(pipeline, resources)
         return
@@ -53,10 +62,12 @@ def print_row(row: "Decision") -> None:
 
 
 def verify_ledger(pipeline: str, resources: "Resources") -> None:
-    """Replay the ledger. Exit with code 1 if it is inconsistent."""
+    """Verify the ledger. Exit with code 1 if anything is wrong."""
     from waterflow import workflow
 
-    found = workflow.verify_ledger(pipeline, resources)
+    found, notes = workflow.verify_ledger(pipeline, resources)
+    for note in notes:
+        warn("note", note)
     for problem in found:
         warn("error", problem)
     if found:

@@ -6,18 +6,21 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from waterflow.errors import LedgerError
+from waterflow.ledger.tables import SCHEMA
 from waterflow.waiting import announced
 
-HEAD = "0002"  # the newest revision in migrations/versions
+HEAD = "0003"  # the newest revision in migrations/versions
 # Optuna's tables lie in the same database and have a version table of their own.
 VERSION_TABLE = "waterflow_ledger_version"
+BEFORE_SCHEMA = ("waterflow_ledger", "waterflow_ledger_projection", "waterflow_look", VERSION_TABLE)
 LOCK = 5_724_101_855  # any number that nothing else uses for an advisory lock
 
 
 def ensure_tables(engine: Engine) -> None:
     """Create the tables or migrate them to the newest revision.
 
-    Nothing is done where they have it already. One query tells. Raises LedgerError when a newer Waterflow made them.
+    Nothing is done where they have it already. One query tells. Raises LedgerError when a newer Waterflow made them, or
+    when this role may not migrate them.
     """
     with engine.connect() as connection:
         if revision_of(connection) == HEAD:
@@ -33,13 +36,22 @@ def ensure_tables(engine: Engine) -> None:
                 f"ledger: its tables are of revision {revision_of(connection)!r}, which this version of Waterflow "
                 f"does not know (its own: {HEAD!r}); install the newer Waterflow that made them"
             ) from error
+        except ProgrammingError as error:
+            if "permission denied" not in str(error.orig):
+                raise
+            connection.rollback()
+            raise LedgerError(
+                f"ledger: its tables are of revision {revision_of(connection)!r}, this version of Waterflow needs "
+                f"{HEAD!r}, and {engine.url.username!r} may not migrate them; `docker compose up airflow-init` does"
+            ) from error
         connection.commit()
 
 
 def revision_of(connection: Connection) -> str | None:
     """Return the revision of the tables; None without any."""
+    table = VERSION_TABLE if connection.dialect.name == "sqlite" else f"{SCHEMA}.{VERSION_TABLE}"
     try:
-        return connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608
+        return connection.execute(text(f"SELECT version_num FROM {table}")).scalar()  # noqa: S608
     except (ProgrammingError, OperationalError):  # no such table
         connection.rollback()
         return None
@@ -64,4 +76,15 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     config.set_main_option("script_location", folder.replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
+    if connection.dialect.name == "postgresql":
+        _enter_schema(connection)
     command.upgrade(config, revision)
+
+
+def _enter_schema(connection: Connection) -> None:
+    """Create the schema, move tables into it that were created without one, and work there until the commit."""
+    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+    if connection.execute(text(f"SELECT to_regclass('{SCHEMA}.{VERSION_TABLE}')")).scalar() is None:
+        for table in BEFORE_SCHEMA:
+            connection.execute(text(f"ALTER TABLE IF EXISTS public.{table} SET SCHEMA {SCHEMA}"))
+    connection.execute(text(f"SET LOCAL search_path = {SCHEMA}"))

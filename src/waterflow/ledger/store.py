@@ -1,69 +1,80 @@
 """Reading and appending to the ledger, on SQLite or Postgres."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from functools import cached_property
 
-from sqlalchemy import Engine, Row, Table, create_engine, event, insert, make_url, select, union
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Table, insert, select, union
+from sqlalchemy.exc import IntegrityError
 
-from waterflow.errors import (
-    ConfigError,
-    LedgerConflict,
-    LedgerError,
-    StoreError,
-    UnreachableError,
-    WaterflowError,
-    first_line,
-)
+from waterflow.errors import LedgerConflict, LedgerError, first_line
+from waterflow.ledger.chain import Breaks, Chain, Columns, Link, find_breaks, link_rows, why_unsigned
+from waterflow.ledger.database import open_engine, translated
+from waterflow.ledger.marks import LedgerMarks
 from waterflow.ledger.migrate import ensure_tables
-from waterflow.ledger.tables import decisions, looks, projections
-from waterflow.records.data import Blob
+from waterflow.ledger.rows import decision_columns, decision_of, look_columns, look_of
+from waterflow.ledger.tables import decisions, identity, looks, projections
+from waterflow.provenance.hashing import digest_of
+from waterflow.provenance.signing import Keyring, Statement
 from waterflow.records.evaluation import Verdict
 from waterflow.records.promotion import Decision, DecisionKind, Look
 from waterflow.records.run import Window
 
 
 class Ledger:
-    """The decisions on every model's champion, in order; append-only."""
+    """The decisions on every model's champion, in order; append-only, chained and signed (`chain.py`).
 
-    def __init__(self, url: str) -> None:
+    Nothing is read of a model whose rows do not verify: LedgerError says which. Other models' rows do not count there.
+    """
+
+    def __init__(self, url: str, keys: Keyring, marks: LedgerMarks | None = None) -> None:
         """Connect to the database, and create or migrate the tables.
 
         Raises UnreachableError when the database does not answer, StoreError when its file cannot be used,
         LedgerError when it refuses, ConfigError on an invalid address.
         """
-        self._engine, self._shown = _engine_of(url)
-        with self._translated():
+        self._engine, self._shown = open_engine(url)
+        self._keys, self._marks = keys, marks
+        with translated(self._shown):
             ensure_tables(self._engine)
+
+    @cached_property
+    def id(self) -> str:
+        """The random id of this ledger, which all its signatures name."""
+        with translated(self._shown), self._engine.connect() as connection:
+            return str(connection.execute(select(identity.c.id)).scalar())
 
     def head(self, model: str) -> Decision | None:
         """Return the newest decision on a model."""
-        return next(iter(self.entries(model, newest=1)), None)
+        return next(reversed(self.entries(model)), None)
 
-    def entries(self, model: str, newest: int | None = None) -> list[Decision]:
-        """Return the decisions on a model, oldest first. `newest` limits them."""
-        query = select(decisions).where(decisions.c.model == model).order_by(decisions.c.sequence.desc())
-        with self._translated(), self._engine.connect() as connection:
-            rows = connection.execute(query.limit(newest)).all()
-        return [_decision(row) for row in reversed(rows)]
+    def entries(self, model: str) -> list[Decision]:
+        """Return the decisions on a model, oldest first. Raises LedgerError where a row does not verify."""
+        rows = self._read_verified(decisions, model)
+        with _readable(model):
+            return [decision_of(row) for row in rows]
+
+    def unverified_entries(self, model: str) -> list[Decision]:
+        """Return the decisions on a model whoever wrote them. Raises LedgerError for rows that are none."""
+        with _readable(model):
+            return [decision_of(row) for row in self._read(decisions, model)]
+
+    def unverified_looks(self, model: str) -> list[Look]:
+        """Return the looks at a model's rows whoever wrote them. Raises LedgerError for rows that are none."""
+        with _readable(model):
+            return [look_of(row) for row in self._read(looks, model)]
 
     def models(self) -> list[str]:
         """Return the names of models with decisions or looks."""
         query = union(select(decisions.c.model), select(looks.c.model))
-        with self._translated(), self._engine.connect() as connection:
-            return sorted(connection.execute(query).scalars())
+        with translated(self._shown), self._engine.connect() as connection:
+            return sorted(map(str, connection.execute(query).scalars()))
 
     def find_decision(self, model: str, run_id: str) -> Decision | None:
         """Return the decision on the version of an MLflow run."""
-        query = select(decisions).where(
-            decisions.c.model == model, decisions.c.run_id == run_id, decisions.c.kind != "canary"
-        )
-        with self._translated(), self._engine.connect() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else _decision(row)
+        found = (row for row in self.entries(model) if row.run_id == run_id and row.kind != "canary")
+        return next(found, None)
 
     def append(
         self,
@@ -82,10 +93,14 @@ class Ledger:
         model_id: str | None = None,
         model_digest: str | None = None,
         effective_at: datetime | None = None,
+        accepts_unsigned: bool = False,
     ) -> Decision:
-        """Append the row that follows `after`, the newest known row.
+        """Append the row that follows `after`, the newest known row, and vouch by it for all before.
 
-        Raises LedgerConflict when another row was appended meanwhile, or when the run has its decision.
+        `accepts_unsigned` vouches even for rows that no trusted key signed.
+
+        Raises LedgerConflict when another row was appended meanwhile, or when the run has its decision; LedgerError
+        where rows before it do not verify; SignatureError without a signing key.
         """
         now = datetime.now(UTC)
         decision = Decision(
@@ -106,103 +121,134 @@ class Ledger:
             model_digest=model_digest,
             effective_at=effective_at,
         )
-        self._insert(decisions, _columns(decision))
+        self._append(decisions, decision_columns(decision), accepts_unsigned=accepts_unsigned)
         return decision
 
     def looks(self, model: str) -> list[Look]:
-        """Return the looks at a model's held-out rows, oldest first."""
-        query = select(looks).where(looks.c.model == model).order_by(looks.c.sequence)
-        with self._translated(), self._engine.connect() as connection:
-            return [_look(row) for row in connection.execute(query)]
+        """Return the looks at a model's held-out rows, oldest first. Raises LedgerError where one does not verify."""
+        rows = self._read_verified(looks, model)
+        with _readable(model):
+            return [look_of(row) for row in rows]
 
-    def append_look(self, look: Look) -> None:
+    def append_look(self, look: Look, *, accepts_unsigned: bool = False) -> None:
         """Append a look.
 
-        Raises LedgerConflict when another one has its sequence, or its evaluation.
+        Raises LedgerConflict when another one has its sequence, or its evaluation, and else what `append` raises.
         """
-        columns = look.model_dump(exclude={"rows"})
-        rows = {"rows_key": look.rows.key, "rows_digest": look.rows.digest, "rows_bytes": look.rows.size_bytes}
-        self._insert(looks, columns | rows)
+        self._append(looks, look_columns(look), accepts_unsigned=accepts_unsigned)
+
+    def verify(self, model: str) -> Breaks:
+        """Return what is wrong with a model's rows and their marks, whatever it is."""
+        problems, notes = [], []
+        for table, what in ((decisions, ""), (looks, "looks: ")):
+            try:
+                links = self._link(table, self._read(table, model))
+            except LedgerError as error:
+                problems.append(f"{what}{error}")
+                continue
+            found = find_breaks(links)
+            lost = self._marks.find_lost(links, self._chain(table, model), self._keys) if self._marks else []
+            problems += [what + line for line in (*found.problems, *lost)]
+            notes += [what + line for line in found.notes]
+        return Breaks(problems + self._find_forged_projections(model), notes)
+
+    def raw_texts(self, model: str) -> list[str]:
+        """Return all columns of a model's rows as text, whether or not they verify."""
+        rows = [*self._read(decisions, model), *self._read(looks, model)]
+        return [str(value) for row in rows for value in row.values()]
 
     def mark_projected(self, decision: Decision) -> None:
         """Record that the registry's alias follows a decision; idempotent."""
         row = {"model": decision.model, "sequence": decision.sequence, "projected_at": datetime.now(UTC)}
-        with self._translated():
+        signature = self._keys.sign(self._projection(row))
+        with translated(self._shown):
             try:
                 with self._engine.begin() as connection:
-                    connection.execute(insert(projections).values(**row))
+                    connection.execute(insert(projections).values(**row, signature=signature))
             except IntegrityError:
                 return
 
     def is_projected(self, decision: Decision) -> bool:
         """Return whether the alias has followed this decision. Following a later one counts, too."""
-        query = select(projections.c.sequence).where(
-            projections.c.model == decision.model, projections.c.sequence >= decision.sequence
-        )
-        with self._translated(), self._engine.connect() as connection:
-            return connection.execute(query.limit(1)).first() is not None
+        rows = self._read(projections, decision.model)
+        return any(row["sequence"] >= decision.sequence and not self._why_forged(row) for row in rows)
 
-    def _insert(self, table: Table, columns: dict[str, Any]) -> None:
-        with self._translated():
+    def _chain(self, table: Table, model: str) -> Chain:
+        return Chain(self.id, table.name, model)
+
+    def _read(self, table: Table, model: str) -> list[Columns]:
+        query = select(table).where(table.c.model == model).order_by(table.c.sequence)
+        with _readable(model), translated(self._shown), self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def _link(self, table: Table, rows: Sequence[Columns]) -> list[Link]:
+        return link_rows(rows, self._chain(table, rows[0]["model"]), self._keys) if rows else []
+
+    def _read_verified(self, table: Table, model: str) -> list[Columns]:
+        rows = self._read(table, model)
+        self._require_verified(self._link(table, rows), model)
+        return rows
+
+    def _require_verified(self, links: Sequence[Link], model: str) -> None:
+        problems = find_breaks(links).problems
+        if problems:
+            raise LedgerError(
+                f"ledger of {model}: {problems[0]}; `waterflow ledger {model} --verify` lists all, and "
+                "docs/explanation/ledger.md says how to go on"
+            )
+
+    def _append(self, table: Table, columns: Columns, *, accepts_unsigned: bool) -> None:
+        """Sign a row and insert it behind the newest one.
+
+        Rows never change, and the key (model, sequence) lets one of two authors insert: so the row that is read here is
+        the one before the row that is inserted, without a lock.
+        """
+        model, sequence = columns["model"], columns["sequence"]
+        chain, links = self._chain(table, model), self._link(table, self._read(table, model))
+        if sequence != len(links) + 1:
+            raise _conflict(model, sequence)
+        previous = links[-1].digest if links else chain.genesis
+        linked = {column.name: columns.get(column.name) for column in table.columns} | {"previous_digest": previous}
+        digest = chain.digest(linked, previous)
+        linked["signature"] = self._keys.sign(chain.statement(sequence, digest))
+        new = Link(sequence, digest, True, linked["signature"], "")
+        self._require_verified([*links, new] if accepts_unsigned else links, model)
+        self._mark(chain, links[-1:])  # whoever wrote the row before may have been stopped before it did
+        with translated(self._shown):
             try:
                 with self._engine.begin() as connection:
-                    connection.execute(insert(table).values(**columns))
+                    connection.execute(insert(table).values(**linked))
             except IntegrityError as error:
-                raise LedgerConflict(
-                    f"ledger of {columns['model']}: row {columns['sequence']} was written meanwhile; "
-                    "read it and try again"
-                ) from error
+                raise _conflict(model, sequence) from error
+        self._mark(chain, [new])
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except WaterflowError:
-            raise
-        except DBAPIError as error:
-            raise _explained(error, self._shown) from error
+    def _mark(self, chain: Chain, links: Sequence[Link]) -> None:
+        for link in links:
+            if self._marks and link.signature and not link.unsigned:
+                self._marks.write(chain, link.sequence, link.digest, link.signature)
+
+    def _projection(self, row: Columns) -> Statement:
+        projected_at = digest_of(row["projected_at"].isoformat(timespec="microseconds"))
+        return Statement(projections.name, row["model"], f"{self.id}/{row['sequence']}", projected_at)
+
+    def _why_forged(self, row: Columns) -> str:
+        if row["signature"] is None:  # from before signatures: the tables take no other
+            return ""
+        return why_unsigned(self._projection(row), row["signature"], self._keys)
+
+    def _find_forged_projections(self, model: str) -> list[str]:
+        found = ((row["sequence"], self._why_forged(row)) for row in self._read(projections, model))
+        return [f"row {number}: its mark of the alias is not this ledger's: {why}" for number, why in found if why]
 
 
-def _engine_of(url: str) -> tuple[Engine, str]:
+@contextmanager
+def _readable(model: str) -> Iterator[None]:
+    """Raise LedgerError for values that are none of the ledger's, such as a time that is no time."""
     try:
-        address = make_url(url)
-    except ArgumentError as error:  # its message would show what may hold a password
-        raise ConfigError(
-            "profile.database_uri: it is no address of SQLAlchemy's; write it like sqlite:////home/me/waterflow.db"
-        ) from error
-    is_file = address.get_backend_name() == "sqlite"
-    seconds = {"timeout": 60} if is_file else {"connect_timeout": 10}
-    engine = create_engine(address, poolclass=NullPool, connect_args=seconds)
-    if is_file:
-        # Else Python's driver begins transactions when it sees fit, and not before it changes tables.
-        event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-    return engine, address.render_as_string(hide_password=True)
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
+        raise LedgerError(f"ledger of {model}: a row cannot be read ({first_line(error)})") from error
 
 
-def _explained(error: DBAPIError, shown: str) -> WaterflowError:
-    reason = first_line(error.orig) or type(error).__name__
-    refused = ("authentication failed", "does not exist", "permission denied")
-    if isinstance(error, OperationalError) and not any(word in str(error.orig) for word in refused):
-        if shown.startswith("sqlite") and "locked" not in reason:
-            return StoreError(f"ledger at {shown}: {reason}; check space and rights")
-        return UnreachableError(f"ledger at {shown} does not answer ({reason}); is the database up?")
-    return LedgerError(f"ledger at {shown}: {reason}; check the address and the rights of its role")
-
-
-def _columns(decision: Decision) -> dict[str, Any]:
-    plain = decision.model_dump(exclude={"window", "verdict"})
-    window = decision.window or Window()
-    verdict = decision.verdict and decision.verdict.to_json()
-    return plain | {"window_start": window.start, "window_end": window.end, "verdict": verdict}
-
-
-def _decision(row: Row[Any]) -> Decision:
-    content = dict(row._mapping)
-    start, end = content.pop("window_start"), content.pop("window_end")
-    return Decision.model_validate(content | {"window": Window(start=start, end=end) if start or end else None})
-
-
-def _look(row: Row[Any]) -> Look:
-    content = dict(row._mapping)
-    key, digest, size_bytes = (content.pop(f"rows_{name}") for name in ("key", "digest", "bytes"))
-    return Look.model_validate(content | {"rows": Blob(key=key, digest=digest, size_bytes=size_bytes)})
+def _conflict(model: str, sequence: int) -> LedgerConflict:
+    return LedgerConflict(f"ledger of {model}: row {sequence} was written meanwhile; read it and try again")

@@ -26,6 +26,17 @@ class Moment(TypeDecorator[datetime]):
 
 metadata = MetaData()
 
+SCHEMA = "ledger"  # on Postgres, where `owner.py` sets rights; SQLite has none
+
+
+def _links() -> tuple[Column[Any], Column[Any]]:
+    """Return the columns that `chain.py` describes. Rows from before signatures have neither."""
+    return Column("previous_digest", String(64)), Column("signature", Text)
+
+
+# One row: the random id of this ledger. A row signed for another ledger does not count here.
+identity = Table("waterflow_ledger_identity", metadata, Column("id", String(32), primary_key=True))
+
 # A row per decision; with (model, sequence) as the key, of two processes that decide at once one is refused.
 decisions = Table(
     "waterflow_ledger",
@@ -47,6 +58,7 @@ decisions = Table(
     Column("model_id", String(64)),
     Column("model_digest", String(64)),
     Column("effective_at", Moment),
+    *_links(),
 )
 
 # A row per decision that the registry's alias was seen to follow. An alias that differs afterwards was moved by
@@ -57,6 +69,7 @@ projections = Table(
     Column("model", String(255), primary_key=True),
     Column("sequence", Integer, primary_key=True, autoincrement=False),
     Column("projected_at", Moment),
+    Column("signature", Text),
 )
 
 # A row per look at held-out rows: an evaluation that shows how models do on them.
@@ -74,4 +87,5 @@ looks = Table(
     Column("number", Integer),
     Column("alpha", Float),
     Column("looked_at", Moment),
+    *_links(),
 )

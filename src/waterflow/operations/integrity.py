@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from waterflow.errors import StoreError, TrackingError, UnreachableError, first_line
+from waterflow.errors import LedgerError, StoreError, TrackingError, UnreachableError, first_line
 from waterflow.lineage.verification import Verification, Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.disk_usage import objects_of
-from waterflow.promotion.champion_alias import verify as verify_ledger
+from waterflow.operations.ledger_verification import find_rows_problem
+from waterflow.records.promotion import Decision
 from waterflow.records.run import Origin
 from waterflow.reporting.step_manifest import read_manifest
 from waterflow.resources import Resources
@@ -71,9 +72,7 @@ class PipelineInspection:
             yield from self._verify_objects(run)
 
     def _inspect_ledger(self, model: str) -> Iterator[IntegrityResult]:
-        if self.resources.ledger.head(model) is not None:
-            problem = "; ".join(verify_ledger(model, self.resources)) or None
-            yield IntegrityResult(LEDGER, model, problem)
+        yield IntegrityResult(LEDGER, model, find_rows_problem(model, self.resources))
 
     def _inspect_version(self, version: Version) -> Iterator[IntegrityResult]:
         history, subject = VersionHistory(version, self.resources), version_name(version)
@@ -120,8 +119,15 @@ class PipelineInspection:
 
     def _decision_tags(self, run: TrackedRun) -> dict[str, str]:
         model = run.tags.get(tag.REGISTERED, "").partition("/")[0]
-        row = self.resources.ledger.find_decision(model, run.run_id) if model else None
-        return {tag.DECISION: f"{row.kind}: {row.reason}"} if row else {}
+        rows = [row for row in self._ledger_entries(model) if row.run_id == run.run_id and row.kind != "canary"]
+        return {tag.DECISION: f"{rows[0].kind}: {rows[0].reason}"} if rows else {}
+
+    def _ledger_entries(self, model: str) -> list[Decision]:
+        """Return a model's rows. Those that do not verify are a finding of their own, and expect nothing here."""
+        try:
+            return self.resources.ledger.entries(model) if model else []
+        except LedgerError:
+            return []
 
     def _verify_objects(self, run: TrackedRun) -> Iterator[IntegrityResult]:
         pipeline = run.tags.get(tag.PIPELINE, "")
@@ -145,7 +151,7 @@ class PipelineInspection:
             return first_line(error)
         rows = [
             row
-            for row in self.resources.ledger.entries(version.model)
+            for row in self._ledger_entries(version.model)
             if row.version == version.version and row.model_id in (None, version.model_id)
         ]
         if any(row.run_id not in (None, history.registration_run.run_id) for row in rows):  # staged by other runs too

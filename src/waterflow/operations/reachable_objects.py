@@ -58,8 +58,7 @@ def find_reachable(resources: Resources) -> Reachable:
     """Return the digests that versions, runs and ledger name."""
     found = Reachable()
     for model in resources.ledger.models():
-        found.add_texts(row.model_dump_json() for row in resources.ledger.entries(model))
-        found.add_texts(look.model_dump_json() for look in resources.ledger.looks(model))
+        found.add_texts(resources.ledger.raw_texts(model))
     runs = {run.run_id: run for run in resources.runs.list_runs()}
     found.run_states = {run_id: _state(run) for run_id, run in runs.items()}
     for version in resources.registry.list_all_versions():

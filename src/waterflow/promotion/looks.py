@@ -115,7 +115,7 @@ def take_look(
             sequence=len(looks) + 1,
             evaluation_key=evaluation_key,
             run_id=prepared.parent_run_id,
-            rows=_store_identities(rows[plan.chosen], resources),
+            rows=store_identities(rows[plan.chosen], resources),
             row_count=plan.row_count,
             number=plan.number,
             alpha=plan.alpha,
@@ -142,10 +142,11 @@ def count_looks(rows: Identities, looks: Sequence[Look], resources: Resources) -
     return counts
 
 
-def _store_identities(rows: Identities, resources: Resources) -> Blob:
+def store_identities(rows: Identities, resources: Resources) -> Blob:
+    """Store the identities of rows, sorted and each once."""
     with scratch_folder() as folder:
         path = folder / "identities"
-        path.write_bytes(np.unique(rows).astype("<u8").tobytes())  # sorted: the same rows are the same blob
+        path.write_bytes(np.unique(rows).astype("<u8").tobytes())  # the same rows are the same blob
         return put_file(resources.store, path)
 
 

@@ -244,6 +244,7 @@ def test_nothing_is_found_where_nothing_is_wrong(resources: Resources, version: 
         integrity.WITH_RUN,
         integrity.WITH_FILES,
         integrity.SERVED,
+        integrity.LEDGER,
         checks.TRACED,
     }
     assert all(entry.good == entry.total > 0 for entry in found.rates)

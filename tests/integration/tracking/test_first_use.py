@@ -3,6 +3,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+from support.keys import KEYS
+
 from waterflow.config.profile import Profile
 from waterflow.ledger.store import Ledger
 from waterflow.tracking.runs import RunStore
@@ -30,7 +32,7 @@ def use_first(home: Path) -> str:
     )
     together.wait(60)
     experiment = RunStore(profile).ensure_experiment("flowers")
-    Ledger(database).models()
+    Ledger(database, KEYS).models()
     with open_storage(database) as storage:
         storage.get_all_studies()
     return experiment
