@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 
 from minio.commonconfig import ENABLED, Filter
@@ -25,6 +26,7 @@ from minio import Minio, MinioAdmin
 
 CONSUMERS = ("mlflow", "waterflow", "dvc")  # Also the names of their buckets.
 COLLECTED = ("waterflow", "dvc")  # Objects there are named by their content, and a collector deletes those without use.
+MARK_BUCKET, MARK_KEY = "installation", "id"  # no consumer's key opens it
 WAIT_SECONDS = 60
 
 
@@ -36,6 +38,7 @@ def main() -> None:
     store = Minio(endpoint=endpoint, credentials=root, secure=False, http_client=http)
 
     wait_until_ready(store, endpoint)
+    claim_store(store, endpoint, is_adopted=sys.argv[1:] == ["adopt"])
     for bucket in CONSUMERS:
         make_bucket(store, bucket)
     if os.environ.get("STORE_KIND", "minio") == "minio":  # SeaweedFS reads its keys and their rights from s3.json.
@@ -78,6 +81,41 @@ def wait_until_ready(store: Minio, endpoint: str) -> None:
         if time.monotonic() > deadline:
             sys.exit(f"store-setup: {endpoint} is not ready after {WAIT_SECONDS} s ({last}): see the store's log")
         time.sleep(0.5)
+
+
+def claim_store(store: Minio, endpoint: str, *, is_adopted: bool) -> None:
+    """Mark the store with the id of this installation; end the program when it is not this installation's.
+
+    The volume `installation` remembers that the store was marked. A store without the mark is then no first start but a
+    lost volume, which `adopt` takes all the same.
+    """
+    expected, found = read_secret("installation_id"), read_mark(store)
+    record = Path(os.environ.get("INSTALLATION_DIR", "/installation"), "store", "id")
+    problem = "is that of another installation" if found else "is new, but an earlier start of this stack filled one"
+    if found != expected and (found or record.exists()) and not is_adopted:
+        sys.exit(
+            f"store-setup: the store at {endpoint} {problem}: its volume was lost or replaced; nothing was changed\n"
+            "store-setup: restore the volume from a backup, or go on with what is there: "
+            "docker compose run --rm minio-setup adopt"
+        )
+    if found != expected:
+        if not store.bucket_exists(bucket_name=MARK_BUCKET):
+            store.make_bucket(bucket_name=MARK_BUCKET)
+        content = expected.encode()
+        store.put_object(bucket_name=MARK_BUCKET, object_name=MARK_KEY, data=BytesIO(content), length=len(content))
+    record.write_text(expected, encoding="utf-8")
+
+
+def read_mark(store: Minio) -> str | None:
+    """Return the id of the installation that a store is marked with; None without a mark."""
+    try:
+        answer = store.get_object(bucket_name=MARK_BUCKET, object_name=MARK_KEY)
+    except S3Error as error:
+        if error.code in {"NoSuchBucket", "NoSuchKey"}:
+            return None
+        raise
+    with answer:
+        return answer.read().decode()
 
 
 def make_bucket(store: Minio, bucket: str) -> None:

@@ -20,6 +20,7 @@ from signing_keys import new_signing_key, public_key
 ROOT = Path("/secrets")
 ADMIN = ROOT / "admin"
 DATABASES = Path("/databases")
+RECORDS = Path("/installation")  # which stores of this installation were set up once
 STORE_DATA = Path("/store")
 CHECKOUT = Path("/checkout")
 
@@ -32,7 +33,9 @@ OWNER = {
     "seaweedfs": 1000,
     "airflow": 50000,
     "signing": 50000,
+    "ledger": 50000,
 }
+ROLES = ("postgres", "airflow", "mlflow", "waterflow", "waterflow_owner")
 STORE_USERS = ("mlflow", "waterflow", "dvc")
 
 LOST = """\
@@ -48,6 +51,9 @@ def main() -> None:
     if STORE_DATA.is_dir() and not any(STORE_DATA.iterdir()):
         # The image that we build brings its owner to a fresh volume; a prebuilt MINIO_IMAGE does not.
         os.chown(STORE_DATA, OWNER["minio"], OWNER["minio"])
+    for store, owner in (("postgres", OWNER["postgres"]), ("store", OWNER["minio-setup"])):
+        (RECORDS / store).mkdir(exist_ok=True)
+        os.chown(RECORDS / store, owner, -1)
     made = sum(write("admin", name, value()) for name, value in VALUES.items())
     values = {name: (ADMIN / name).read_text() for name in VALUES}
     rendered = sum(write(*file) for file in files(values))
@@ -102,7 +108,8 @@ def password() -> str:
 
 
 VALUES = {
-    **{f"{name}_database_password": password for name in ("postgres", "airflow", "mlflow", "waterflow")},
+    "installation_id": lambda: secrets.token_hex(16),
+    **{f"{name}_database_password": password for name in ROLES},
     **{f"{name}_access_key": (lambda name=name: f"{name}-{secrets.token_hex(6)}") for name in STORE_USERS},
     **{f"{name}_secret_key": password for name in STORE_USERS},
     "minio_root_user": lambda: f"root-{secrets.token_hex(6)}",
@@ -120,7 +127,9 @@ VALUES = {
 
 def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     """(consumer, file, content) of all that the consumers read, each in the format that it reads."""
-    for name in ("postgres", "airflow", "mlflow", "waterflow"):
+    for consumer in ("postgres", "minio-setup"):
+        yield consumer, "installation_id", value["installation_id"]
+    for name in ROLES:
         yield "postgres", f"{name}_password", value[f"{name}_database_password"]
 
     for consumer in ("minio", "minio-setup"):
@@ -147,6 +156,7 @@ def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     yield "airflow", "fernet_key", value["airflow_fernet_key"]
     yield "airflow", "admin_password", value["airflow_admin_password"]
     yield "airflow", "waterflow_database_url", database_url("waterflow", value)
+    yield "ledger", "owner_database_url", database_url("waterflow_owner", value, database="waterflow")
     yield "airflow", "aws_credentials", aws_credentials("waterflow", value)
     yield "airflow", "dvc_credentials", aws_credentials("dvc", value)
     yield (
@@ -166,8 +176,8 @@ def public_keys(signing_key: str) -> str:
     return rotated.read_text() if rotated.exists() else public_key(signing_key) + "\n"
 
 
-def database_url(role: str, value: dict[str, str], driver: str = "psycopg2") -> str:
-    return f"postgresql+{driver}://{role}:{value[f'{role}_database_password']}@postgres:5432/{role}"
+def database_url(role: str, value: dict[str, str], driver: str = "psycopg2", database: str = "") -> str:
+    return f"postgresql+{driver}://{role}:{value[f'{role}_database_password']}@postgres:5432/{database or role}"
 
 
 def aws_credentials(user: str, value: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Bring Airflow's database up to date, and see that the roles, the admin and the pool for training exist.
+"""Bring the databases of Airflow and the ledger up to date, and see that roles, admin and the pool for training exist.
 
 One process: each `airflow` command of its own would import Airflow again, six seconds a time, and `airflow users create`
 wants the password on its command line, where a process list shows it.
@@ -10,6 +10,8 @@ from pathlib import Path
 from airflow.cli.cli_parser import get_parser
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+
+from waterflow.ledger.owner import main as set_up_ledger
 
 POOL_DESCRIPTION = "Training tasks that may run at once (TRAINING_SLOTS)"
 
@@ -35,6 +37,7 @@ def accounts() -> None:
 slots = os.environ["TRAINING_SLOTS"]
 if not slots.isdigit() or int(slots) < 1:
     raise SystemExit(f"airflow-init: TRAINING_SLOTS is {slots!r}; in .env it has to be a whole number from 1")
+set_up_ledger("/run/ledger/owner_database_url", "/run/secrets/waterflow_database_url")
 airflow("db", "migrate")
 airflow("pools", "set", "training", slots, POOL_DESCRIPTION)
 accounts()
