@@ -65,7 +65,7 @@ class Breaks(NamedTuple):
 
 
 def link_rows(rows: Sequence[Columns], chain: Chain, keys: Keyring) -> list[Link]:
-    """Return each row with its digest, and whether link and signature hold."""
+    """Return each row's digest, and whether it verifies."""
     links: list[Link] = []
     for row in rows:
         previous = links[-1].digest if links else chain.genesis
@@ -111,7 +111,7 @@ def _row_of(line: str) -> int:
 
 
 def why_unsigned(statement: Statement, signature: str | None, keys: Keyring) -> str:
-    """Return why no trusted key vouches for a statement. Empty when one does."""
+    """Return why no trusted key vouches for a statement. The text is empty when one does."""
     if signature is None:
         return "it is not signed"
     try:

@@ -1,4 +1,4 @@
-"""The ledger's database: its engine, and its errors in our words."""
+"""The ledger's database. Opens its engine and translates its errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

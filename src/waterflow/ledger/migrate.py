@@ -82,7 +82,7 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
 
 
 def _enter_schema(connection: Connection) -> None:
-    """Create the schema, move tables into it that were created without one, and work there until the commit."""
+    """Work in the ledger's schema until the commit. Tables from before it are moved into it."""
     connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
     if connection.execute(text(f"SELECT to_regclass('{SCHEMA}.{VERSION_TABLE}')")).scalar() is None:
         for table in BEFORE_SCHEMA:

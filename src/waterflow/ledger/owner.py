@@ -1,4 +1,4 @@
-"""Setting up the ledger as its owner, whose password no task sees.
+"""Set-up of the ledger by its owner. No task sees that role's password.
 
 `python -m waterflow.ledger.owner OWNER_URL_FILE WRITER_URL_FILE` runs at every start of the stack. Tasks may read
 the tables and insert rows, and nothing else.
@@ -18,7 +18,7 @@ WRITTEN = (decisions, looks, projections)
 
 
 def set_up(owner_url: str, writer: str) -> None:
-    """Migrate the tables, and set the rights of the role that writes. Whatever else it was granted is revoked."""
+    """Migrate the tables and set the writer's rights. Whatever else it was granted is revoked."""
     engine, _ = open_engine(owner_url)
     ensure_tables(engine)
     role = engine.dialect.identifier_preparer.quote(writer)

@@ -23,9 +23,10 @@ from waterflow.records.run import Window
 
 
 class Ledger:
-    """The decisions on every model's champion, in order; append-only, chained and signed (`chain.py`).
+    """The decisions on every model's champion, in order; append-only.
 
-    Nothing is read of a model whose rows do not verify: LedgerError says which. Other models' rows do not count there.
+    Rows are chained and signed (`chain.py`). Of a model with a row that does not verify nothing is read: LedgerError
+    names the row. Other models do not notice.
     """
 
     def __init__(self, url: str, keys: Keyring, marks: LedgerMarks | None = None) -> None:
@@ -41,7 +42,7 @@ class Ledger:
 
     @cached_property
     def id(self) -> str:
-        """The random id of this ledger, which all its signatures name."""
+        """The random id of this ledger. All its signatures name it."""
         with translated(self._shown), self._engine.connect() as connection:
             return str(connection.execute(select(identity.c.id)).scalar())
 
@@ -95,9 +96,9 @@ class Ledger:
         effective_at: datetime | None = None,
         accepts_unsigned: bool = False,
     ) -> Decision:
-        """Append the row that follows `after`, the newest known row, and vouch by it for all before.
+        """Append the row that follows `after`, the newest known row.
 
-        `accepts_unsigned` vouches even for rows that no trusted key signed.
+        It vouches for all rows before it; with `accepts_unsigned` even for rows that no trusted key signed.
 
         Raises LedgerConflict when another row was appended meanwhile, or when the run has its decision; LedgerError
         where rows before it do not verify; SignatureError without a signing key.
@@ -138,7 +139,7 @@ class Ledger:
         self._append(looks, look_columns(look), accepts_unsigned=accepts_unsigned)
 
     def verify(self, model: str) -> Breaks:
-        """Return what is wrong with a model's rows and their marks, whatever it is."""
+        """Return what is wrong with a model's rows and marks."""
         problems, notes = [], []
         for table, what in ((decisions, ""), (looks, "looks: ")):
             try:
@@ -153,7 +154,7 @@ class Ledger:
         return Breaks(problems + self._find_forged_projections(model), notes)
 
     def raw_texts(self, model: str) -> list[str]:
-        """Return all columns of a model's rows as text, whether or not they verify."""
+        """Return all columns of a model's rows, as text. They need not verify."""
         rows = [*self._read(decisions, model), *self._read(looks, model)]
         return [str(value) for row in rows for value in row.values()]
 
@@ -243,7 +244,7 @@ class Ledger:
 
 @contextmanager
 def _readable(model: str) -> Iterator[None]:
-    """Raise LedgerError for values that are none of the ledger's, such as a time that is no time."""
+    """Raise LedgerError for values that cannot be read."""
     try:
         yield
     except (ValueError, TypeError, OverflowError) as error:

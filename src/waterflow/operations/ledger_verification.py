@@ -1,4 +1,4 @@
-"""Verification of a pipeline's ledger: its rows, their marks, the registry, and the files that rows name."""
+"""Verification of a pipeline's ledger. Covers rows, marks, registry, and the files that rows name."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -16,7 +16,7 @@ from waterflow.tracking.tags import LEDGER_SEQUENCE
 
 
 def verify_ledger(model: str, resources: Resources) -> Breaks:
-    """Return what is wrong with a pipeline's ledger, a line each.
+    """Return what is wrong with a pipeline's ledger.
 
     Rows that do not verify are named first; only rows that do are compared with the registry and asked for their files:
     models, the records of their runs, the predictions of verdicts and the rows of looks, each by its digest.
@@ -30,7 +30,7 @@ def verify_ledger(model: str, resources: Resources) -> Breaks:
 
 
 def verify_rows(model: str, resources: Resources) -> Breaks:
-    """Return what is wrong with a pipeline's rows, their marks, and the registry. No file is fetched."""
+    """Return what is wrong with rows, marks and registry. No file is fetched."""
     found = resources.ledger.verify(model)
     if found.problems:
         return found
@@ -40,11 +40,19 @@ def verify_rows(model: str, resources: Resources) -> Breaks:
         for version in _list_versions(model, resources)
         if (sequence := version.tags.get(LEDGER_SEQUENCE, "")).isdecimal() and int(sequence) > newest
     ]
-    return Breaks([*missing, *compare_with_registry(model, resources)], found.notes)
+    accepted = {_name_of(note) for note in found.notes}
+    replayed = compare_with_registry(model, resources)
+    problems = [line for line in replayed if _name_of(line) not in accepted]
+    return Breaks([*missing, *problems], [*found.notes, *(line for line in replayed if line not in problems)])
+
+
+def _name_of(line: str) -> tuple[str, ...]:
+    """Return the row that a line is about, such as `row 3`."""
+    return tuple(line.split()[:2])
 
 
 def find_rows_problem(model: str, resources: Resources) -> str | None:
-    """Return what is wrong with a pipeline's rows in one line. None where nothing is."""
+    """Return what is wrong with rows in one line. None where nothing is."""
     try:
         return "; ".join(verify_rows(model, resources).problems) or None
     except LedgerError as error:

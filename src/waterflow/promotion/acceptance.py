@@ -1,4 +1,4 @@
-"""Vouching for rows of the ledger that no trusted key signed, after a person reviewed them."""
+"""Acceptance of the ledger's unsigned rows by a person."""
 
 import logging
 from collections.abc import Callable

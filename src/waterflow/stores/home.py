@@ -19,19 +19,19 @@ RECORD, MARK = "installation.json", ".installation"
 
 @dataclass(frozen=True)
 class HomeStores:
-    """The databases and folders of a home, as a profile names them."""
+    """The databases and folders of a home, from its profile."""
 
     home: Path
     paths: tuple[Path, ...]
 
     @classmethod
     def of(cls, profile: Profile, home: Path) -> "HomeStores":
-        """Return the stores of a profile that are below the home."""
+        """Return the stores that a profile has below the home."""
         named = (profile.tracking_uri, profile.artifact_root, profile.store_uri, profile.database_uri)
         return cls(home, tuple(path for path in _local_paths(named) if path.is_relative_to(home)))
 
     def require_all(self) -> None:
-        """Raise StoreError when a store that was seen is gone, or is that of another home."""
+        """Raise StoreError when a store that was seen is lost. That of another home counts as lost."""
         identity, seen = self._read()
         for path in self.paths:
             if path.name in seen and not _is_present(path, identity):

@@ -39,7 +39,7 @@ def downgrade() -> None:
 
 
 def _protect_in_sqlite() -> None:
-    """Refuse, before any INSERT OR REPLACE removes a row, what is not the next row of its model."""
+    """Refuse what is not the next row of its model. INSERT OR REPLACE removes nothing then."""
     for table in CHAINED:
         unique = "run_id" if table == "waterflow_ledger" else "evaluation_key"
         canary = " AND kind <> 'canary' AND NEW.kind <> 'canary'" if table == "waterflow_ledger" else ""
