@@ -24,6 +24,7 @@ ORDER = (
     "garbage_collection",
     "approval",
     "tls",  # Takes away the plain ports that all others use.
+    "lost_volumes",  # Takes the volumes away.
 )
 
 

@@ -47,7 +47,7 @@ def verify_rows(model: str, resources: Resources) -> Breaks:
 
 
 def _name_of(line: str) -> tuple[str, ...]:
-    """Return the row that a line is about, such as `row 3`."""
+    """Return the row that a line is about."""
     return tuple(line.split()[:2])
 
 
@@ -69,12 +69,12 @@ def _verify_files(row: Decision, resources: Resources, verifier: Verifier) -> It
 
 
 def _verify_model(row: Decision, model_id: str, resources: Resources, verifier: Verifier) -> Verification:
-    digest = digest_of_model(model_id, resources)
+    digest = digest_of_model(row.model, model_id, resources)
     if digest is None:
-        return Verification(False, f"model {model_id} is gone from MLflow")
+        return Verification(False, f"model {model_id} is gone from MLflow, or no trusted key signed it")
     if digest != row.model_digest:
         return Verification(False, f"the files of model {model_id} are not those that were decided on")
-    return verifier.verify_model(model_id)
+    return verifier.verify_model(model_id, row.model)
 
 
 def _verify_records(run_id: str, resources: Resources) -> Verification:

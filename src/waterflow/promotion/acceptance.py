@@ -54,7 +54,7 @@ def _accept_decisions(model: str, reason: str, actor: str, resources: Resources)
         reason=f"rows that no trusted key signed were reviewed: {reason}",
         actor=actor,
         model_id=champion.model_id if champion else None,
-        model_digest=digest_of_model(champion.model_id, resources) if champion else None,
+        model_digest=digest_of_model(model, champion.model_id, resources) if champion else None,
         accepts_unsigned=True,
     )
     resources.ledger.mark_projected(row)
