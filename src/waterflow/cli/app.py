@@ -14,7 +14,8 @@ from waterflow.cli.console import err, print_table, warn, widen
 from waterflow.cli.data import data_app
 from waterflow.cli.keys import keys_app
 from waterflow.cli.step import step_app
-from waterflow.errors import ContractError, WaterflowError
+from waterflow.errors import ContractError
+from waterflow.system_errors import explain
 
 COMMANDS = (
     run.run,
@@ -56,21 +57,23 @@ def options(
         handlers=[RichHandler(console=err, show_path=False, show_time=debug)],
         force=True,
     )
+    logging.getLogger("waterflow.waiting").setLevel(logging.INFO)
     for noisy in ("alembic", "mlflow.store.db.utils", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.INFO if debug else logging.ERROR)
 
 
 def main() -> None:
-    """Run the command. Our errors become one line and exit code 1."""
+    """Run the command. Known errors become one line and exit code 1."""
     # MLflow and scikit-learn make a million lasting objects; scanning them for garbage takes a tenth of a short run.
     gc.set_threshold(100_000, 20, 20)
     try:
         app()
-    except WaterflowError as error:
-        if "--debug" in sys.argv:
+    except Exception as error:
+        known = explain(error)
+        if known is None or "--debug" in sys.argv:
             raise
-        if isinstance(error, ContractError):
-            rows = ([Text(value or "–") for value in entry] for entry in error.breaks)
+        if isinstance(known, ContractError):
+            rows = ([Text(value or "–") for value in entry] for entry in known.breaks)
             print_table(("row", "column", "value", "rule"), rows, console=err)
-        warn("error", str(error))
+        warn("error", str(known))
         sys.exit(1)
