@@ -1,10 +1,13 @@
 """Errors of a task, their retries and their log."""
 
+import logging
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
 from waterflow.errors import UnreachableError, WaterflowError
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -24,6 +27,8 @@ def fail_without_retry() -> Iterator[None]:
         if known is None:
             raise
         log_in_one_line()
+        if logging.getLogger("waterflow").handlers:  # a terminal that shows our messages and none of Airflow's
+            logger.error("%s", known)
         if isinstance(known, UnreachableError):
             raise known from error
         raise AirflowFailException(str(known)) from known
