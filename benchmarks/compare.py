@@ -31,11 +31,10 @@ WAYS: dict[str, Callable[[Path], list[str]]] = {
 MAKE_DATABASES = """
 import sys
 from pathlib import Path
-sys.path.insert(0, "scripts")
-import run_dag
+from waterflow.orchestration import in_process
 home = Path(sys.argv[1])
-run_dag.configure_airflow(home)
-run_dag.migrate_metadata(sys.stdout)
+in_process.configure_airflow(home)
+in_process.migrate_metadata(sys.stdout)
 from mlflow import MlflowClient
 MlflowClient(f"sqlite:///{home}/mlflow.db").search_experiments()
 """

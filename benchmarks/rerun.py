@@ -43,11 +43,11 @@ class Counting(importlib.abc.MetaPathFinder):
 
         def count(module):
             execute(module)
-            module.FITS, fit = 0, module.fit_model
-            def fit_model(*given, **named):
+            module.FITS, fit = 0, module.fit_estimator
+            def fit_estimator(*given, **named):
                 module.FITS += 1
                 return fit(*given, **named)
-            module.fit_model = fit_model
+            module.fit_estimator = fit_estimator
 
         spec.loader.exec_module = count
         return spec
