@@ -90,7 +90,7 @@ def score(model, features, truth, prefix):
 
 
 def train(name, estimator, parts, dataset):
-    """Fit one candidate and log it in a nested run; gives the model, its id and its scores."""
+    """Fit one candidate and log it in a nested run; returns the model, its id and its scores."""
     with mlflow.start_run(run_name=name, nested=True):
         model = make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), estimator)
         model.fit(*parts["train"])
@@ -139,7 +139,7 @@ def draw(model, features, truth, scores, winner):
 
 
 def main():
-    """Train the candidates, judge the best of them on the test rows, register it and give it the alias."""
+    """Train the candidates, evaluate the best of them on the test rows, register it and set the alias."""
     mlflow.set_tracking_uri(f"sqlite:///{HOME}/mlflow.db")
     client = mlflow.MlflowClient()
     found = client.get_experiment_by_name("bare/iris")

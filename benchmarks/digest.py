@@ -74,7 +74,7 @@ def drop(path: Path) -> None:
 
 
 def compare(label: str, path: Path, rounds: int, is_cold: bool) -> float:
-    """Print a file's row of the table; gives the median ratio of the digest to reading the rows."""
+    """Print a file's row of the table; returns the median ratio of the digest to reading the rows."""
     for way in WAYS.values():
         way(path)
     taken: dict[str, list[float]] = {name: [] for name in WAYS}

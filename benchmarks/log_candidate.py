@@ -67,7 +67,7 @@ def report(title: str, resources: "Resources", rounds: int) -> None:
 
 
 def train_all(resources: "Resources") -> dict[str, tuple[float, float]]:
-    """Run prepare and train; gives for each candidate the wall clock and CPU beside fitting and scoring."""
+    """Run prepare and train; returns for each candidate the wall clock and CPU beside fitting and scoring."""
     from waterflow import workflow
     from waterflow.data.window import window_of
     from waterflow.records.run import RunRequest

@@ -1,4 +1,4 @@
-"""What it costs Airflow to parse the DAG file, held against importing `airflow.sdk` alone.
+"""What it costs Airflow to parse the DAG file, compared with importing `airflow.sdk` alone.
 
     python benchmarks/parse_dags.py [--pipelines 50] [--rounds 9]
 

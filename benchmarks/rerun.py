@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def run_counted(home: Path, python: str) -> tuple[Cost, int]:
-    """Run the pipeline in a process of its own; gives its cost, and the number of estimators that it fitted."""
+    """Run the pipeline in a process of its own; returns its cost, and the number of estimators that it fitted."""
     told = home / "fits"
     variables = {"WATERFLOW_HOME": str(home / "home"), "FITS": str(told)}
     cost = run_measured([python, "-c", COUNTING + COMMAND], variables)

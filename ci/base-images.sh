@@ -64,7 +64,7 @@ make_debian() {
   [[ -s $scratch/sources ]] && cp "$scratch/sources" "$root/etc/apt/sources.list"
   bundle=$(trusted_certificates)
   [[ -n $bundle ]] && cp -L "$bundle" "$root/etc/ssl/certs/ca-certificates.crt"
-  # The bundle is made anew whenever a package adds a certificate: what this machine added must be among its sources.
+  # The bundle is made again whenever a package adds a certificate: what this machine added must be among its sources.
   find /usr/local/share/ca-certificates -name '*.crt' -exec cp -t "$root/usr/local/share/ca-certificates" {} + 2>/dev/null || true
   cp base-images/slim.apt.conf "$root/etc/apt/apt.conf.d/docker-clean"
   cp base-images/slim.dpkg.cfg "$root/etc/dpkg/dpkg.cfg.d/docker"

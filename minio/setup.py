@@ -1,6 +1,6 @@
 """Give the store its buckets, and each consumer a key that opens its own bucket alone.
 
-Runs once at every start and ends in the same state whatever it finds: a bucket deleted by hand is made anew, a changed
+Runs once at every start and ends in the same state whatever it finds: a bucket deleted by hand is made again, a changed
 policy is written again, a key that was replaced stops working.
 
 MinIO's Python client rather than `mc`: it is a small wheel instead of a second server-sized Go build, one program speaks
@@ -164,7 +164,7 @@ def grant_key(admin: MinioAdmin, consumer: str) -> None:
 def bucket_policy(bucket: str) -> dict[str, object]:
     """Return the policy of a consumer: everything it needs in its own bucket, nothing anywhere else.
 
-    It may delete an object but not a version: what a program deletes by mistake, the root key can bring back; from the
+    It may delete an object but not a version: what a program deletes by mistake, the root key can restore; from the
     buckets of COLLECTED only for as long as `forget_deleted` keeps it.
     """
     in_bucket = [

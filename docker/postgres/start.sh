@@ -1,7 +1,7 @@
 #!/bin/sh
 # Postgres' own entrypoint takes a folder that holds PG_VERSION for a whole database, yet `initdb` writes that file
 # first: a first start that is cut short would leave a database that never comes up. So a mark lies beside the folder
-# until the first start is through (first-start-done.sh takes it away), and while it lies there, the folder is made anew.
+# until the first start is through (first-start-done.sh takes it away), and while it lies there, the folder is made again.
 set -eu
 
 mark=/var/lib/postgresql/data/.first-start

@@ -40,7 +40,7 @@ STORE_USERS = ("mlflow", "waterflow", "dvc")
 
 LOST = """\
 secrets: volume `secrets-admin` is empty, but other volumes hold an earlier start of this stack, which those passwords opened.
-secrets: nothing was changed. Put the volume back from a backup, or begin anew without the old data: make clean-stack"""
+secrets: nothing was changed. Put the volume back from a backup, or begin again without the old data: make clean-stack"""
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
     if not any(ADMIN.glob("[!.]*")) and earlier_start():
         sys.exit(LOST)
     if STORE_DATA.is_dir() and not any(STORE_DATA.iterdir()):
-        # The image that we build brings its owner to a fresh volume; a prebuilt MINIO_IMAGE does not.
+        # The image that we build sets the owner of a fresh volume; a prebuilt MINIO_IMAGE does not.
         os.chown(STORE_DATA, OWNER["minio"], OWNER["minio"])
     for store, owner in (("postgres", OWNER["postgres"]), ("store", OWNER["minio-setup"])):
         (RECORDS / store).mkdir(exist_ok=True)

@@ -114,7 +114,7 @@ def run_all(
 
     A candidate that fails is reported and left out, as a red task would be in Airflow. `report` is called
     with a step's name and a line of progress; `ask` is called where the pipeline wants a person's approval, and
-    gives None when there is nobody to ask.
+    returns None when there is nobody to ask.
     """
     report("prepare", "reading, checking and splitting the rows")
     prepared = prepare(request, resources)

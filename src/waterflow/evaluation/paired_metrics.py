@@ -168,7 +168,7 @@ def _probability_of_truth(predicted: Predicted) -> Values:
     position = {name: number for number, name in enumerate(predicted.classes)}
     unknown = [name for name in seen if name not in position]
     if unknown:
-        raise UndefinedError(f"a model that never saw class {unknown[0]!r} gives it no probability")
+        raise UndefinedError(f"a model that never saw class {unknown[0]!r} predicts no probability of it")
     columns = np.array([position[name] for name in seen])[codes]
     smallest = np.finfo(probabilities.dtype).eps  # as in scikit-learn
     return np.clip(probabilities[np.arange(len(columns)), columns], smallest, 1 - smallest)
@@ -176,7 +176,7 @@ def _probability_of_truth(predicted: Predicted) -> Values:
 
 def _probabilities(predicted: Predicted) -> Values:
     if predicted.probabilities is None:
-        raise UndefinedError("a model that gives no probabilities has none")
+        raise UndefinedError("a model that predicts no probabilities has none")
     return np.asarray(predicted.probabilities)
 
 

@@ -40,7 +40,7 @@ def first_sentence(config: PipelineConfig, evaluated: Evaluated) -> str:
     """Return one sentence for a manager. It says the purpose, and whether the model is better."""
     verdict = evaluated.verdict
     if evaluated.exploratory:
-        return f"An exploratory model that predicts {config.target}; it was chosen on the very rows that judge it."
+        return f"An exploratory model that predicts {config.target}; it was chosen on the very rows that evaluate it."
     if verdict is None:
         return f"This model predicts {config.target}."
     return f"This model predicts {config.target}; {describe_verdict(verdict, 'it')}"

@@ -350,7 +350,7 @@ def test_an_undefined_metric_decides_nothing(scene: Scene) -> None:
     scene.crown("first", wrong=0.1)
     verdict = scene.evaluate(scene.prepare("second"), wrong=0.02)
     assert verdict.outcome == "insufficient evidence"
-    assert verdict.reason.startswith("roc_auc is undefined: a model that gives no probabilities")
+    assert verdict.reason.startswith("roc_auc is undefined: a model that predicts no probabilities")
 
 
 def test_a_slice_on_which_it_is_worse_holds_a_model_back(scene: Scene) -> None:
