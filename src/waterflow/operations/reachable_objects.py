@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from waterflow.errors import StoreError, TrackingError, UnreachableError
+from waterflow.errors import LedgerError, StoreError, TrackingError, UnreachableError
 from waterflow.resources import Resources
 from waterflow.tracking.run_queries import TrackedRun
 from waterflow.tracking.tags import EVALUATED_FILE, PARENT_RUN_ID
@@ -58,7 +58,10 @@ def find_reachable(resources: Resources) -> Reachable:
     """Return the digests that versions, runs and ledger name."""
     found = Reachable()
     for model in resources.ledger.models():
-        found.add_texts(resources.ledger.raw_texts(model))
+        try:
+            found.add_texts(resources.ledger.raw_texts(model))
+        except LedgerError as error:
+            found.obstacles.append(f"{error}, and with it what its rows name; see `waterflow ledger {model} --verify`")
     runs = {run.run_id: run for run in resources.runs.list_runs()}
     found.run_states = {run_id: _state(run) for run_id, run in runs.items()}
     for version in resources.registry.list_all_versions():

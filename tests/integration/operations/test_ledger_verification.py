@@ -1,3 +1,5 @@
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -59,6 +61,18 @@ def test_a_row_that_only_the_registry_remembers_is_named(resources: Resources) -
     resources.registry.tag_version("flowers", 1, {LEDGER_SEQUENCE: "2"})
     problems, _ = workflow.verify_ledger("flowers", resources)
     assert problems == ["row 2 is missing: version 1 in the registry was decided by it"]
+
+
+def test_a_row_that_cannot_be_read_keeps_every_object(resources: Resources) -> None:
+    """What it names is not known, so the collection says why it removes nothing."""
+    with closing(sqlite3.connect(resources.project.home / "waterflow.db")) as database:
+        database.executescript(
+            "DROP TRIGGER waterflow_ledger_no_update;"
+            "UPDATE waterflow_ledger SET decided_at = 'never' WHERE model = 'flowers'"
+        )
+    survey = workflow.survey_objects(resources, timedelta(0), datetime.now(UTC))
+    assert survey.obstacles[0].startswith("ledger of flowers: a row cannot be read")
+    assert workflow.verify_ledger("flowers", resources)[0] == [survey.obstacles[0].partition(", and with it")[0]]
 
 
 def test_a_forged_row_stops_no_other_pipeline(resources: Resources) -> None:
