@@ -73,6 +73,8 @@ def as_integers_or_floats(texts: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray 
 
     Returns None where one is not, has zeros before it, or has more digits than a number keeps.
     """
+    if not _starts_with_number(texts):
+        return None
     for kind in (pa.int64(), pa.float64()):
         try:
             numbers = texts.cast(kind)
@@ -112,6 +114,16 @@ def choose_decimal(
     if pending and len(possible) > 1:
         raise _ambiguous(*pending[0])
     return possible[0]
+
+
+def _starts_with_number(texts: pa.ChunkedArray | pa.Array) -> bool:
+    """Return whether the first text is a number, which spares a look at all others."""
+    first = next((text.as_py() for text in texts if text.is_valid), "")
+    try:
+        float(first)
+    except ValueError:
+        return False
+    return True
 
 
 def _any(texts: pa.ChunkedArray, likely: pa.ChunkedArray, pattern: str) -> bool:

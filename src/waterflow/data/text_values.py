@@ -36,16 +36,22 @@ class TextColumn:
     null_words: tuple[str, ...]
 
     @cached_property
-    def values(self) -> pa.ChunkedArray:
-        """All values, with nulls."""
-        trimmed = pc.utf8_trim_whitespace(self.texts)
-        is_null = pc.is_in(trimmed, value_set=pa.array(["", *self.null_words], trimmed.type))
-        return pc.if_else(is_null, pa.scalar(None, trimmed.type), trimmed)
-
-    @cached_property
     def distinct(self) -> pa.Array:
         """The distinct values that are not null."""
-        return pc.unique(self.values).drop_null()
+        trimmed = pc.unique(pc.utf8_trim_whitespace(pc.unique(self.texts))).drop_null()
+        return trimmed.filter(pc.invert(pc.is_in(trimmed, value_set=self._nulls)))
+
+    @cached_property
+    def values(self) -> pa.ChunkedArray:
+        """All values, with nulls. Where nothing has to be changed, these are the texts themselves."""
+        if pc.all(pc.is_in(pc.unique(self.texts).drop_null(), value_set=self.distinct)).as_py():
+            return self.texts
+        trimmed = pc.utf8_trim_whitespace(self.texts)
+        return pc.if_else(pc.is_in(trimmed, value_set=self._nulls), pa.scalar(None, trimmed.type), trimmed)
+
+    @property
+    def _nulls(self) -> pa.Array:
+        return pa.array(["", *self.null_words], self.texts.type)
 
     def matches(self, pattern: str) -> bool:
         """Return whether all values match, and there are some."""
@@ -99,7 +105,7 @@ class _Typing:
         if has_numbers and (numbers := as_integers_or_floats(texts)) is not None:
             self._set_numbers(column, numbers)
             return
-        self.typed[name] = texts if len(column.distinct) else column.values
+        self.typed[name] = texts if len(column.distinct) else pa.chunked_array([pa.nulls(len(texts), texts.type)])
         if declared in NUMERIC and self._add_numbers(column):
             return
         if declared in (None, "boolean") and self._add_booleans(column, declared):

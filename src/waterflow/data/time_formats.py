@@ -41,21 +41,9 @@ def parse_time_texts(texts: pd.Series, place: str, time_format: str | None, day_
     ISO 8601 of any precision, else the one format that fits all values. Nulls become NaT. Raises DataError when no
     format fits, when two do, when a value is no time of the calendar, and when only some have a zone.
     """
-    values = texts.astype("str")
-    if time_format is not None:
-        return _parse(values, place, time_format)
-    if not find_other_than(ISO, values):
-        return _parse(values, place, "ISO8601")
-    distinct = pd.Series(values.dropna().unique(), dtype="str")
-    fitting = fit_formats(distinct, day_first)
-    if not fitting:
-        raise DataError(
-            f"{place} cannot be read as times, such as {find_other_than(ISO, distinct)!r}; state dataset.time_format, "
-            "such as '%d.%m.%Y %H:%M', or fix the values"
-        )
-    _check_ambiguity(fitting, distinct, place)
-    times = next(iter(fitting.values()))
-    return values.map(pd.Series(times.to_numpy(), index=distinct)).astype(times.dtype)
+    codes, names = pd.factorize(texts.astype("str"))  # equal times are parsed once
+    times = _parse_distinct(pd.Series(names, dtype="str"), place, time_format, day_first)
+    return pd.Series(times.array.take(codes, allow_fill=True), index=texts.index, name=texts.name)
 
 
 def fit_formats(distinct: pd.Series, day_first: bool | None = None) -> dict[str, pd.Series]:
@@ -121,6 +109,21 @@ def _formats(day_first: bool | None) -> Iterator[str]:
     for date, clock in product(DATES, CLOCKS):
         if day_first is None or date not in DAY_AND_MONTH or date.startswith("%d") == day_first:
             yield date + clock
+
+
+def _parse_distinct(distinct: pd.Series, place: str, time_format: str | None, day_first: bool | None) -> pd.Series:
+    if time_format is not None:
+        return _parse(distinct, place, time_format)
+    if not find_other_than(ISO, distinct):
+        return _parse(distinct, place, "ISO8601")
+    fitting = fit_formats(distinct, day_first)
+    if not fitting:
+        raise DataError(
+            f"{place} cannot be read as times, such as {find_other_than(ISO, distinct)!r}; state dataset.time_format, "
+            "such as '%d.%m.%Y %H:%M', or fix the values"
+        )
+    _check_ambiguity(fitting, distinct, place)
+    return next(iter(fitting.values()))
 
 
 def _try(values: pd.Series, time_format: str) -> pd.Series | None:

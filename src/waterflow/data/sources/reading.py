@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from waterflow.config.project import Project
 from waterflow.config.schema import CsvSource, DuckdbSource, DvcSource, PackageSource, PipelineConfig, Source, SqlSource
@@ -61,9 +62,11 @@ def read_source(
             rows = read_files(source, project.root, copy_object)
     is_text = isinstance(source, CsvSource) or (isinstance(source, DvcSource) and "separator" in rows.settings)
     typed = type_columns(rows.table, rules, detect=rows.table.column_names if is_text else rows.partitions)
+    rows = rows._replace(table=None)  # the texts of a CSV file take as much memory as its values
     several = {"files": rows.files, "digest": rows.digest} if rows.digest else {}
     types = {name: describe_type(typed.table.column(name)) for name in typed.table.column_names}
     reading = {"reading": rows.settings, "types": types, "notes": (*rows.notes, *typed.notes), **several}
+    pa.default_memory_pool().release_unused()
     return _checked(LoadedSource(frame_of(typed.table), facts.model_copy(update=reading), typed.left_out))
 
 
