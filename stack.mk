@@ -23,8 +23,8 @@ credentials: ## Print the names and passwords that the stack's first start gener
 	@docker compose --progress quiet run --rm --no-deps -T secrets python3 -I /opt/secrets/show_credentials.py
 
 .PHONY: rotate
-rotate: ## Make a secret again, and restart what uses it: make rotate SECRET=airflow_jwt_secret
-	@docker compose --progress quiet run --rm --no-deps -T secrets python3 -I /opt/secrets/rotate_secret.py "$(SECRET)"
+rotate: ## Make secrets again, and restart what uses it: make rotate SECRET=airflow_jwt_secret
+	@docker compose --progress quiet run --rm --no-deps -T secrets python3 -I /opt/secrets/rotate_secret.py $(SECRET)
 	@docker compose up --detach --wait --force-recreate || { docker/stack.sh why; exit 1; }
 
 .PHONY: rotate-signing-key

@@ -1,6 +1,6 @@
-"""Remove a secret and what was rendered from it, so that the next start makes both again; runs in the `secrets` service.
+"""Remove secrets and what was rendered from them, so that the next start makes all again; runs in the `secrets` service.
 
-    rotate_secret.py NAME
+    rotate_secret.py NAME…
 
 Only secrets that the set-up of their server replaces at each start are offered. People's passwords are changed in the servers.
 """
@@ -22,19 +22,21 @@ ROTATABLE = {
 }
 
 
-def main(name: str) -> None:
-    if name not in ROTATABLE:
-        sys.exit(f"say which secret: make rotate SECRET=…; {name!r} is not one of: {', '.join(sorted(ROTATABLE))}")
-    values = {other: (ADMIN / other).read_text() for other in VALUES if (ADMIN / other).exists()}
+def main(*names: str) -> None:
+    if not names or set(names) - ROTATABLE:
+        sys.exit(
+            f"say which secrets: make rotate SECRET=…; {' '.join(names)!r} is not among: {', '.join(sorted(ROTATABLE))}"
+        )
+    values = {name: (ADMIN / name).read_text() for name in VALUES if (ADMIN / name).exists()}
     if len(values) < len(VALUES):
         sys.exit("some secrets are missing: start the stack first (make up)")
-    before, after = files(values), files(values | {name: "another value"})
+    before, after = files(values), files(values | dict.fromkeys(names, "another value"))
     stale = [ROOT / old[0] / old[1] for old, new in zip(before, after, strict=True) if old != new]
     # The rendered files first: should this be cut short, the next start renders them from the old value.
-    for file in [*stale, ADMIN / name]:
+    for file in [*stale, *(ADMIN / name for name in names)]:
         file.unlink(missing_ok=True)
-    print(f"{name}: removed, with {len(stale)} files of its consumers; the next start makes them again")
+    print(f"{', '.join(names)}: removed, with {len(stale)} files of consumers; the next start makes them again")
 
 
 if __name__ == "__main__":
-    main([*sys.argv[1:], ""][0])
+    main(*sys.argv[1:])
