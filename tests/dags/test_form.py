@@ -105,7 +105,19 @@ def test_a_window_needs_a_column_that_dates_the_rows(form: Any, name: str) -> No
     check_conf({name: None}, form)
 
 
-@pytest.mark.parametrize("conf", [["quick"], "quick", {"strategi": "quick"}, {"": 1}, {"strategy": "x" * 70_000}])
-def test_what_is_no_conf_is_refused_in_one_line(form: Any, conf: object) -> None:
+@pytest.mark.parametrize(
+    ("conf", "said"),
+    [
+        (["quick"], "is no mapping"),
+        ("quick", "is no mapping"),
+        ({"strategi": "quick"}, "unknown key 'strategi'; valid: candidates, force, scenario, strategy"),
+        ({"": 1}, "unknown key ''"),
+        ({"strategy": "x" * 70_000}, "bytes are more than 65,536"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_no_conf_is_refused_in_one_line(form: Any, conf: object, said: str) -> None:
     """No mapping, an unknown key, or too much of it."""
-    assert len(message_of(lambda: check_conf(conf, form), ConfigError)) < 200
+    message = message_of(lambda: check_conf(conf, form), ConfigError)
+    assert said in message
+    assert len(message) < 200
