@@ -13,6 +13,7 @@ ORDER = (
     "windows",
     "security",
     "mlflow_permissions",
+    "trust",
     "accounts",
     "resilience",
     "browser",
