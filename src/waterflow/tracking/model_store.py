@@ -197,7 +197,7 @@ class ModelStore:
 
     def _download(self, model_id: str, folder: Path) -> Path:
         if not self._has_payload(model_id):
-            raise StoreError(f"the files of its model {model_id} are gone")
+            raise StoreError(f"model {model_id}: its files are gone")
         mlflow.set_tracking_uri(self._uri)
         return Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=str(folder)))
 
