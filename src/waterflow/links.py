@@ -8,10 +8,16 @@ from waterflow.records.run import Origin
 
 def run_link(experiment_id: str, run_id: str, profile: Profile) -> str:
     """Return a Markdown link to a run, or its id."""
+    page = run_page(experiment_id, run_id, profile)
+    return f"[{run_id[:8]}]({page})" if page else f"`{run_id}`"
+
+
+def run_page(experiment_id: str, run_id: str, profile: Profile, artifact: str | None = None) -> str | None:
+    """Return the address of a run, or of one of its artifacts, in MLflow's UI. None where there is none."""
     if profile.mlflow_url is None:
-        return f"`{run_id}`"
-    page = f"{profile.mlflow_url}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
-    return f"[{run_id[:8]}]({page})"
+        return None
+    place = f"/artifacts/{artifact}" if artifact else ""
+    return f"{profile.mlflow_url}/#/experiments/{experiment_id}/runs/{run_id}{place}?workflowType=machine_learning"
 
 
 def dag_run_url(origin: Origin, profile: Profile) -> str | None:

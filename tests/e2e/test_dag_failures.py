@@ -50,7 +50,7 @@ def test_a_candidate_that_fails_is_a_red_task_and_the_rest_is_registered(
     runs = {run.info.run_name: run for run in resources.runs.client.search_runs([experiment])}
     assert runs["broken"].info.status == "FAILED"
     assert runs["broken"].data.tags["waterflow.try_number"] == "1"
-    parent = runs[champion.tags["waterflow.dag_run_id"]]
+    parent = resources.runs.client.get_run(champion.tags["waterflow.parent_run_id"])
     assert parent.info.status == "FINISHED"
     assert parent.data.tags["waterflow.missing_candidates"] == "broken"
 

@@ -91,7 +91,8 @@ def test_each_run_names_its_dag_run(outcome: Outcome) -> None:
         assert tags["waterflow.runner"] == "airflow"
         assert tags["waterflow.dag_id"] == "train_flowers"
         assert tags["waterflow.try_number"] == "1"
-    assert parent.data.tags["waterflow.dag_run_id"] == parent.info.run_name
+    assert parent.data.tags["waterflow.dag_run_id"].startswith("manual__")
+    assert parent.info.run_name.endswith(" · manual")
 
 
 def test_each_run_names_its_data(outcome: Outcome) -> None:

@@ -1,12 +1,13 @@
 """Registering a model as a version. The version has a card and the tags that trace it."""
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.links import dag_run_url, run_link
+from waterflow.links import dag_run_url, run_link, run_page
 from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.records.training import Trained
 from waterflow.reporting.run_tags import lineage_tags
 from waterflow.reporting.step_manifest import log_step
+from waterflow.reporting.titles import version_title
 from waterflow.resources import Resources
 from waterflow.stores.base import scratch_folder
 from waterflow.tracking import tags as tag
@@ -46,7 +47,8 @@ def make_version(
         tags |= {tag.VERDICT: evaluated.verdict.outcome, tag.VERDICT_REASON: evaluated.verdict.reason}
     links = {
         "Airflow run": dag_run_url(prepared.origin, resources.profile) or prepared.origin.run_id,
-        "MLflow run": prepared.parent_run_id,
+        "MLflow run": run_page(prepared.experiment_id, prepared.parent_run_id, resources.profile)
+        or prepared.parent_run_id,
         "Run of the fit": served.run_id,
         "Data": prepared.data.digest,
         "Configuration": prepared.config.digest,
@@ -56,8 +58,24 @@ def make_version(
         (folder / tag.CARD_FILE).write_text(card, "utf-8")
         log_step("card", prepared.pipeline, prepared.parent_run_id, folder, resources)
     place = run_link(prepared.experiment_id, prepared.parent_run_id, resources.profile)
-    description = fit_description(card, f"The whole card is the artifact `{tag.CARD_FILE}` of run {place}.")
+    title = version_title(evaluated, prepared.window, config)
+    top = "\n\n".join(filter(None, (title, page_links(prepared, evaluated, resources))))
+    whole = f"The whole card is the artifact `{tag.CARD_FILE}` of run {place}."
+    description = fit_description(f"{top}\n\n{card}", whole)
     return resources.registry.register(config.name, served.model_id, served.run_id, description, tags)
+
+
+def page_links(prepared: Prepared, evaluated: Evaluated, resources: Resources) -> str:
+    """Return Markdown links to the DAG run, the MLflow run and the report. Empty where none has an address."""
+    experiment_id, run_id, profile = prepared.experiment_id, prepared.parent_run_id, resources.profile
+    pages = {
+        "Airflow run": dag_run_url(prepared.origin, profile),
+        "MLflow run": run_page(experiment_id, run_id, profile),
+    }
+    if evaluated.verdict is not None:
+        compared_by = resources.runs.get_run(run_id).tags.get(tag.EVALUATED_FROM, run_id)
+        pages["report"] = run_page(experiment_id, compared_by, profile, tag.REPORT_FILE)
+    return " · ".join(f"[{name}]({page})" for name, page in pages.items() if page)
 
 
 def _time_tags(evaluated: Evaluated, served: Trained) -> dict[str, str]:

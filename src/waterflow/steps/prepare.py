@@ -19,6 +19,7 @@ from waterflow.records.run import RunRequest
 from waterflow.reporting.contract_report import breaks_logged
 from waterflow.reporting.run_tags import origin_tags, window_tags
 from waterflow.reporting.step_log import log_prepared
+from waterflow.reporting.titles import run_title
 from waterflow.resources import Resources
 from waterflow.snapshots import store_config, store_frame
 from waterflow.stores.base import scratch_folder
@@ -52,7 +53,7 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
         resources.runs.ensure_experiment(config.name),
         RunIdentity(config.name, request.origin.run_id, clear_number=request.origin.clear_number),
         key_of(action),
-        name=request.origin.run_id,
+        name=run_title(request.origin, window, config),
         tags=origin_tags(request.origin, config.name, config, resources, git)
         | window_tags(window)
         | {tag.SETTING_KEY: setting, tag.FORCE: str(request.force).lower()},

@@ -1,6 +1,7 @@
 """The model registry: registered models, their versions and aliases."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,10 +26,12 @@ from waterflow.tracking.tags import (
     STAGING_PREFIX,
     VERDICT,
     VERDICT_REASON,
+    VERSION_FACTS,
     VERSION_SIGNATURE,
 )
 
 CHALLENGER, CHAMPION = "challenger", "champion"
+SHOWN = (CANDIDATE, VERDICT)
 # Tags of a version that later steps set, and that decide nothing.
 LATER = (DECISION, LEDGER_SEQUENCE, STAGING_CONDITIONS, VERDICT, VERDICT_REASON, VERSION_SIGNATURE)
 MAX_DESCRIPTION_LENGTH = 5000  # in characters: what MLflow's column holds on Postgres
@@ -91,7 +94,7 @@ class ModelRegistry:
                 model,
                 source=f"models:/{model_id}",
                 run_id=run_id,
-                tags=tags,
+                tags=packed(tags, {}),
                 description=description,
                 model_id=model_id,
             )
@@ -108,9 +111,10 @@ class ModelRegistry:
             self._client.delete_registered_model_alias(model, alias)
 
     def tag_version(self, model: str, version: int, tags: Mapping[str, str]) -> None:
-        """Set tags of a version."""
+        """Set tags of a version, those of its facts together."""
         with translated(self._uri):
-            for key, value in tags.items():
+            present = dict(self._client.get_model_version(model, str(version)).tags)
+            for key, value in packed(tags, present).items():
                 self._client.set_model_version_tag(model, str(version), key, value)
 
     def aliases_of(self, model: str, version: int) -> tuple[str, ...]:
@@ -150,13 +154,11 @@ class ModelRegistry:
 
     def find_by_model(self, model: str, model_id: str) -> Version | None:
         """Return the first version of a logged model. None if it was not registered."""
-        found = self._signed(f"name = '{model}' and tags.`{MODEL_ID}` = '{model_id}'")
-        return self.get_version(model, min(entry.version for entry in found)) if found else None
+        return self._find(model, MODEL_ID, model_id, min)
 
     def find_by_tag(self, model: str, name: str, value: str) -> Version | None:
         """Return the newest version with a signed tag's value. None if none has it."""
-        found = self._signed(f"name = '{model}' and tags.`{name}` = '{value}'")
-        return self.get_version(model, max(entry.version for entry in found)) if found else None
+        return self._find(model, name, value, max)
 
     def list_models(self) -> list[str]:
         """List the names of the registered models."""
@@ -182,12 +184,16 @@ class ModelRegistry:
             ask = partial(self._client.search_model_versions, condition, MAX_PAGE, None)
             return [self._read(entry, aliases or {}) for entry in all_pages(ask)]
 
+    def _find(self, model: str, name: str, value: str, choose: Callable[[list[int]], int]) -> Version | None:
+        found = [entry.version for entry in self._signed(f"name = '{model}'") if entry.tags.get(name) == value]
+        return self.get_version(model, choose(found)) if found else None
+
     def _signed(self, condition: str) -> list[Version]:
         """Return versions whose tags are signed. Others may only look like those that are asked for."""
         return [entry for entry in self._versions(condition) if not entry.problem]
 
     def _read(self, entry: ModelVersion, aliases: Mapping[str, Any]) -> Version:
-        model_id, tags = _served_id(entry), dict(entry.tags)
+        model_id, tags = _served_id(entry), unpacked(entry.tags)
         try:
             self._runs.keyring.verify(version_statement(entry.name, model_id, tags), tags.get(VERSION_SIGNATURE))
             problem = ""
@@ -202,6 +208,33 @@ class ModelRegistry:
             tags=tags,
             problem=problem,
         )
+
+
+def packed(tags: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags to set: those that lists show, and one with all other facts.
+
+    Lists show the candidate, the verdict and the first metric; `present` are the version's tags until now.
+    """
+    is_first = not any(name.startswith(METRIC_PREFIX) for name in present)
+    metric = next((name for name in tags if is_first and name.startswith(METRIC_PREFIX)), None)
+    shown = {name: value for name, value in tags.items() if name in SHOWN or name == metric or name in present}
+    facts = {name: value for name, value in tags.items() if name not in shown}
+    if not facts:
+        return shown
+    return shown | {VERSION_FACTS: json.dumps(_facts(present) | facts, ensure_ascii=False, sort_keys=True)}
+
+
+def unpacked(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return a version's tags with its facts among them."""
+    return _facts(tags) | {name: value for name, value in tags.items() if name != VERSION_FACTS}
+
+
+def _facts(tags: Mapping[str, str]) -> dict[str, str]:
+    try:
+        facts = json.loads(tags.get(VERSION_FACTS, "{}"))
+    except ValueError:  # edited by somebody: the tags in it are missing then, as `audit` says
+        return {}
+    return {str(name): str(value) for name, value in facts.items()} if isinstance(facts, dict) else {}
 
 
 def fit_description(text: str, reference: str) -> str:

@@ -86,6 +86,8 @@ WINNER = "waterflow.winner"
 # Promotion.
 DECISION = "waterflow.decision"
 LEDGER_SEQUENCE = "waterflow.ledger_sequence"
+# All tags of a version but those that lists show, as JSON. MLflow's UI leaves out what begins with `mlflow.`.
+VERSION_FACTS = "mlflow.waterflow.facts"
 METRIC_PREFIX = "metric."  # a tag of a version for each metric shown in listings
 COMPARED_MODELS = "waterflow.compared_models"  # ids of the fits whose predictions were compared, the latest last
 HOLDOUT_START = "waterflow.holdout_start"
@@ -130,6 +132,7 @@ DIFFERING_ROWS_FILE = "differing_rows.parquet"
 PLOT_FOLDER = "plots"
 TUNING_FOLDER = "tuning"
 VERDICT_FOLDER = "verdict"
+REPORT_FILE = "verdict/report.html"
 VERDICT_AGAINST_FOLDER = "verdict_against_{champion}"
 
 # Prefixes of a run's metrics.

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,10 +78,12 @@ def test_a_version_has_a_card(challenged: tuple[Resources, Registered, Registere
     """Its description starts with a sentence for everybody; the run keeps the card as an artifact."""
     resources, first, _ = challenged
     description = resources.runs.client.get_model_version("challenged", "1").description
-    assert description.startswith("This model predicts species; it is better than guessing labels at random")
+    title, _, card_text = description.partition("\n\n")
+    assert re.fullmatch(r"gaussian_nb \d\.\d{3}", title)
+    assert card_text.startswith("This model predicts species; it is better than guessing labels at random")
     assert "## Verdict" in description
     card = resources.runs.client.download_artifacts(first.parent_run_id, "model_card.md", str(tmp_path))
-    assert Path(card).read_text() == description
+    assert Path(card).read_text() == card_text
 
 
 def test_a_missed_gate_leaves_a_version_without_alias(resources: Resources, pipeline: Writer) -> None:
