@@ -14,6 +14,8 @@ import boto3
 import requests
 from botocore.config import Config
 
+from waterflow.tracking.registry import unpacked
+
 ROOT = Path(__file__).resolve().parents[2]
 FINAL_STATES = {"success", "failed"}
 BASE_IMAGE = "python:3.13-slim-trixie"
@@ -202,9 +204,13 @@ class Stack:
         return sorted(runs, key=lambda run: "mlflow.parentRunId" in run["tags"])
 
     def versions(self, model: str = "iris") -> list[dict[str, Any]]:
-        """List the registered versions of a model."""
+        """List the registered versions of a model, with their facts among the tags."""
         answer = self.mlflow("GET", "/model-versions/search", params={"filter": f"name='{model}'", "max_results": 200})
-        return list(answer.json().get("model_versions", []))
+        found = list(answer.json().get("model_versions", []))
+        for version in found:
+            tags = unpacked({tag["key"]: tag["value"] for tag in version.get("tags", [])})
+            version["tags"] = [{"key": key, "value": value} for key, value in tags.items()]
+        return found
 
     def aliases(self, model: str = "iris") -> dict[str, str]:
         """Return the version that each alias of a model points to."""
