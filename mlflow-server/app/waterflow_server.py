@@ -31,12 +31,12 @@ REPLACED = {
 }
 CHUNKS_AHEAD = 8
 # Choices as MLflow's UI keeps them, for who has made none: models rather than language models, no assistant (its routes are
-# closed), no dialogue about the registry.
+# closed), no dialogue that advertises the registry.
 CHOICES = {
     "mlflow.workflowType_v1": '"machine_learning"',
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true",
     "mlflow.assistant.panelOpen_v1": "false",
-    "_mlflow_user_setting_dismiss_next_model_registry_ui": "true",
+    "_mlflow_model_registry_promo_modal_dismissed_v1": "true",
 }
 CHOOSE = (
     f"<script>Object.entries({json.dumps(CHOICES)}).forEach(([name, value]) => localStorage[name] ??= value)</script>"

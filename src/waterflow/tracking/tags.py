@@ -86,8 +86,8 @@ WINNER = "waterflow.winner"
 # Promotion.
 DECISION = "waterflow.decision"
 LEDGER_SEQUENCE = "waterflow.ledger_sequence"
-# All tags of a version but those that lists show, as JSON. MLflow's UI leaves out what begins with `mlflow.`.
-VERSION_FACTS = "mlflow.waterflow.facts"
+# All tags of a version but those that lists show, as JSON.
+VERSION_FACTS = "waterflow.facts"
 METRIC_PREFIX = "metric."  # a tag of a version for each metric shown in listings
 COMPARED_MODELS = "waterflow.compared_models"  # ids of the fits whose predictions were compared, the latest last
 HOLDOUT_START = "waterflow.holdout_start"
