@@ -37,7 +37,7 @@ class LinearMedianRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc
     def fit(self, features: Any, target: Any, sample_weight: Any = None) -> Self:
         """Fit on features (rows, columns) and a target (rows,)."""
         weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        descent = SGDRegressor(loss="epsilon_insensitive", epsilon=0.0, **self.get_params())
+        descent = SGDRegressor(loss="epsilon_insensitive", epsilon=0.0, average=True, **self.get_params())
         self.regressor_ = TransformedTargetRegressor(descent, transformer=StandardScaler())
         self.regressor_.fit(features, np.asarray(target, dtype=float), **weights)
         return self
