@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.block_columns import check_onehot
 from waterflow.data.canonical import canonical_order
-from waterflow.data.columns import feature_columns
+from waterflow.data.columns import feature_columns, to_floats
 from waterflow.data.contract import check_contract
 from waterflow.data.filtering import filter_rows
 from waterflow.data.row_identity import identity_columns
@@ -68,6 +69,8 @@ def read_rows(
     check_contract(frame, config)
     frame = sample_rows(frame, config)
     check_rows(frame, config, source.left_out)
+    if config.task == "regression" and not is_numeric_dtype(frame[config.target]):
+        frame = frame.assign(**{config.target: to_floats(frame[config.target])})  # decimals, which no metric takes
     if config.costs is not None or config.positive is not None or config.has_decision:
         from waterflow.scoring.metrics import find_positive_class
 

@@ -8,7 +8,7 @@ import pandas as pd
 from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_numeric_dtype
 
 from waterflow.config.schema import DependenceConfig, PipelineConfig
-from waterflow.data.columns import feature_columns
+from waterflow.data.columns import feature_columns, type_of
 from waterflow.errors import ConfigError, DataError
 
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # of nanoseconds in 64 bits
@@ -35,7 +35,7 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig, left_out: Sequence[s
         )
     if target.nunique() < 2:
         raise DataError(f"target: {config.target!r} is always {_plain(target.iloc[0])}; there is nothing to learn")
-    if config.task == "regression" and not is_numeric_dtype(target):
+    if config.task == "regression" and type_of(target) != "numeric":
         raise DataError(
             f"target: {config.target!r} holds {target.dtype}, regression needs numbers; change task or target"
         )

@@ -1,6 +1,7 @@
 """Confusion matrices that stay readable however many classes there are."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from waterflow.scoring.metrics import Predicted
 
 OTHERS = "(others)"
+MOST_IN_FILE = 100
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,12 @@ class Confusion:
         shown = len(self.names) - 1
         return f"the {shown} most frequent of {shown + self.merged} classes" if self.merged else ""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain types. `matrix[i][j]` rows of `classes[i]` were predicted as `classes[j]`."""
+        return {"classes": self.names, "matrix": self.counts.tolist(), **({"note": self.note} if self.note else {})}
 
-def count_classes(predicted: Predicted, most: int) -> Confusion:
+
+def count_classes(predicted: Predicted, most: int = MOST_IN_FILE) -> Confusion:
     """Count rows by actual and predicted class. At most `most` classes are kept."""
     columns = [np.asarray(values, dtype=object) for values in (predicted.truth, predicted.prediction)]
     codes, classes = pd.factorize(np.concatenate(columns), use_na_sentinel=False)

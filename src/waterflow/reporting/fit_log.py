@@ -104,11 +104,11 @@ def _write_findings(
 ) -> dict[str, float]:
     """Write what the scored rows showed. Returns the scores by their names in MLflow."""
     from waterflow.reporting.candidate_plots import write_decision, write_trials
-    from waterflow.scoring.metrics import confusion
+    from waterflow.reporting.confusion import count_classes
 
     part = trained.scored_on
     if scored.predicted is not None and config.task == "classification":
-        write_json(folder / tag.CONFUSION_FILE.format(part=part), confusion(scored.predicted))
+        write_json(folder / tag.CONFUSION_FILE.format(part=part), count_classes(scored.predicted).to_json())
     write_decision(folder / tag.PLOT_FOLDER, config, scored)
     if scored.tuned is not None:
         write_trials(folder / tag.TUNING_FOLDER, scored.tuned, config.metrics.main)

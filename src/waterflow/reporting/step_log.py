@@ -82,8 +82,8 @@ def log_evaluated(
 
     Without scores, which the pipeline may hide, nothing of the held-out rows is drawn.
     """
+    from waterflow.reporting.confusion import count_classes
     from waterflow.reporting.plots import plot_candidates, plot_winner  # matplotlib, needed here alone
-    from waterflow.scoring.metrics import confusion
 
     winner = evaluated.winner
     by_candidate = {entry.candidate: entry.metrics for entry in evaluated.ranked}
@@ -94,7 +94,7 @@ def log_evaluated(
     for name, figure in figures.items():
         figure.savefig(folder / tag.PLOT_FOLDER / f"{name}.png", dpi=110)
     if scores and config.task == "classification":
-        write_json(folder / tag.CONFUSION_FILE.format(part="test"), confusion(predicted))
+        write_json(folder / tag.CONFUSION_FILE.format(part="test"), count_classes(predicted).to_json())
     metrics = {tag.TEST_METRIC + name: value for name, value in scores.items()}
     main = config.metrics.main
     value = evaluated.holdout_metrics.get(main, float("nan"))

@@ -80,12 +80,6 @@ def headline(scores: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in scores.items() if name in METRICS}
 
 
-def confusion(predicted: Predicted) -> dict[str, Any]:
-    """Count predictions by class. `matrix[i][j]` rows of `classes[i]` were predicted as `classes[j]`."""
-    coded = _encode(predicted)
-    return {"classes": [str(name) for name in coded.classes], "matrix": coded.counts.tolist()}
-
-
 def find_positive_class(classes: Iterable[Any], declared: Any = None) -> Any:
     """Return the positive class of two. It is the declared one, else the greater of them.
 

@@ -1,9 +1,10 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pandas as pd
 import pytest
-from support.projects import message_of, request_of, write_rows
+from support.projects import candidates, message_of, request_of, write_rows
 
 from waterflow.caching.keys import key_of, preparation
 from waterflow.config.compose import compose_pipeline
@@ -44,6 +45,25 @@ def test_stored_rows_are_divided_by_the_stored_split(resources: Resources, pipel
     everything = pd.concat([part.features.assign(species=part.target) for part in rows.values()])
     expected = iris().value_counts().sort_index()
     pd.testing.assert_series_equal(everything.value_counts().sort_index(), expected)
+
+
+def test_a_target_of_decimals_is_trained_on_as_numbers(resources: Resources, pipeline: Writer) -> None:
+    """No metric takes Python's decimals."""
+    rows = iris().assign(price=lambda frame: [Decimal(f"{value:.1f}") for value in frame["petal_width_cm"]])
+    rows.drop(columns=["petal_width_cm", "species"]).to_parquet(resources.project.root / "data" / "prices.parquet")
+    name = pipeline(
+        dataset={"kind": "parquet", "path": "data/prices.parquet"},
+        target="price",
+        task="regression",
+        metrics={"main": "rmse"},
+        gate=None,
+        preprocessing=None,
+        split={"kind": "hash"},
+        **candidates(ridge="sklearn.linear_model.Ridge"),
+    )
+    prepared = prepare(request_of(name), resources)
+    target = load_rows(prepared, load_config(prepared, resources), resources, ("train",))["train"].target
+    assert target.dtype == "float64"
 
 
 def test_a_retry_does_not_read_the_source_again(resources: Resources, pipeline: Writer) -> None:

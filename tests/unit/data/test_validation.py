@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,12 @@ def test_a_target_of_words_is_refused_for_regression() -> None:
     """Regression needs numbers."""
     changes = {"task": "regression", "metrics": {"main": "rmse"}}
     assert "regression needs numbers" in refusal(iris(), **changes)
+
+
+def test_a_target_of_decimals_is_numeric() -> None:
+    """As databases and Parquet have them."""
+    prices = iris().assign(price=[Decimal(number) for number in range(150)])
+    check_rows(prices, config_of(task="regression", metrics={"main": "rmse"}, target="price"))
 
 
 def test_a_constant_number_is_refused_for_regression() -> None:

@@ -14,7 +14,7 @@ from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError, DataError
 from waterflow.evaluation.comparison import compare_models
 from waterflow.evaluation.paired_metrics import Pair
-from waterflow.scoring.metrics import Predicted, confusion, find_positive_class, headline, predict_rows, score_rows
+from waterflow.scoring.metrics import Predicted, find_positive_class, headline, predict_rows, score_rows
 
 ROWS = iris()
 X, Y = ROWS.drop(columns="species"), ROWS["species"]
@@ -129,12 +129,6 @@ def test_r2_of_one_row_is_left_out() -> None:
     assert set(score_rows(Predicted(np.array([1.0]), np.array([2.0])), "regression")) == {"mae", "median_ae", "rmse"}
 
 
-def test_the_confusion_matrix_counts_truth_by_row() -> None:
-    """`matrix[i][j]` rows of class i were called j."""
-    predicted = Predicted(np.array(["a", "a", "b"]), np.array(["a", "b", "b"]), classes=("a", "b"))
-    assert confusion(predicted) == {"classes": ["a", "b"], "matrix": [[1, 1], [0, 1]]}
-
-
 def test_classes_may_be_numbers() -> None:
     """Labels 0 and 1 are classes like any others."""
     target = pd.Series((Y == "setosa").astype(int))
@@ -227,12 +221,6 @@ def test_columns_are_preprocessed_once_for_labels_and_probabilities() -> None:
     assert Counting.calls == 1
     assert np.array_equal(predicted.prediction, model.predict(X))
     assert np.array_equal(predicted.probabilities, model.predict_proba(X))
-
-
-def test_numbered_classes_stand_in_order_of_their_numbers() -> None:
-    """Class 10 comes after class 9."""
-    predicted = Predicted(np.array([9, 10, 9]), np.array([9, 10, 10]))
-    assert confusion(predicted) == {"classes": ["9", "10"], "matrix": [[1, 1], [0, 1]]}
 
 
 def test_probabilities_of_32_bits_are_compared_like_all_others() -> None:
