@@ -61,8 +61,8 @@ class Pair:
         """Return the same pair on some of the rows."""
         return replace(
             self,
-            challenger=_take(self.challenger, chosen),
-            champion=_take(self.champion, chosen),
+            challenger=self.challenger.take(chosen),
+            champion=self.champion.take(chosen),
             dependence=self.dependence.take(chosen),
         )
 
@@ -73,13 +73,6 @@ def prepare_metric(pair: Pair, metric: str) -> PairedMetric:
         return METRICS_OF_PAIRS[metric](pair)
     except UndefinedError as error:
         raise UndefinedError(f"{metric} is undefined: {error}") from error
-
-
-def _take(predicted: Predicted, chosen: NDArray[np.bool_]) -> Predicted:
-    probabilities = None if predicted.probabilities is None else predicted.probabilities[chosen]
-    return replace(
-        predicted, truth=predicted.truth[chosen], prediction=predicted.prediction[chosen], probabilities=probabilities
-    )
 
 
 # Metrics of labels: sums by class of rows, calls and hits, over the joint cells of truth and both models' calls.

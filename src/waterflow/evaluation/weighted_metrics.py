@@ -1,38 +1,17 @@
 """Metrics as functions of the rows' weights. They are functions of sums over rows, or of the order of rows.
 
 The influence of a row is the derivative of the metric in its weight, times the number of rows; influences sum to zero.
+A metric is one of challenger and champion: its values on the rows have shape (2,), the influences (rows, 2), and values
+on resamples (resamples, 2), NaN where a resample lacks what the metric needs.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from waterflow.evaluation.bootstrap import Codes, Units, Values, draw_row_weights, resample_counts, resample_sums
-
-
-class PairedMetric(Protocol):
-    """A metric of challenger and champion.
-
-    `observed` are its values on the rows, shape (2,), `influence` those of each row, shape (rows, 2). `resample`
-    returns values of shape (resamples, 2), NaN where a resample lacks what the metric needs.
-    """
-
-    @property
-    def observed(self) -> Values:
-        """Return the values on the rows."""
-        ...
-
-    @property
-    def influence(self) -> Values:
-        """Return the influences of the rows."""
-        ...
-
-    def resample(self, units: Units, resamples: int, generator: np.random.Generator) -> Values:
-        """Return the values on resamples."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -110,6 +89,9 @@ class RankMetric:
         return np.column_stack(
             [np.mean([curve.value(weights) for curve in of_model], axis=0) for of_model in self.curves]
         )
+
+
+PairedMetric = SumMetric | RankMetric
 
 
 def area_under_roc(scores: Values, positive: NDArray[np.bool_]) -> Curve:

@@ -19,7 +19,7 @@ from waterflow.promotion.challenger import fit_challenger, predict_challenger
 from waterflow.promotion.holdout import reach_verdict
 from waterflow.promotion.looks import LookPlan, spend_alpha, take_look
 from waterflow.promotion.opponents import Holdout, Opponent, choose_opponent, load_holdout
-from waterflow.promotion.predictions import UnusableError, predict_usably, take_rows
+from waterflow.promotion.predictions import UnusableError, predict_usably
 from waterflow.promotion.recorded_champion import find_recorded_champion
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated, GateResult, Verdict
@@ -114,7 +114,7 @@ def compare_on_holdout(
     set_aside = unseen & ~compared
     verdict, pair = reach_verdict(
         spend_alpha(config, plan),
-        take_rows(challenger, ~set_aside),
+        challenger.take(~set_aside),
         opponent.take(~set_aside),
         holdout.rows[~set_aside].reset_index(drop=True),
     )

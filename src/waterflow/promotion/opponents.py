@@ -14,7 +14,7 @@ from waterflow.data.overlap import unseen_rows
 from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError
 from waterflow.evaluation.baseline import predict_baseline
 from waterflow.lineage.version_history import VersionHistory
-from waterflow.promotion.predictions import UnusableError, align_labels, predict_holdout, predict_usably, take_rows
+from waterflow.promotion.predictions import UnusableError, align_labels, predict_holdout, predict_usably
 from waterflow.records.data import Blob, HoldoutCut, Prepared
 from waterflow.records.training import Trained
 from waterflow.resources import Resources
@@ -57,7 +57,7 @@ class Opponent:
 
     def take(self, chosen: NDArray[np.bool_]) -> "Opponent":
         """Return the same opponent on some of the held-out rows."""
-        predicted = self.predicted and take_rows(self.predicted, chosen)
+        predicted = self.predicted and self.predicted.take(chosen)
         return replace(self, predicted=predicted, unseen=self.unseen[chosen])
 
 
@@ -72,19 +72,17 @@ def find_baseline(
 ) -> Opponent:
     """Return the pipeline's baseline, fitted on this run's training rows."""
     rows, name = holdout.rows, config.baseline
-    unseen = np.ones(len(rows), dtype=bool)
+    opponent = Opponent(f"baseline {name}", None, None, np.ones(len(rows), dtype=bool))
     if name in BASELINES[config.task]:
         train = holdout.frame.loc[holdout.part == "train", config.target]
-        predicted = predict_baseline(name, train, rows[config.target], config)
-        return Opponent(f"baseline {name}", None, predicted, unseen)
-    found = [entry for entry in ranked if entry.candidate == name]
-    if not found:
-        return Opponent(f"baseline {name}", None, None, unseen, problem=f"candidate {name} could not be trained")
+        return replace(opponent, predicted=predict_baseline(name, train, rows[config.target], config))
+    candidate = next((entry for entry in ranked if entry.candidate == name), None)
+    if candidate is None:
+        return replace(opponent, problem=f"candidate {name} could not be trained")
     try:
-        predicted = _predict(found[0].model_id, rows, config, resources)
+        return replace(opponent, predicted=_predict(candidate.model_id, rows, config, resources))
     except UnusableError as error:
-        return Opponent(f"baseline {name}", None, None, unseen, problem=f"candidate {name} is unusable: {error}")
-    return Opponent(f"baseline {name}", None, predicted, unseen)
+        return replace(opponent, problem=f"candidate {name} is unusable: {error}")
 
 
 def choose_opponent(

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.columns import feature_columns
@@ -51,14 +50,6 @@ def predict_usably(predict: Callable[[], Predicted]) -> Predicted:
     if empty.any():
         raise UnusableError(f"it answers NaN on {int(empty.sum())} of {len(empty)} rows")
     return predicted
-
-
-def take_rows(predicted: Predicted, chosen: NDArray[np.bool_]) -> Predicted:
-    """Return the predictions of some of the rows."""
-    probabilities = None if predicted.probabilities is None else predicted.probabilities[chosen]
-    return replace(
-        predicted, truth=predicted.truth[chosen], prediction=predicted.prediction[chosen], probabilities=probabilities
-    )
 
 
 def align_labels(predicted: Predicted, reference: Predicted) -> Predicted:

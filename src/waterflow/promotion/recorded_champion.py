@@ -1,5 +1,7 @@
 """The champion's recorded predictions of its own holdout. They are the opponent on the same rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -27,23 +29,21 @@ def find_recorded_champion(
     Its recipe made them when it was compared. The rows are those that both holdouts share.
     """
     name, rows = f"champion version {champion.version}", holdout.rows
-    nothing = np.zeros(len(rows), dtype=bool)
+    opponent = Opponent(name, champion.version, None, np.zeros(len(rows), dtype=bool))
     try:
         theirs, recorded = _read_recorded(champion, resources)
         places = _find_places(rows, theirs, config)
     except (StoreError, DataError) as error:
-        problem = f"{name} has no recorded predictions to compare with: {error}"
-        return Opponent(name, champion.version, None, nothing, problem=problem)
+        return replace(opponent, problem=f"{name} has no recorded predictions to compare with: {error}")
     shared = places >= 0
     if not shared.any():
-        problem = f"{name} has no recorded prediction of these rows"
-        return Opponent(name, champion.version, None, nothing, problem=problem)
+        return replace(opponent, problem=f"{name} has no recorded prediction of these rows")
     predicted = _predicted(recorded.iloc[np.maximum(places, 0)], rows[config.target])
     try:
         predicted = align_labels(predicted, challenger) if config.task == "classification" else predicted
     except UnusableError as error:
-        return Opponent(name, champion.version, None, nothing, problem=f"{name} cannot be compared: {error}")
-    return Opponent(name, champion.version, predicted, shared)
+        return replace(opponent, problem=f"{name} cannot be compared: {error}")
+    return replace(opponent, predicted=predicted, unseen=shared)
 
 
 def _read_recorded(champion: Version, resources: Resources) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -49,17 +49,10 @@ def read_state(
         champion_rows_end=datetime.fromisoformat(theirs).astimezone(UTC) if theirs else None,
         rolled_back=_rolled_back_fits(config.name, entries, resources),
         needs_approval=config.promotion.approval == "human",
-        refresh_margin=config.refresh_margin if _is_refresh(prepared, evaluated, champion) else None,
+        refresh_margin=config.refresh_margin if is_refresh(prepared, evaluated.recipe, champion) else None,
         refreshed=sum_refreshes(entries),
         shown_champion=evaluated.verdict.champion_version if evaluated.verdict else None,
     )
-
-
-def _is_refresh(prepared: Prepared, evaluated: Evaluated, champion: Version | None) -> bool:
-    """Return whether the champion's recipe was fitted on other rows."""
-    if champion is None or not evaluated.recipe or champion.tags.get(RECIPE) != evaluated.recipe:
-        return False
-    return champion.tags.get(DATA_DIGEST) != prepared.data.digest
 
 
 def _rolled_back_fits(model: str, entries: Sequence[Decision], resources: Resources) -> dict[str, Decision]:
@@ -92,7 +85,7 @@ def is_refresh(prepared: Prepared, recipe: str, champion: Version | None) -> boo
 
     It fits the champion's recipe to other rows, and is compared on rows that are new to both.
     """
-    if champion is None or champion.tags.get(RECIPE) != recipe:
+    if champion is None or not recipe or champion.tags.get(RECIPE) != recipe:
         return False
     is_recorded = prepared.cut is not None and prepared.cut.is_recorded_by(champion.version)
     return not is_recorded and champion.tags.get(DATA_DIGEST) != prepared.data.digest

@@ -5,8 +5,8 @@ seconds on many rows.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,12 @@ class Predicted:
     prediction: NDArray[Any]
     classes: tuple[Any, ...] = ()
     probabilities: NDArray[np.float64] | None = None
+
+    def take(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the predictions of some of the rows."""
+        probabilities = None if self.probabilities is None else self.probabilities[chosen]
+        truth, prediction = self.truth[chosen], self.prediction[chosen]
+        return replace(self, truth=truth, prediction=prediction, probabilities=probabilities)
 
 
 def predict_rows(pipeline: Any, features: pd.DataFrame, target: pd.Series, task: Task) -> Predicted:
