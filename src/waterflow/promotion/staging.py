@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from waterflow.config.metrics import Task
 from waterflow.config.schema import PipelineConfig
@@ -23,7 +24,7 @@ from waterflow.records.evaluation import Evaluated
 from waterflow.records.promotion import Check, StagedVersion
 from waterflow.reporting.step_manifest import log_step
 from waterflow.resources import Resources
-from waterflow.snapshots import load_rows
+from waterflow.snapshots import load_fit_rows, load_rows
 from waterflow.stores.base import get_file, scratch_folder
 from waterflow.tracking.artifacts import write_record
 from waterflow.tracking.registry import CHALLENGER, Version
@@ -98,14 +99,14 @@ def load_expected(
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Check, ...]]:
     """Return held-out rows and what the model predicts of them.
 
-    Also returns how that agrees with the compared model, if it is another one. The predictions of a model that was
-    compared as a whole are those recorded. Rows are at most 500, spread evenly over the holdout. Raises StoreError when
-    anything is gone.
+    Also returns how the model agrees with the compared one, if it is another, on rows that both were fitted on: on
+    others, a model that remembers its rows differs from itself. The predictions of a model that was compared as a whole
+    are those recorded. Rows are at most 500, spread evenly. Raises StoreError when anything is gone.
     """
     if evaluated.verdict is None or evaluated.verdict.predictions is None:
         raise StoreError("the run kept no predictions of its holdout, so there is nothing to compare with")
     rows = load_rows(prepared, config, resources, ("test",))["test"].features
-    chosen = np.unique(np.linspace(0, len(rows) - 1, min(MAX_ROWS, len(rows))).astype(int))
+    chosen = _spread(len(rows))
     sample = rows.iloc[chosen].reset_index(drop=True)
     if len(evaluated.compared) <= 1 and model_id == evaluated.challenger.model_id:
         recorded = _read_frame(evaluated.verdict.predictions, resources)
@@ -113,8 +114,11 @@ def load_expected(
     from waterflow.promotion.agreement import check_agreement, tabulate
 
     ids = (model_id, evaluated.challenger.model_id)
-    own, compared = (tabulate(resources.models.load_model(name, config.name), sample, config.task) for name in ids)
-    return sample, own, check_agreement(own, compared, config)
+    models = [resources.models.load_model(name, config.name) for name in ids]
+    learnt, _ = load_fit_rows(prepared, config, evaluated.challenger.fitted_on, resources)
+    both = learnt.features.iloc[_spread(len(learnt.features))]
+    own, compared = (tabulate(model, both, config.task) for model in models)
+    return sample, tabulate(models[0], sample, config.task), check_agreement(own, compared, config)
 
 
 def check_serving(served: Served, expected: pd.DataFrame, size_mb: float, config: PipelineConfig) -> tuple[Check, ...]:
@@ -184,6 +188,11 @@ def can_be_staged_again(version: Version, config: PipelineConfig) -> bool:
     """
     failed = any(name.startswith(STAGING_PREFIX) and text.startswith("failed") for name, text in version.tags.items())
     return failed and version.tags.get(STAGING_CONDITIONS) != staging_conditions(config)
+
+
+def _spread(rows: int) -> NDArray[np.intp]:
+    """Return the positions of the rows to check."""
+    return np.unique(np.linspace(0, rows - 1, min(MAX_ROWS, rows)).astype(np.intp))
 
 
 def _processor() -> str:

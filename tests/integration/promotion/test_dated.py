@@ -140,6 +140,14 @@ def test_what_serves_has_seen_every_row_of_the_window(dated: Writer, resources: 
     assert {"nb", "nb origin 1", "nb origin 4", "nb serving"} <= runs
 
 
+def test_a_model_that_remembers_its_rows_agrees_with_its_earlier_fit(dated: Writer, resources: Resources) -> None:
+    """They are compared on rows that both were fitted on: on the others, memory is no agreement."""
+    registered = run(dated(**candidates(tree=TREE), promotion={"origins": 1}), resources, "one", 150)
+    checks = {check.name: check for check in registered.checks}
+    assert float(checks["rank_correlation"].actual) > 0.9
+    assert checks["equal_decisions"].passed
+
+
 def test_the_same_window_again_has_nothing_new(dated: Writer, resources: Resources) -> None:
     """The cut is the champion's own, so rows, split, fits and verdict are those that there are."""
     name = dated()

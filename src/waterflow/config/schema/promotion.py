@@ -72,16 +72,16 @@ class StagingConfig(Section):
 
     It is loaded as it would be served, in a fresh process. `tolerance` is the largest accepted difference between its
     predictions and those of training; `latency_p95_ms` the 95th percentile of the time for a batch of one row;
-    `size_mb` that of its files, in 10⁶ bytes. A model that was fitted on more rows than the compared one must correlate
-    with it in rank by at least `rank_correlation` and decide at least the share `equal_decisions` of rows alike; both
-    are lenient, for some estimators remember their rows.
+    `size_mb` that of its files, in 10⁶ bytes. On rows that both were fitted on, a model that was fitted on more of them
+    than the compared one must correlate with it in rank by at least `rank_correlation` and decide at least the share
+    `equal_decisions` alike.
     """
 
     tolerance: Annotated[float, Field(ge=0)] = 1e-9
     latency_p95_ms: Annotated[float, Field(gt=0)] = 250.0
     size_mb: Annotated[float, Field(gt=0)] = 500.0
-    rank_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.3
-    equal_decisions: Annotated[float, Field(ge=0, le=1)] = 0.6
+    rank_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.5
+    equal_decisions: Annotated[float, Field(ge=0, le=1)] = 0.8
 
 
 class PromotionConfig(Section):
