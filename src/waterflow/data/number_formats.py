@@ -117,7 +117,7 @@ def choose_decimal(
 
 
 def _starts_with_number(texts: pa.ChunkedArray | pa.Array) -> bool:
-    """Return whether the first text is a number, which spares a look at all others."""
+    """Return whether the first text is a number. That spares a look at all others."""
     first = next((text.as_py() for text in texts if text.is_valid), "")
     try:
         float(first)
