@@ -87,7 +87,8 @@ def _plain(column: pa.ChunkedArray, declared: str | None) -> tuple[pa.ChunkedArr
     if isinstance(kind, pa.BaseExtensionType):
         return _plain(_without_extension(column), declared)
     if pa.types.is_dictionary(kind):
-        return _plain(column.cast(kind.value_type), declared)
+        values, note = _plain(column.cast(kind.value_type), declared)
+        return values, note or ("" if _is_text(values.type) else "is a category of numbers, read as numbers")
     if pa.types.is_null(kind):
         return column.cast(pa.string()), ""
     if _is_text(kind) or pa.types.is_boolean(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind):

@@ -52,9 +52,11 @@ def check_contract(frame: pd.DataFrame, config: PipelineConfig) -> None:
         return
     count = sum(total for total, _ in broken)
     worst = tuple(entry for _, entries in broken for entry in entries)
+    has_wrong_type = any(entry.rule.startswith("type: ") for entry in worst)
+    keys = ", or say by dataset.dtype, time_format or time_unit how to read it" if has_wrong_type else ""
     raise ContractError(
         f"contract: {count} {'break' if count == 1 else 'breaks'} in {len(frame)} rows, first {_describe(worst[0])}; "
-        f"fix the data or the contract (`waterflow data profile {config.name}` proposes one)",
+        f"fix the data or the contract (`waterflow data profile {config.name}` proposes one){keys}",
         breaks=worst,
         count=count,
     )
