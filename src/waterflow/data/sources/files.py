@@ -88,7 +88,7 @@ def parse_file(path: Path, source: FileSource | DvcSource, name: str | None = No
 def _read_parquet(path: Path) -> pa.Table:
     """Read a Parquet file. An index with a name is a column like others."""
     # Times of Spark and Hive would overflow as nanoseconds. Without partitioning, folders do not add columns.
-    table = pq.read_table(path, coerce_int96_timestamp_unit="us", partitioning=None).replace_schema_metadata(None)
+    table = pq.read_table(path, coerce_int96_timestamp_unit="us", partitioning=None)
     return table.select([name for name in table.column_names if not name.startswith(INDEX)])
 
 

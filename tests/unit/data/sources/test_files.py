@@ -40,7 +40,8 @@ def test_files_of_a_folder_or_a_pattern_are_one_data_set(project: Project, path:
     """In the order of their names, with a digest of all."""
     write_parquet(project, "days/2.parquet", x=[3.5])
     write_parquet(project, "days/1.parquet", x=[1, 2])
-    (project.root / "data" / "days" / "_SUCCESS").touch()
+    for hidden in ("_part.parquet", ".part.parquet"):  # of jobs that have not finished
+        (project.root / "data" / "days" / hidden).touch()
     loaded = load(project, parquet(path))
     assert loaded.frame["x"].tolist() == [1, 2, 3.5]
     assert loaded.facts.files == 2
