@@ -13,7 +13,7 @@ def run_link(experiment_id: str, run_id: str, profile: Profile) -> str:
 
 
 def run_page(experiment_id: str, run_id: str, profile: Profile, artifact: str | None = None) -> str | None:
-    """Return the address of a run, or of one of its artifacts, in MLflow's UI. None where there is none."""
+    """Return the address of a run in MLflow. Or of one of its artifacts; None where there is none."""
     if profile.mlflow_url is None:
         return None
     place = f"/artifacts/{artifact}" if artifact else ""

@@ -66,7 +66,7 @@ def make_version(
 
 
 def page_links(prepared: Prepared, evaluated: Evaluated, resources: Resources) -> str:
-    """Return Markdown links to the DAG run, the MLflow run and the report. Empty where none has an address."""
+    """Return Markdown links to both runs and the report. Empty where none has an address."""
     experiment_id, run_id, profile = prepared.experiment_id, prepared.parent_run_id, resources.profile
     pages = {
         "Airflow run": dag_run_url(prepared.origin, profile),

@@ -1,4 +1,4 @@
-"""Names that people read in MLflow's lists: of runs and of versions."""
+"""Names of runs and versions. People read them in MLflow's lists."""
 
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ SEPARATOR = " · "
 
 
 def run_title(origin: Origin, window: Window | None, config: PipelineConfig) -> str:
-    """Return the name of a parent run: its period, or its moment, and what started it; `2013-05 · monthly`."""
+    """Return the name of a parent run. Its period or moment, and what started it: `2013-05 · monthly`."""
     kind, is_generated, moment = origin.run_id.partition("__")
     period = name_period(window, config.clock) if config.time_column else None
     when = period or _minute(moment)
@@ -30,7 +30,7 @@ def run_title(origin: Origin, window: Window | None, config: PipelineConfig) -> 
 
 
 def version_title(evaluated: Evaluated, window: Window | None, config: PipelineConfig) -> str:
-    """Return the first line of a version's description: candidate, main metric, period; `xgboost 0.658 · 2013-05`."""
+    """Return the first line of a description. Candidate, main metric, period: `xgboost 0.658 · 2013-05`."""
     value = evaluated.holdout_metrics.get(config.metrics.main)
     model = evaluated.winner.candidate + ("" if value is None else f" {value:.3f}")
     period = name_period(window, config.clock) if config.time_column else None
@@ -38,7 +38,7 @@ def version_title(evaluated: Evaluated, window: Window | None, config: PipelineC
 
 
 def name_period(window: Window | None, zone: str) -> str | None:
-    """Return the calendar months or days of a window, in a time zone. None where it has no end."""
+    """Return a window in calendar months or days. None where it has no end."""
     if window is None or window.end is None:
         return None
     end = window.end.astimezone(ZoneInfo(zone))

@@ -211,7 +211,7 @@ class ModelRegistry:
 
 
 def packed(tags: Mapping[str, str], present: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags to set: those that lists show, and one with all other facts.
+    """Return the tags to set. Those that lists show, and one with all other facts.
 
     Lists show the candidate, the verdict and the first metric; `present` are the version's tags until now.
     """
