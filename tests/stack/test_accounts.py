@@ -32,7 +32,7 @@ QUESTION = f"{RUNS}/none/taskInstances/approve/-1/hitlDetails"
 @pytest.fixture(scope="module")
 def passwords(stack: Stack) -> dict[str, str]:
     """Give a person of each role an account, as `make user` does."""
-    return {role: make_user(stack, role.lower(), role) for role in (*ROLES, "Admin")}
+    return {role: make_user(stack, role.lower(), role) for role in ROLES}
 
 
 @pytest.fixture(scope="module")
