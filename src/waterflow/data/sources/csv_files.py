@@ -24,7 +24,7 @@ SEPARATORS = (",", ";", "\t", "|")
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 LIKELY_ENCODINGS = ("cp1252", "cp1250", "mac_roman", "cp850")
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
-CHUNK_BYTES = 1 << 24
+CHUNK_BYTES = 1 << 18
 BLOCK_BYTES = 1 << 22  # a row must fit into one
 
 
@@ -99,36 +99,43 @@ def _check_separator(header: str, separator: str, name: str) -> None:
 def _find_encoding(path: Path, source: CsvSection, name: str) -> tuple[str, bool]:
     """Return the encoding, and whether there are quotes. It is stated, UTF-8, or that of a byte order mark."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    encoding, has_quotes, position = source.encoding, False, 0
     quote = source.quote.encode() if source.quote.isascii() else b'"'
     with open_bytes(path, source) as file:
-        while chunk := file.read(CHUNK_BYTES):
-            if position == 0 and encoding is None:
-                encoding = next((known for mark, known in BYTE_ORDER_MARKS.items() if chunk.startswith(mark)), None)
-                if encoding is None and b"\0" in chunk[:4096]:
-                    raise DataError(
-                        f"dataset.path: {name!r} is no CSV (it holds zero bytes); fix the file, change kind, or state "
-                        "dataset.encoding, such as utf-16"
-                    )
-            has_quotes = has_quotes or (bool(quote) and quote in chunk)
-            if encoding in (None, "utf-8"):
-                try:
+        chunk = file.read(CHUNK_BYTES)
+        encoding = source.encoding or _marked_encoding(chunk, name)
+        has_quotes = False
+        try:
+            while chunk:
+                has_quotes = has_quotes or (bool(quote) and quote in chunk)
+                if encoding == "utf-8":
                     decoder.decode(chunk)
-                except UnicodeDecodeError as error:
-                    raise _not_utf8(chunk, error.start, name) from error
-            position += len(chunk)
-    return encoding or "utf-8", has_quotes
+                chunk = file.read(CHUNK_BYTES)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            raise _not_utf8(error, name) from error
+    return encoding, has_quotes
 
 
-def _not_utf8(chunk: bytes, position: int, name: str) -> DataError:
-    start = max(chunk.rfind(b"\n", 0, position) + 1, position - 40)
-    text = chunk[start : position + 20].split(b"\n")[0].strip()
+def _marked_encoding(start: bytes, name: str) -> str:
+    encoding = next((known for mark, known in BYTE_ORDER_MARKS.items() if start.startswith(mark)), None)
+    if encoding is None and b"\0" in start[:4096]:
+        raise DataError(
+            f"dataset.path: {name!r} is no CSV (it holds zero bytes); fix the file, change kind, or state "
+            "dataset.encoding, such as utf-16"
+        )
+    return encoding or "utf-8"
+
+
+def _not_utf8(error: UnicodeDecodeError, name: str) -> DataError:
+    content, position = error.object, error.start
+    start = max(content.rfind(b"\n", 0, position) + 1, position - 40)
+    text = content[start : position + 20].split(b"\n")[0].strip()
     readings: dict[str, str] = {}
     for encoding in LIKELY_ENCODINGS:
         readings.setdefault(text.decode(encoding, "replace"), encoding)
     shown = ", ".join(f"{encoding} reads {reading!r}" for reading, encoding in readings.items())
     return DataError(
-        f"dataset.encoding: {name!r} is not UTF-8 (byte {chunk[position]:#x}); state the encoding in dataset: {shown}"
+        f"dataset.encoding: {name!r} is not UTF-8 (byte {content[position]:#x}); state the encoding in dataset: {shown}"
     )
 
 

@@ -144,6 +144,12 @@ def test_another_encoding_is_refused_with_readings(project: Project) -> None:
     assert columns(project, csv_source(project, content, encoding="cp1252"))["town"] == ["Zürich", "Genève"]
 
 
+@pytest.mark.parametrize("content", [b"a,b\n1,\xfc", b"a,b\n" + b"1,2\n" * 100_000 + b"1,\xfc\n"])
+def test_a_byte_that_is_no_utf8_is_found_wherever_it_stands(project: Project, content: bytes) -> None:
+    """The last one of the file, or far down."""
+    assert "is not UTF-8 (byte 0xfc)" in refusal(project, csv_source(project, content))
+
+
 def test_an_unknown_encoding_is_refused_in_the_configuration() -> None:
     """Before any file is read."""
     with pytest.raises(ValidationError, match="is no encoding that Python knows"):
