@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from openpyxl import Workbook
 from support.projects import message_of
 from support.reading import columns, load, refusal
 
@@ -164,6 +163,8 @@ def test_what_is_no_json_is_refused(project: Project) -> None:
 
 def workbook(project: Project, *sheets: list[list[Any]]) -> None:
     """Write `data/book.xlsx`; its sheets are called Sheet, Sheet1 and so on."""
+    from openpyxl import Workbook  # here alone
+
     book = Workbook()
     for number, rows in enumerate(sheets):
         sheet = book.active if number == 0 else book.create_sheet()
