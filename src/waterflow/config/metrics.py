@@ -1,5 +1,6 @@
 """The metrics of pipelines, with their task and direction."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,11 +9,13 @@ Task = Literal["classification", "regression"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric under its name in scikit-learn."""
+    """A metric under its name in scikit-learn. It has values from `lowest` to `highest`."""
 
     name: str
     task: Task
     greater_is_better: bool
+    lowest: float = -math.inf
+    highest: float = math.inf
 
     def better(self, value: float, other: float) -> bool:
         """Return whether `value` is strictly better than `other`."""
@@ -22,20 +25,20 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "classification", greater_is_better=True),
-        Metric("balanced_accuracy", "classification", greater_is_better=True),
-        Metric("precision_macro", "classification", greater_is_better=True),
-        Metric("recall_macro", "classification", greater_is_better=True),
-        Metric("f1_macro", "classification", greater_is_better=True),
-        Metric("roc_auc", "classification", greater_is_better=True),
-        Metric("average_precision", "classification", greater_is_better=True),
-        Metric("log_loss", "classification", greater_is_better=False),
+        Metric("accuracy", "classification", greater_is_better=True, lowest=0, highest=1),
+        Metric("balanced_accuracy", "classification", greater_is_better=True, lowest=0, highest=1),
+        Metric("precision_macro", "classification", greater_is_better=True, lowest=0, highest=1),
+        Metric("recall_macro", "classification", greater_is_better=True, lowest=0, highest=1),
+        Metric("f1_macro", "classification", greater_is_better=True, lowest=0, highest=1),
+        Metric("roc_auc", "classification", greater_is_better=True, lowest=0, highest=1),
+        Metric("average_precision", "classification", greater_is_better=True, lowest=0, highest=1),
+        Metric("log_loss", "classification", greater_is_better=False, lowest=0),
         # Of two classes, where the pipeline declares `costs`.
         Metric("expected_cost", "classification", greater_is_better=False),
-        Metric("mae", "regression", greater_is_better=False),
-        Metric("median_ae", "regression", greater_is_better=False),
-        Metric("rmse", "regression", greater_is_better=False),
-        Metric("r2", "regression", greater_is_better=True),
+        Metric("mae", "regression", greater_is_better=False, lowest=0),
+        Metric("median_ae", "regression", greater_is_better=False, lowest=0),
+        Metric("rmse", "regression", greater_is_better=False, lowest=0),
+        Metric("r2", "regression", greater_is_better=True, highest=1),
     )
 }
 

@@ -7,13 +7,14 @@ Statistician 69, 2015, section 4) and its deviations stretched to the same stand
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from waterflow.config.metrics import METRICS
+from waterflow.config.metrics import METRICS, Metric
 from waterflow.evaluation.bootstrap import Codes, Values
 from waterflow.evaluation.dependence import (
     Clustering,
@@ -38,6 +39,10 @@ class Interval:
     value: float
     low: float
     high: float
+
+    def within(self, metric: Metric) -> Self:
+        """Return the part that the metric can reach."""
+        return replace(self, low=max(self.low, metric.lowest), high=min(self.high, metric.highest))
 
 
 @dataclass(frozen=True)
@@ -92,8 +97,8 @@ def compare_models(pair: Pair, metric: str, *, alpha: float, resamples: int, see
     return Comparison(
         metric=metric,
         rows=len(influence),
-        challenger=estimates[0].interval(alpha),
-        champion=estimates[1].interval(alpha),
+        challenger=estimates[0].interval(alpha).within(METRICS[metric]),
+        champion=estimates[1].interval(alpha).within(METRICS[metric]),
         difference=found.interval(alpha),
         p_value=found.p_value(),
         smallest_detectable=found.smallest_detectable(alpha) or None,

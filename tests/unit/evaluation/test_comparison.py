@@ -52,6 +52,15 @@ def test_an_area_has_the_standard_error_of_delong() -> None:
     )
 
 
+def test_the_interval_of_a_model_stays_within_the_range_of_its_metric() -> None:
+    """A model that is nearly always right has no accuracy above 1."""
+    truth = np.arange(40) % 2
+    nearly = np.where(np.arange(40) < 1, 1 - truth, truth)
+    found = compare_models(labelled(truth, nearly, 1 - truth), "accuracy", alpha=0.05, resamples=500, seed=0)
+    assert found.challenger.high == 1
+    assert found.champion.low == 0
+
+
 def test_less_error_is_a_positive_difference() -> None:
     """Whichever way the metric goes, positive means that the challenger is better."""
     pair = numbers([1.0, 2.0, 3.0, 4.0], [1.1, 2.1, 2.9, 4.1], [2.0, 1.0, 4.0, 5.0])
