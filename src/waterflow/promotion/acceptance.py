@@ -63,7 +63,7 @@ def _accept_decisions(model: str, reason: str, actor: str, resources: Resources)
 
 def _accept_looks(model: str, resources: Resources) -> Look:
     """Append a look at no rows. The looks before it count, whoever wrote them."""
-    import numpy as np
+    import pandas as pd
 
     from waterflow.promotion.looks import store_identities  # scipy
 
@@ -73,7 +73,7 @@ def _accept_looks(model: str, resources: Resources) -> Look:
         sequence=sequence,
         evaluation_key=f"acceptance-{sequence}",
         run_id="",
-        rows=store_identities(np.empty(0, dtype=np.uint64), resources),
+        rows=store_identities(pd.DataFrame(), [], resources),
         row_count=0,
         number=1,
         alpha=0.0,

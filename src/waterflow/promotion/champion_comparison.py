@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from waterflow.caching.keys import evaluation, key_of
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import write_parquet
-from waterflow.data.row_identity import hash_rows, identity_columns
 from waterflow.errors import FitError
 from waterflow.promotion.challenger import fit_challenger, predict_challenger
 from waterflow.promotion.holdout import reach_verdict
@@ -107,8 +106,7 @@ def compare_on_holdout(
     else:
         opponent = choose_opponent(champion, config, ranked, holdout, challenger, resources)
     unseen = opponent.unseen
-    rows = hash_rows(holdout.rows, identity_columns(holdout.rows, config))
-    plan = take_look(prepared, config, evaluation_key, rows[unseen], resources)
+    plan = take_look(prepared, config, evaluation_key, holdout.rows[unseen], resources)
     compared = np.zeros(len(unseen), dtype=bool)
     compared[unseen] = plan.chosen
     set_aside = unseen & ~compared

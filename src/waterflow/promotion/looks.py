@@ -8,19 +8,21 @@ one on any set of rows is at most twice `alpha` (Bonferroni): up to there all ve
 react to a difference between them.
 """
 
+import json
 import logging
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
 from waterflow.config.schema import EvidenceConfig, PipelineConfig
+from waterflow.data.row_identity import hash_rows, identity_columns
 from waterflow.errors import LedgerConflict, LedgerError, StoreError
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.promotion import Look
@@ -33,6 +35,7 @@ FLOOR = 0.001  # below it nothing is promoted: resamples that resolve less take 
 TAIL_RESAMPLES = 20  # at least so many are expected beyond each end of the interval
 POWER = 0.8
 ATTEMPTS = 20
+HEADER = b"identity columns: "
 
 Identities = NDArray[np.uint64]
 
@@ -97,17 +100,18 @@ def spend_alpha(config: PipelineConfig, plan: LookPlan) -> PipelineConfig:
 
 
 def take_look(
-    prepared: Prepared, config: PipelineConfig, evaluation_key: str, rows: Identities, resources: Resources
+    prepared: Prepared, config: PipelineConfig, evaluation_key: str, rows: pd.DataFrame, resources: Resources
 ) -> LookPlan:
-    """Plan a look and append it to the ledger. That happens before anything is compared.
+    """Plan a look at `rows` and append it to the ledger. That happens before anything is compared.
 
     The same evaluation again, as by a retry, is the same look. Raises LedgerError when others always come first.
     """
+    names = identity_columns(rows, config)
     for _ in range(ATTEMPTS):
         looks = resources.ledger.looks(config.name)
         own = next((look for look in looks if look.evaluation_key == evaluation_key), None)
         earlier = looks if own is None else looks[: own.sequence - 1]
-        plan = plan_look(count_looks(rows, earlier, resources), config.evidence, config.promotion.reuse)
+        plan = plan_look(count_looks(rows, config, earlier, resources), config.evidence, config.promotion.reuse)
         if own is not None or not plan.row_count:
             return plan
         look = Look(
@@ -115,7 +119,7 @@ def take_look(
             sequence=len(looks) + 1,
             evaluation_key=evaluation_key,
             run_id=prepared.parent_run_id,
-            rows=store_identities(rows[plan.chosen], resources),
+            rows=store_identities(rows[plan.chosen], names, resources),
             row_count=plan.row_count,
             number=plan.number,
             alpha=plan.alpha,
@@ -130,29 +134,54 @@ def take_look(
     raise LedgerError(f"ledger of {config.name}: other looks came first {ATTEMPTS} times; run the step evaluate again")
 
 
-def count_looks(rows: Identities, looks: Sequence[Look], resources: Resources) -> NDArray[np.int64]:
-    """Count the looks at each row. Those whose rows are lost count for all."""
+def count_looks(
+    rows: pd.DataFrame, config: PipelineConfig, looks: Sequence[Look], resources: Resources
+) -> NDArray[np.int64]:
+    """Count the looks at each row. Returns shape (rows,).
+
+    A look knows its rows by the columns that identified them then, so another key or other features hide none. A look
+    whose rows are lost, or cannot be recognized because such a column is gone, counts for all rows, except for those
+    whose time is later than the look.
+    """
     counts = np.zeros(len(rows), dtype=np.int64)
-    for blob, number in Counter(look.rows for look in looks).items():
+    times = pd.to_datetime(rows[config.time_column], utc=True) if config.time_column else None
+    for blob in dict.fromkeys(look.rows for look in looks):
+        dates = [look.looked_at for look in looks if look.rows == blob]
         try:
-            counts += number * np.isin(rows, _load_identities(blob, resources))
-        except StoreError as error:
-            logger.warning("the rows of an earlier look are lost, so it counts for all rows: %s", error)
-            counts += number
+            counts += len(dates) * _recognize(rows, config, blob, resources)
+        except (StoreError, KeyError) as error:
+            logger.warning("the rows of %d looks cannot be recognized, so they count for all: %s", len(dates), error)
+            counts += sum(1 if times is None else (times <= pd.Timestamp(date)).to_numpy() for date in dates)
     return counts
 
 
-def store_identities(rows: Identities, resources: Resources) -> Blob:
-    """Store the identities of rows, sorted and each once."""
+def _recognize(rows: pd.DataFrame, config: PipelineConfig, blob: Blob, resources: Resources) -> NDArray[np.bool_]:
+    """Return which rows a look has seen. Raises KeyError for a column that identified its rows and is gone."""
+    names, seen = _load_identities(blob, resources)
+    own = identity_columns(rows, config)
+    recognized = np.isin(hash_rows(rows, own), seen)
+    if names is None or names == own or (recognized.any() and not {*names} <= {*rows.columns}):
+        return recognized  # the last are columns that were renamed
+    return recognized | np.isin(hash_rows(rows, names), seen)
+
+
+def store_identities(rows: pd.DataFrame, names: Sequence[str], resources: Resources) -> Blob:
+    """Store the identities of rows by the columns `names`, sorted and each once."""
+    header = HEADER + json.dumps(list(names)).encode() + b"\n"
     with scratch_folder() as folder:
         path = folder / "identities"
-        path.write_bytes(np.unique(rows).astype("<u8").tobytes())  # the same rows are the same blob
+        path.write_bytes(header + np.unique(hash_rows(rows, names)).astype("<u8").tobytes())  # equal rows, equal blob
         return put_file(resources.store, path)
 
 
-def _load_identities(blob: Blob, resources: Resources) -> Identities:
+def _load_identities(blob: Blob, resources: Resources) -> tuple[list[str] | None, Identities]:
+    """Return the columns that identified a look's rows, and their identities. Older blobs do not name the columns."""
     with scratch_folder() as folder:
-        return np.frombuffer(get_file(resources.store, blob, folder / "identities").read_bytes(), dtype="<u8")
+        content = get_file(resources.store, blob, folder / "identities").read_bytes()
+    if not content.startswith(HEADER):
+        return None, np.frombuffer(content, dtype="<u8")
+    header, _, identities = content.removeprefix(HEADER).partition(b"\n")
+    return json.loads(header), np.frombuffer(identities, dtype="<u8")
 
 
 def _detectable(rows: int, alpha: float) -> float:

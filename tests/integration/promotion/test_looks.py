@@ -14,7 +14,7 @@ from support.simulated import leave_out_pictures
 from waterflow import workflow
 from waterflow.errors import FitError
 from waterflow.promotion import champion_comparison
-from waterflow.promotion.looks import take_look
+from waterflow.promotion.looks import count_looks, take_look
 from waterflow.records.data import Prepared
 from waterflow.records.training import Trained
 from waterflow.resources import Resources, load_config
@@ -106,7 +106,7 @@ def test_looks_at_once_are_counted_one_after_the_other(scene: Scene) -> None:
     """None is lost, and each spends what the ones before it left."""
     prepared = scene.prepare("first")
     config = load_config(prepared, scene.resources)
-    rows = np.arange(100, dtype=np.uint64)
+    rows = scene.rows.head(100)
 
     def look(key: str) -> float:
         own = workflow.open_resources(scene.resources.project)
@@ -116,6 +116,38 @@ def test_looks_at_once_are_counted_one_after_the_other(scene: Scene) -> None:
         spent = sorted(pool.map(look, "abc"), reverse=True)
     assert spent == pytest.approx([0.05, 0.025, 0.05 / 6])
     assert [number for number, _, _ in looks(scene)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"key": ("region", "row")}, {"key": ()}, {"key": (), "features": ("region",)}, {"key": (), "group": "region"}],
+)
+def test_another_key_or_other_features_hide_no_look(scene: Scene, changes: dict[str, object]) -> None:
+    """The rows are the same, however the pipeline names them."""
+    prepared = scene.prepare("first")
+    config = load_config(prepared, scene.resources)
+    others = config.model_copy(update=changes)
+    plans = [
+        take_look(prepared, given, key, scene.rows, scene.resources)
+        for given, key in ((config, "a"), (others, "b"), (config, "c"))
+    ]
+    assert [plan.number for plan in plans] == [1, 2, 3]
+
+
+def test_a_renamed_key_hides_no_look_and_spends_no_new_rows(scene: Scene) -> None:
+    """Its values are known; where no column is, all rows count, but for those of a later time."""
+    prepared = scene.prepare("first")
+    config = load_config(prepared, scene.resources)
+    take_look(prepared, config, "a", scene.rows.head(100), scene.resources)
+    renamed = scene.rows.rename(columns={"row": "number"})
+    by_number = config.model_copy(update={"key": ("number",)})
+    looks = scene.resources.ledger.looks(scene.name)
+    assert count_looks(renamed, by_number, looks, scene.resources).tolist() == [1] * 100 + [0] * 300
+    gone = renamed.assign(number=renamed["number"] + 1000, when=pd.Timestamp("2000-01-01", tz="UTC"))
+    gone.loc[200:, "when"] = pd.Timestamp("2100-01-01", tz="UTC")
+    assert count_looks(gone, by_number, looks, scene.resources).tolist() == [1] * 400
+    dated = by_number.model_copy(update={"time_column": "when"})
+    assert count_looks(gone, dated, looks, scene.resources).tolist() == [1] * 200 + [0] * 200
 
 
 def test_looks_can_be_ignored(scene: Scene) -> None:
