@@ -24,7 +24,7 @@ LEAST_GROUPS = 5
 LEAST_ROWS_IN_BIN = 5
 MOST_BINS = 365
 SIGNIFICANCE = 0.01
-ORDER = "order of arrival"
+ORDER = "order of the key"
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,9 @@ class Dependence:
     """How rows belong together, each array of shape (rows,).
 
     `periods` holds each row's calendar `unit`, numbered in order of time. `groupings` are columns whose equal values
-    are drawn together. `keys` are columns that name rows, to be tested where `declared` is False; the order of arrival
-    is tested within `classes`, numbered from 0, because files are often sorted by class.
+    are drawn together. `keys` are columns that name rows, to be tested where `declared` is False. So is the order of
+    rows by their key, as numbers and times often follow the order of arrival; that within `classes`, numbered from 0,
+    because files are often sorted by class.
     """
 
     periods: Codes | None = None
@@ -107,7 +108,7 @@ def declare_dependence(rows: pd.DataFrame, config: PipelineConfig) -> Dependence
 def describe_suspect(name: str) -> str:
     """Return a warning about rows that resemble each other. A test finds the resemblance."""
     if name == ORDER:
-        return "rows that arrived together resemble each other: declare `time_column` or `group`"
+        return "rows with neighbouring keys resemble each other: declare `time_column` or `group`"
     return f"rows of one `{name}` resemble each other: declare `group` or `promotion.dependence`"
 
 
@@ -149,17 +150,30 @@ def cluster_variance(influence: Values, clusters: Codes) -> float:
 def find_dependence(influence: Values, dependence: Dependence) -> Dependence:
     """Return an undeclared dependence with what a test finds.
 
-    The influences of rows that share a value of a key column, or that arrived together, are compared with all others by
-    analyses of variance, at 1 % over all of them.
+    The influences of rows that share a value of a key column, or else whose keys are neighbours, are compared with all
+    others by analyses of variance, at 1 % over all of them. Prepared rows lie in the order of their hashes, so without
+    a key neighbours are equal rows.
     """
     keys = {name: _codes(values) for name, values in dependence.keys.items()}
     repeated = {name: codes for name, codes in keys.items() if 1 < codes.max() + 1 < len(codes)}
-    bins = np.arange(len(influence)) * min(MOST_BINS, len(influence) // LEAST_ROWS_IN_BIN) // len(influence)
+    places = _places_by_key(dependence.keys, len(influence))
+    bins = places * min(MOST_BINS, len(influence) // LEAST_ROWS_IN_BIN) // len(influence)
     least = SIGNIFICANCE / (len(repeated) + 1)
     shared = {name: codes for name, codes in repeated.items() if variance_ratio_p_value(influence, codes) < least}
     within = _standardise(influence, dependence.classes)
-    in_order = bins.max() > 0 and variance_ratio_p_value(within, bins) < least
+    in_order = not shared and bins.max() > 0 and variance_ratio_p_value(within, bins) < least
     return replace(dependence, groupings=shared, periods=bins if in_order else None, unit=ORDER)
+
+
+def _places_by_key(keys: Mapping[str, NDArray[Any]], rows: int) -> Codes:
+    """Return the place of each row in the order of the key, shape (rows,). Values without an order go by their text."""
+    columns = [pd.Series(values) for values in keys.values()]
+    if not columns:
+        return np.arange(rows)
+    columns = [column.astype(str) if column.dtype == object else column for column in columns]
+    places = np.empty(rows, dtype=np.intp)
+    places[np.lexsort([column.rank(method="dense").to_numpy() for column in reversed(columns)])] = np.arange(rows)
+    return places
 
 
 def variance_ratio_p_value(influence: Values, clusters: Codes) -> float:
@@ -204,8 +218,8 @@ def _in_time(influence: Values, periods: Codes, dependence: Dependence) -> Clust
 
     The variance is the largest of four: that of periods, of blocks, of the cosine estimator and of an autoregression.
     """
-    is_arrival, rows = dependence.unit == ORDER, len(influence)
-    within = _centre(influence, dependence.classes) if is_arrival else influence
+    is_by_key, rows = dependence.unit == ORDER, len(influence)
+    within = _centre(influence, dependence.classes) if is_by_key else influence
     sums, sizes = np.bincount(periods, weights=within), np.bincount(periods)
     length = int(np.ceil(optimal_block_length(sums / sizes))) if len(sums) >= LEAST_PERIODS else 1
     count = max(2, len(sums) // length)
@@ -223,10 +237,10 @@ def _in_time(influence: Values, periods: Codes, dependence: Dependence) -> Clust
         blocks,
         variance=max(estimates) + between_classes,
         freedom=min(terms, effective_count(blocks) - 1),
-        units=f"{count:,} blocks " + (f"in {ORDER}" if is_arrival else f"of {_plural(length, dependence.unit)}"),
+        units=f"{count:,} blocks " + (f"in {ORDER}" if is_by_key else f"of {_plural(length, dependence.unit)}"),
         parts=periods,
         least=LEAST_PERIODS,
-        noun="runs of rows in order of arrival" if is_arrival else f"{dependence.unit}s",
+        noun=f"runs of rows in {ORDER}" if is_by_key else f"{dependence.unit}s",
     )
 
 

@@ -183,7 +183,7 @@ def test_undeclared_groups_widen_the_interval() -> None:
 
 
 def test_rows_in_order_widen_the_interval() -> None:
-    """Where those that arrived together resemble each other."""
+    """Where neighbours resemble each other."""
     generator = np.random.default_rng(3)
     bias = np.repeat(generator.normal(size=50), 20)
     pair = numbers(np.zeros(1000), 2 + bias + generator.normal(size=1000), 2 + generator.normal(size=1000))

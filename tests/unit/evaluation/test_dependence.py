@@ -115,12 +115,23 @@ def test_rows_that_share_a_customer_are_found(seed: int) -> None:
     assert list(found.groupings) == ["customer_id"]
 
 
-def test_rows_that_arrived_together_are_found() -> None:
-    """By their order, without any column."""
-    influence = autoregressive(0.8, 800, 4)
-    found = find_dependence(influence - influence.mean(), Dependence(declared=False))
+@pytest.mark.parametrize("kind", ["int64", "float64", "datetime64[s]", "str", "object"])
+def test_rows_with_neighbouring_keys_are_found(kind: str) -> None:
+    """In whatever order they lie: prepared rows lie in the order of their hashes."""
+    influence, shuffled = autoregressive(0.8, 800, 4), np.random.default_rng(1).permutation(800)
+    keys = pd.Series(np.arange(1000, 1800)).astype(kind if kind != "datetime64[s]" else "int64").astype(kind)
+    moved = (influence - influence.mean())[shuffled]
+    found = find_dependence(moved, Dependence(keys={"row": keys.to_numpy()[shuffled]}, declared=False))
+    assert (found.unit, list(found.groupings)) == (ORDER, [])
     assert found.periods is not None
-    assert found.unit == ORDER
+    assert (np.diff(found.periods[np.argsort(shuffled)]) >= 0).all()
+    assert find_dependence(moved, Dependence(declared=False)).periods is None
+
+
+def test_equal_rows_without_a_key_are_found() -> None:
+    """They are neighbours in the order of hashes."""
+    influence = np.repeat(np.random.default_rng(2).normal(size=200), 4)
+    assert find_dependence(influence - influence.mean(), Dependence(declared=False)).periods is not None
 
 
 def test_a_file_sorted_by_class_is_no_suspect() -> None:
