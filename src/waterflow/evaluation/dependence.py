@@ -150,30 +150,35 @@ def cluster_variance(influence: Values, clusters: Codes) -> float:
 def find_dependence(influence: Values, dependence: Dependence) -> Dependence:
     """Return an undeclared dependence with what a test finds.
 
-    The influences of rows that share a value of a key column, or else whose keys are neighbours, are compared with all
-    others by analyses of variance, at 1 % over all of them. Prepared rows lie in the order of their hashes, so without
-    a key neighbours are equal rows.
+    The influences of rows that share a value of a key column, or are neighbours in the order of another one, are
+    compared with all others by analyses of variance, at 1 % over all of them. Prepared rows lie in the order of their
+    hashes, so without a key neighbours are equal rows.
     """
     keys = {name: _codes(values) for name, values in dependence.keys.items()}
     repeated = {name: codes for name, codes in keys.items() if 1 < codes.max() + 1 < len(codes)}
-    places = _places_by_key(dependence.keys, len(influence))
-    bins = places * min(MOST_BINS, len(influence) // LEAST_ROWS_IN_BIN) // len(influence)
-    least = SIGNIFICANCE / (len(repeated) + 1)
+    least = SIGNIFICANCE / (len(repeated) + max(1, len(keys)))
     shared = {name: codes for name, codes in repeated.items() if variance_ratio_p_value(influence, codes) < least}
+    places = [_places_of(values) for name, values in dependence.keys.items() if name not in shared]
     within = _standardise(influence, dependence.classes)
-    in_order = not shared and bins.max() > 0 and variance_ratio_p_value(within, bins) < least
-    return replace(dependence, groupings=shared, periods=bins if in_order else None, unit=ORDER)
+    p_value, bins = min(
+        (_test_order(within, order) for order in (places if keys else [np.arange(len(influence))])),
+        key=lambda tested: tested[0],
+        default=(1.0, None),
+    )
+    return replace(dependence, groupings=shared, periods=bins if p_value < least else None, unit=ORDER)
 
 
-def _places_by_key(keys: Mapping[str, NDArray[Any]], rows: int) -> Codes:
-    """Return the place of each row in the order of the key, shape (rows,). Values without an order go by their text."""
-    columns = [pd.Series(values) for values in keys.values()]
-    if not columns:
-        return np.arange(rows)
-    columns = [column.astype(str) if column.dtype == object else column for column in columns]
-    places = np.empty(rows, dtype=np.intp)
-    places[np.lexsort([column.rank(method="dense").to_numpy() for column in reversed(columns)])] = np.arange(rows)
-    return places
+def _places_of(values: NDArray[Any]) -> Codes:
+    """Return the place of each row in the order of a column, shape (rows,). Objects are ordered by their text."""
+    column = pd.Series(values)
+    ranks = (column.astype(str) if column.dtype == object else column).rank(method="first", na_option="bottom")
+    return ranks.to_numpy().astype(np.intp) - 1
+
+
+def _test_order(influence: Values, places: Codes) -> tuple[float, Codes]:
+    """Test whether neighbours resemble each other. Returns the p-value, and bins of neighbours, shape (rows,)."""
+    bins = places * min(MOST_BINS, len(places) // LEAST_ROWS_IN_BIN) // len(places)
+    return (variance_ratio_p_value(influence, bins) if bins.max() > 0 else 1.0), bins
 
 
 def variance_ratio_p_value(influence: Values, clusters: Codes) -> float:

@@ -128,6 +128,18 @@ def test_rows_with_neighbouring_keys_are_found(kind: str) -> None:
     assert find_dependence(moved, Dependence(declared=False)).periods is None
 
 
+def test_each_column_of_a_key_has_an_order() -> None:
+    """Days differ, though the key begins with a column that says nothing."""
+    generator = np.random.default_rng(7)
+    carriers, times = generator.integers(0, 9, 800), np.arange("2020-01-01", "2020-02-03", dtype="datetime64[h]")[:800]
+    influence = autoregressive(0.8, len(times), 4)
+    keys = {"carrier": carriers[: len(times)], "departure": times}
+    found = find_dependence(influence - influence.mean(), Dependence(keys=keys, declared=False))
+    assert (found.unit, list(found.groupings)) == (ORDER, [])
+    assert found.periods is not None
+    assert (np.diff(found.periods) >= 0).all()
+
+
 def test_equal_rows_without_a_key_are_found() -> None:
     """They are neighbours in the order of hashes."""
     influence = np.repeat(np.random.default_rng(2).normal(size=200), 4)
