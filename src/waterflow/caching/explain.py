@@ -58,7 +58,7 @@ def explain(pipeline: str, wanted: str | None, resources: Resources) -> RunExpla
     Raises TrackingError where there is none.
     """
     experiment_id = resources.runs.find_experiment(pipeline)
-    asked = {tag.PIPELINE: pipeline, tag.MLFLOW_PARENT_RUN_ID: None}
+    asked = {tag.PIPELINE: pipeline, tag.MLFLOW_PARENT_RUN_ID: None, tag.RUN_KIND: None}
     parents = resources.runs.find_runs(experiment_id, asked, limit=500) if experiment_id else []
     if experiment_id is None or not parents:
         raise TrackingError(f"pipeline {pipeline!r} has no run yet; `waterflow run {pipeline}` makes one")

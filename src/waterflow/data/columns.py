@@ -48,10 +48,14 @@ def to_times(column: pd.Series) -> pd.Series:
     return pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
 
 
-def without_zones(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return times in UTC without their zone. MLflow's signature has no others, and refuses them at prediction."""
-    zoned = frame.select_dtypes("datetimetz")
-    return frame.assign(**{str(name): column.dt.tz_convert(None) for name, column in zoned.items()})
+def as_served(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return columns of the types that MLflow's signature serves.
+
+    Times are in UTC without their zone. Nullable integers are float64, as a null beside integers arrives in JSON: the
+    type of integers refuses it. Other columns are unchanged.
+    """
+    zoned = {str(name): column.dt.tz_convert(None) for name, column in frame.select_dtypes("datetimetz").items()}
+    return frame.assign(**zoned, **as_numbers(frame.select_dtypes("Int64")))
 
 
 def feature_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:

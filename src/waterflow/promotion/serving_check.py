@@ -41,7 +41,8 @@ def main(folder: Path) -> None:
             rows = pickle.load(file)  # noqa: S301  # the parent wrote it a moment ago
         serve(request["model"], rows, request["latency_p95_ms"], answer)
     except Exception as error:  # a model may raise anything
-        answer["error"] = f"{type(error).__name__}: {first_line(error)}"
+        reason = str(error).rpartition(" Error: ")[2]  # MLflow prints the rows before it
+        answer["error"] = f"{type(error).__name__}: {first_line(reason)}"
     (folder / "answer.json").write_text(json.dumps(answer, default=_plain), "utf-8")
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from waterflow.config.metrics import Task
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet
-from waterflow.data.columns import without_zones
+from waterflow.data.columns import as_served
 from waterflow.errors import StoreError
 from waterflow.promotion.serving_process import Served, ServingProcess
 from waterflow.provenance.hashing import digest_of, sha256_of
@@ -65,7 +65,7 @@ def check_version(
             gone = Check(name="files", passed=False, actual=str(error), expected="all there, as they were logged")
             checks: tuple[Check, ...] = (gone,)
         else:
-            served = process.serve(files, without_zones(rows), config.promotion.staging.latency_p95_ms)
+            served = process.serve(files, as_served(rows), config.promotion.staging.latency_p95_ms)
             checks = (*check_serving(served, expected, _size_mb(files), config), *agreement)
     for check in checks:
         logger.info("%s: %s (%s), expected: %s", check.name, _state(check), check.actual, check.expected)

@@ -4,6 +4,7 @@ Labels are hashed to integers once. scikit-learn sorts and compares them as stri
 seconds on many rows.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -19,6 +20,9 @@ from waterflow.config.metrics import METRICS, Task
 from waterflow.config.schema import CostsConfig
 from waterflow.errors import ConfigError, DataError
 from waterflow.estimators.label_encoded import LabelEncodedClassifier
+
+COMPARISONS = {"<": "lt ", "<=": "le ", ">": "gt ", ">=": "ge "}
+LONGEST_NAME = 150  # of a class, in characters; MLflow accepts 250 for the whole name of a metric
 
 
 @dataclass(frozen=True)
@@ -155,11 +159,29 @@ def _score_classes(predicted: Predicted, costs: CostsConfig | None, positive: An
         scores |= _score_probabilities(coded, np.asarray(predicted.probabilities), positive)
     if costs is not None:
         scores["expected_cost"] = _expected_cost(coded, costs, positive)
-    for position, name in enumerate(coded.classes):
+    for position, name in enumerate(_metric_names(coded.classes)):
         scores[f"precision.{name}"] = precision[position]
         scores[f"recall.{name}"] = recall[position]
         scores[f"f1.{name}"] = f1[position]
     return {name: float(value) for name, value in scores.items()}
+
+
+def _metric_names(classes: Iterable[Any]) -> list[str]:
+    """Return a name for each class that MLflow accepts in a metric's.
+
+    `<=50K` becomes `le 50K`. Other signs become `_`, and names that then are equal are numbered.
+    """
+    names: list[str] = []
+    for label in map(str, classes):
+        plain = name = re.sub(r"[^\w .:-]", "_", re.sub("[<>]=?", lambda sign: COMPARISONS[sign[0]], label))[
+            :LONGEST_NAME
+        ]
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{plain}:{number}"
+        names.append(name)
+    return names
 
 
 def _score_probabilities(coded: _Coded, probabilities: NDArray[np.float64], positive: Any) -> dict[str, float]:

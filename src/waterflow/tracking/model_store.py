@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, infer_signature
 
 import waterflow
-from waterflow.data.columns import without_zones
+from waterflow.data.columns import as_served
 from waterflow.errors import StoreError, first_line
 from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.provenance.signing import Statement
@@ -74,7 +74,7 @@ class ModelStore:
         does the same and more: it loads the model again to try its example, reads the run's metrics back and, without a
         run of the fluent API, chooses experiment 0.
         """
-        example, quiet = without_zones(example), without_advice()
+        example, quiet = as_served(example), without_advice()
         with translated(self._uri), quiet, without_package_map(), tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
             description = Model(run_id=run_id)

@@ -96,6 +96,7 @@ def test_the_outcome_is_a_run_of_its_own(resources: Resources, pipeline: Writer)
     assert logged is not None
     assert logged["rows_differing"] == 0
     assert resources.runs.list_running() == []
+    assert workflow.explain_run(version.model, None, resources).run.run_id != outcome.run_id
 
 
 def test_randomness_without_a_seed_is_shown_where_it_is(

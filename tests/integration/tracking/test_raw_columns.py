@@ -1,4 +1,4 @@
-"""A logged model takes rows as people have them: text, times, booleans, categories and nulls."""
+"""A logged model takes rows as people have them: text, times, booleans, categories, long integers and nulls."""
 
 import json
 import subprocess
@@ -24,6 +24,7 @@ from waterflow.training.preprocessing import build_preprocessor
 FLIGHTS = pd.DataFrame(
     {
         "distance": [2475.0, np.nan, 733, 1089, 200, 2475, 1400, 301],
+        "ticket": pd.array([2**53 + 1, None, 7, 2**53 + 3, 5, None, 1, 2], dtype="Int64"),
         "stops": [0, 1, 0, 0, 2, 0, 1, 0],
         "is_holiday": [True, False, False, True, False, True, False, False],
         "is_delayed_before": pd.Series([True, None, False, True, None, False, False, True], dtype=object),

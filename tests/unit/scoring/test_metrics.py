@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.utils.validation import _validate_metric_name
 from sklearn import metrics as skm
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -41,6 +42,16 @@ def test_scores_of_classes_are_those_of_scikit_learn() -> None:
     assert scores["recall.virginica"] == pytest.approx(
         skm.recall_score(truth, called, labels=["virginica"], average="macro")
     )
+
+
+def test_any_text_can_be_a_class() -> None:
+    """MLflow refuses most signs in the name of a metric; what is left names each class once."""
+    labels = np.array(["<=50K", ">50K", "R&D", "R/D", "10 %", "Köln", "n" * 300])
+    named = [name for name in score_rows(Predicted(labels, labels, tuple(labels)), "classification") if "f1." in name]
+    classes = ["le 50K", "gt 50K", "R_D", "R_D:2", "10 _", "Köln", "n" * 150]
+    assert named == [f"f1.{name}" for name in classes]
+    for name in named:
+        _validate_metric_name(name)
 
 
 def test_scores_of_two_classes_are_those_of_scikit_learn() -> None:
