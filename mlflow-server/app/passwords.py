@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any
 
 from mlflow.exceptions import MlflowException
 from mlflow.server import auth
@@ -69,17 +70,30 @@ class Passwords:
         user = find_user(username)
         stored = user.password_hash if user else self._no_hash  # an unknown name takes as long as a wrong password
         mark = hmac.new(self._key, f"{username}\0{stored}\0{password}".encode(), hashlib.sha256).digest()
-        with self._lock:
-            known = mark in self._verified
-            wait_seconds = 0.0 if known else self._failures_of(address, username).wait_seconds
-        if wait_seconds > 0:
-            raise TooManyFailuresError(wait_seconds)
-        if not known:
+        if not self._is_verified(mark):
             with self._checks:
-                correct = check_password_hash(stored, password) and user is not None
-            self._remember(mark, address, username, correct)
-            if not correct:
-                return None
+                if not self._is_verified(mark):  # by another request, while this one waited
+                    return self._check(mark, username, user, stored, password, address)
+        return user
+
+    def _is_verified(self, mark: bytes) -> bool:
+        with self._lock:
+            return mark in self._verified
+
+    def _check(
+        self, mark: bytes, username: str, user: User | None, stored: str, password: str, address: str
+    ) -> User | None:
+        """Check a password. It counts as wrong from the start, so that guesses at the same time gain nothing."""
+        with self._lock:
+            if (wait_seconds := self._failures_of(address, username).wait_seconds) > 0:
+                raise TooManyFailuresError(wait_seconds)
+            self._fail(address, username)
+        if not check_password_hash(stored, password) or user is None:
+            return None
+        with self._lock:
+            self._failures.pop((address, username), None)
+            self._verified[mark] = None
+            _shorten(self._verified)
         return user
 
     def _failures_of(self, address: str, username: str) -> Failures:
@@ -88,17 +102,16 @@ class Passwords:
             return Failures()
         return found
 
-    def _remember(self, mark: bytes, address: str, username: str, correct: bool) -> None:
-        with self._lock:
-            failures = self._failures_of(address, username)
-            self._failures.pop((address, username), None)
-            if correct:
-                self._verified[mark] = None
-            else:
-                self._failures[address, username] = Failures(failures.count + 1)
-            for memory in (self._verified, self._failures):
-                while len(memory) > REMEMBERED:
-                    memory.popitem(last=False)  # type: ignore[attr-defined]
+    def _fail(self, address: str, username: str) -> None:
+        failures = self._failures_of(address, username)
+        self._failures.pop((address, username), None)
+        self._failures[address, username] = Failures(failures.count + 1)
+        _shorten(self._failures)
+
+
+def _shorten(memory: OrderedDict[Any, Any]) -> None:
+    while len(memory) > REMEMBERED:
+        memory.popitem(last=False)
 
 
 def find_user(username: str) -> User | None:

@@ -1,7 +1,9 @@
 """Rules about values, kept where MLflow writes them: whichever route, spelling or encoding a request used, it comes by here."""
 
+import inspect
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
@@ -12,12 +14,23 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as TrackingSt
 # A logged model, or files below this server's root, as its own addresses are written.
 SOURCE = re.compile(r"models:/m-[0-9a-f]{32}|mlflow-artifacts:/[0-9]+/[0-9A-Za-z][\w.-]*(/[\w-][\w. -]*)*")
 
+# Each clause of a search is one more join: a hundred of them took Postgres's memory, and all databases with it.
+MAX_CLAUSES = 20
+AND = re.compile(r"(?<![a-z_])and(?![a-z_])", re.IGNORECASE)
+SEARCHES = (
+    (TrackingStore, ("_search_experiments", "_search_runs", "search_logged_models")),
+    (RegistryStore, ("search_registered_models", "search_model_versions")),
+)
+
 
 def keep_rules() -> None:
     """Put the rules before MLflow's own methods."""
     _before(TrackingStore, "create_experiment", check_experiment)
     _before(RegistryStore, "create_model_version", check_version)
     _before(ArtifactRepository, "download_artifacts", check_is_file)
+    for owner, names in SEARCHES:
+        for name in names:
+            _before(owner, name, partial(check_search, inspect.signature(getattr(owner, name))))
 
 
 def check_experiment(store: TrackingStore, name: str, artifact_location: str | None = None, *_: Any, **__: Any) -> None:
@@ -46,6 +59,16 @@ def check_is_file(repository: ArtifactRepository, artifact_path: str, *_: Any, *
     """Raise MlflowException for a folder. Fetched as a whole, one could fill the disk."""
     if not artifact_path or repository._is_directory(artifact_path):
         raise _invalid(f"artifact path {artifact_path!r} is a folder; ask for its files one by one")
+
+
+def check_search(signature: inspect.Signature, *values: Any, **named: Any) -> None:
+    """Raise MlflowException for a search of more clauses than a database joins cheaply."""
+    given = signature.bind(*values, **named).arguments
+    counts = {name: len(given.get(name) or ()) for name in ("order_by", "datasets")}
+    counts["filter"] = len(AND.findall(given.get("filter_string") or "")) + 1
+    for name, count in counts.items():
+        if count > MAX_CLAUSES:
+            raise _invalid(f"{name} has {count} clauses; at most {MAX_CLAUSES} are accepted: search for less at once")
 
 
 def _before(owner: type, name: str, check: Callable[..., None]) -> None:

@@ -152,6 +152,9 @@ def test_a_bad_trigger_is_refused_before_any_task(server: Server, dag_id: str, c
         ({"conf": {}}, 422, "logical_date: Field required"),
         ({"logical_date": None, "owner": "me"}, 422, "owner: Extra inputs are not permitted"),
         ([], 400, "no mapping"),
+        ({"logical_date": "0001-01-01T00:00:00Z"}, 400, "logical_date: the year 1 is not valid; valid: 1900 to 2200"),
+        ({"logical_date": 20_000_000_000}, 400, "logical_date: the year 2603 is not valid"),
+        ({"logical_date": None, "run_after": "9999-12-31T00:00:00Z"}, 400, "run_after: the year 9999 is not valid"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -168,6 +171,8 @@ def test_a_bad_backfill_is_refused(server: Server, path: str) -> None:
     body = {"dag_id": "train_flowers", "from_date": "2026-01-01T00:00:00Z", "to_date": "2026-01-02T00:00:00Z"}
     status, answer = server.send("POST", path, body | {"dag_run_conf": {"candidates": ["svc"]}})
     assert (status, "conf.candidates" in answer["detail"]) == (400, True)
+    status, answer = server.send("POST", path, body | {"to_date": "9999-01-02T00:00:00Z"})
+    assert (status, answer["detail"]) == (400, "to_date: the year 9999 is not valid; valid: 1900 to 2200")
 
 
 def test_a_task_cannot_trigger_what_a_person_cannot(server: Server) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from waterflow.errors import ConfigError
@@ -19,6 +20,9 @@ ROUTES = (
     (re.compile(r"/api/v2/assets/(?P<asset_id>\d+)/materialize/?$"), "conf"),
     (re.compile(r"/execution/dag-runs/(?P<dag_id>[^/]+)/[^/]+/?$"), "conf"),
 )
+# The moments of a run, or of a backfill's first and last one. Outside these years tasks fail, and a run never begins.
+MOMENTS = ("logical_date", "data_interval_start", "data_interval_end", "run_after", "from_date", "to_date")
+YEARS = range(1900, 2201)
 MAX_BODY_BYTES = 1024 * 1024
 CLOSED: Message = {"type": "http.disconnect"}
 
@@ -124,10 +128,24 @@ async def find_problem(scope: Message, trigger: Trigger, body: bytes) -> str | N
     form = await run_in_threadpool(find_form, scope["app"], dag_id, trigger.names.get("asset_id"))
     try:
         if form is not None:
+            check_moments(content)
             check_conf(content.get(trigger.field), form)
     except ConfigError as error:
         return str(error)
     return None
+
+
+def check_moments(content: dict[str, Any]) -> None:
+    """Raise ConfigError for a moment outside the years 1900 to 2200. What is no moment is left to Airflow."""
+    from pydantic import TypeAdapter, ValidationError
+
+    for name in MOMENTS:
+        try:
+            year = TypeAdapter(datetime).validate_python(content.get(name)).year  # as Airflow reads it: also a number
+        except ValidationError:
+            continue
+        if year not in YEARS:
+            raise ConfigError(f"{name}: the year {year} is not valid; valid: 1900 to 2200")
 
 
 def find_form(app: Any, dag_id: object, asset_id: str | None) -> Any:

@@ -3,6 +3,8 @@
 import http.client
 import time
 from base64 import b64encode
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -97,6 +99,17 @@ def test_guessing_is_slowed_down_and_locks_nobody_out(server: MLflowServer) -> N
         refused = server.ask("fred", "GET", ME, password=f"more-{number}")
     time.sleep(int(refused.headers["retry-after"]))
     assert server.ask("fred", "GET", ME, password="after the wait").status_code == 401
+
+
+def test_guesses_at_the_same_time_gain_nothing(server: MLflowServer) -> None:
+    """Of thirty at once, five are looked at; the right password of another account, sent as often, is."""
+    server.new_account("gail")
+    password = server.new_account("hugh")
+    with ThreadPoolExecutor(30) as pool:
+        guesses = pool.map(lambda number: server.ask("gail", "GET", ME, password=f"g-{number}").status_code, range(30))
+        assert Counter(guesses) == {401: 5, 429: 25}
+        right = pool.map(lambda _: server.ask("hugh", "GET", ME, password=password).status_code, range(30))
+        assert set(right) == {200}
 
 
 def test_an_unknown_name_is_slowed_down_too(server: MLflowServer) -> None:

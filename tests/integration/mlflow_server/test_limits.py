@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import requests
 from support.mlflow_attacks import API, Champion
-from support.mlflow_server import PASSWORD, READER, SERVICE, MLflowServer
+from support.mlflow_server import PASSWORD, READER, SERVICE, STRANGER, MLflowServer
 
 MEGABYTE = 1_000_000
 
@@ -47,6 +48,25 @@ def test_a_length_that_is_none_is_refused(server: MLflowServer, champion: Champi
     """And does not end the server."""
     assert announce(server, champion.artifact, length).split()[1] in ("400", "413")
     assert server.ask(READER, "GET", f"{API}/users/current").status_code == 200
+
+
+@pytest.mark.parametrize("account", [STRANGER, SERVICE])
+@pytest.mark.parametrize("what", ["experiments", "runs", "logged-models", "registered-models", "model-versions"])
+def test_a_search_of_many_clauses_is_refused(server: MLflowServer, champion: Champion, what: str, account: str) -> None:
+    """A hundred joins ended the database, for whoever asked; twenty are answered."""
+    where = {"experiment_ids": [champion.experiment_id]} if what in ("runs", "logged-models") else {"max_results": 10}
+    method, kind = ("GET", "params") if what in ("registered-models", "model-versions") else ("POST", "json")
+
+    def search(**clauses: object) -> requests.Response:
+        return server.ask(account, method, f"{API}/{what}/search", **{kind: {**where, **clauses}})
+
+    filters = [f"tags.t{number}='x'" for number in range(21)]
+    orders = [{"field_name": "name"} if what == "logged-models" else "name"] * 21
+    for clause, too_many in (("filter", {"filter": "and\t".join(filters)}), ("order_by", {"order_by": orders})):
+        refused = search(**too_many)
+        assert refused.status_code == 400
+        assert f"{clause} has 21 clauses; at most 20 are accepted" in refused.json()["message"]
+    assert search(filter=" AND ".join(filters[:20])).status_code == 200
 
 
 def test_uploads_at_once_wait_for_one_another(server: MLflowServer, champion: Champion) -> None:
