@@ -248,6 +248,20 @@ def test_a_forged_row_is_named_and_stops_its_own_pipeline_alone(ledger: Ledger, 
     assert ledger.looks("flowers")
 
 
+def test_a_forged_row_that_cannot_be_read_is_removed_by_the_superuser(
+    postgres: Postgres, ledger: Ledger, role_url: str
+) -> None:
+    """Nobody can accept it. It left no mark, so without it all rows verify and decisions go on."""
+    with connect(role_url) as run:
+        run(FORGED["a row that cannot be read"])
+    with pytest.raises(LedgerError, match="a row cannot be read"):
+        ledger.unverified_entries("flowers")
+    with connect(postgres.url("postgres")) as run:
+        run("SET session_replication_role = replica; DELETE FROM ledger.waterflow_ledger WHERE sequence = 4")
+    assert ledger.verify("flowers").problems == []
+    assert promote(ledger, 4).sequence == 4
+
+
 def test_a_row_with_the_right_digest_and_no_key_is_named(ledger: Ledger, role_url: str) -> None:
     """The chain is public; the key is not. A person can vouch for the rows, and decisions go on."""
     forger = Ledger(role_url, OTHER_KEYS)
