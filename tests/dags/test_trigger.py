@@ -185,6 +185,7 @@ def test_a_task_cannot_trigger_what_a_person_cannot(server: Server) -> None:
     assert (status, "conf.candidates" in answer["detail"]) == (400, True)
 
 
+@pytest.mark.filterwarnings("ignore:Using .httpx. with:UserWarning")
 def test_every_route_with_a_conf_is_guarded() -> None:
     """A version of Airflow that takes a conf elsewhere must not open a way past the check."""
     import re

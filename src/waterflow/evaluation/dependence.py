@@ -169,7 +169,10 @@ def find_dependence(influence: Values, dependence: Dependence) -> Dependence:
 
 
 def _places_of(values: NDArray[Any]) -> Codes:
-    """Return the place of each row in the order of a column, shape (rows,). Objects are ordered by their text."""
+    """Return each row's place in a column's order.
+
+    The shape is (rows,). Objects are ordered by their text.
+    """
     column = pd.Series(values)
     ranks = (column.astype(str) if column.dtype == object else column).rank(method="first", na_option="bottom")
     return ranks.to_numpy().astype(np.intp) - 1

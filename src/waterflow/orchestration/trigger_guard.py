@@ -136,7 +136,7 @@ async def find_problem(scope: Message, trigger: Trigger, body: bytes) -> str | N
 
 
 def check_moments(content: dict[str, Any]) -> None:
-    """Raise ConfigError for a moment outside the years 1900 to 2200. What is no moment is left to Airflow."""
+    """Raise ConfigError for a moment outside 1900–2200. What is no moment is left to Airflow."""
     from pydantic import TypeAdapter, ValidationError
 
     for name in MOMENTS:

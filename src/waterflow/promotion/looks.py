@@ -102,7 +102,7 @@ def spend_alpha(config: PipelineConfig, plan: LookPlan) -> PipelineConfig:
 def take_look(
     prepared: Prepared, config: PipelineConfig, evaluation_key: str, rows: pd.DataFrame, resources: Resources
 ) -> LookPlan:
-    """Plan a look at `rows` and append it to the ledger. That happens before anything is compared.
+    """Append a planned look at `rows` to the ledger. That happens before anything is compared.
 
     The same evaluation again, as by a retry, is the same look. Raises LedgerError when others always come first.
     """
@@ -166,7 +166,7 @@ def _recognize(rows: pd.DataFrame, config: PipelineConfig, blob: Blob, resources
 
 
 def store_identities(rows: pd.DataFrame, names: Sequence[str], resources: Resources) -> Blob:
-    """Store the identities of rows by the columns `names`, sorted and each once."""
+    """Store the identities of rows by some columns. They are sorted, and each is there once."""
     header = HEADER + json.dumps(list(names)).encode() + b"\n"
     with scratch_folder() as folder:
         path = folder / "identities"
@@ -175,7 +175,7 @@ def store_identities(rows: pd.DataFrame, names: Sequence[str], resources: Resour
 
 
 def _load_identities(blob: Blob, resources: Resources) -> tuple[list[str] | None, Identities]:
-    """Return the columns that identified a look's rows, and their identities. Older blobs do not name the columns."""
+    """Return a look's key columns and its rows' identities. Older blobs do not name the columns."""
     with scratch_folder() as folder:
         content = get_file(resources.store, blob, folder / "identities").read_bytes()
     if not content.startswith(HEADER):

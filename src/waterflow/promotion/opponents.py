@@ -126,10 +126,10 @@ def find_champion(
     if registered != model_id:
         problem = f"{opponent.name} is another model now: the registry serves {model_id}, registered was {registered}"
         return replace(opponent, problem=problem)
-    if not model_id or not resources.models.has_files(model_id):
-        problem = f"{opponent.name} has no files any more; point the alias to a version that can be loaded"
-        return replace(opponent, problem=problem)
     try:
+        if not model_id or not resources.models.has_files(model_id):
+            problem = f"{opponent.name} has no files any more; point the alias to a version that can be loaded"
+            return replace(opponent, problem=problem)
         predicted = _predict(model_id, holdout.rows, config, resources)
     except UnreachableError:
         raise

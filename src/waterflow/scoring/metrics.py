@@ -167,7 +167,7 @@ def _score_classes(predicted: Predicted, costs: CostsConfig | None, positive: An
 
 
 def _metric_names(classes: Iterable[Any]) -> list[str]:
-    """Return a name for each class that MLflow accepts in a metric's.
+    """Return a name for each class, for use in metrics. MLflow accepts it.
 
     `<=50K` becomes `le 50K`. Other signs become `_`, and names that then are equal are numbered.
     """

@@ -132,7 +132,7 @@ class ModelStore:
             digest = self._check_signature(model, pipeline_name)
             try:
                 actual = _digest_of_all(path or self._download(model_id, Path(folder)))
-            except OSError as error:
+            except (MlflowException, OSError) as error:  # a planted name such as %2e%2e/x is refused by MLflow
                 raise StoreError(f"the files of its model {model_id} cannot be read ({first_line(error)})") from error
         if model.status != LoggedModelStatus.READY or actual != digest:
             raise StoreError(f"the files of its model {model_id} are not those that were logged")
