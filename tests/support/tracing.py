@@ -8,6 +8,7 @@ from support.promotion import enter, evaluate_run, fitted
 from waterflow.lineage.graph import log_lineage
 from waterflow.records.data import Blob
 from waterflow.resources import Resources
+from waterflow.steps.promote import promote
 from waterflow.tracking.registry import Version
 
 MODULE = """
@@ -41,10 +42,17 @@ def commit_all(root: Path, message: str = "one") -> str:
     return git(root, "rev-parse", "HEAD")
 
 
-def version_of(name: str, resources: Resources, run_id: str = "run_1", *, full: bool = False) -> Version:
-    """Run a pipeline up to a registered version; unless `full`, without evaluation, which takes a second."""
+def version_of(
+    name: str, resources: Resources, run_id: str = "run_1", *, full: bool = False, decided: bool = False
+) -> Version:
+    """Run a pipeline up to a registered version; unless `full`, without evaluation, which takes a second.
+
+    `decided` says that its verdict is acted on too.
+    """
     prepared, evaluated = (evaluate_run if full else fitted)(name, resources, run_id)
     registered = enter(prepared, evaluated, resources)
+    if decided:
+        promote(prepared, registered, resources)
     resources.runs.log(prepared.parent_run_id, tags={"waterflow.registered": f"{name}/{registered.version}"})
     log_lineage(name, registered.version, prepared.parent_run_id, resources)
     resources.runs.close(prepared.parent_run_id, "FINISHED", "")

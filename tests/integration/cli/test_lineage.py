@@ -23,8 +23,7 @@ def resources(tmp_path_factory: pytest.TempPathFactory, tracking_template: Path)
     write_pipeline(project, "flowers", {**FLOWERS, "defaults": ONE}, promotion={"resamples": 200})
     commit_all(project.root)
     opened = workflow.open_resources(project)
-    version_of("flowers", opened, full=True)
-    opened.registry.set_alias("flowers", "champion", 1)
+    version_of("flowers", opened, full=True, decided=True)
     return opened
 
 
@@ -79,7 +78,7 @@ def test_an_audit_is_a_table_and_a_report(resources: Resources, waterflow: Comma
     report = (tmp_path / "audit.md").read_text()
     assert "| versions that reproduce confirms | 1 | 1 | 100.0 % |" in report
     assert "| versions whose whole lineage resolves | 1 | 1 | 100.0 % |" in report
-    assert report.count(" | 100.0 % |") == 11
+    assert report.count(" | 100.0 % |") == 12
     assert report.endswith("## Findings\n\nNone.\n")
 
 

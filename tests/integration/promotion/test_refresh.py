@@ -21,9 +21,9 @@ GAUSS, TREE = "sklearn.naive_bayes.GaussianNB", "sklearn.tree.DecisionTreeClassi
 @pytest.fixture(autouse=True)
 def _staged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the fresh process of staging, which has tests of its own and takes seconds."""
-    for step in ("register", "promote"):
-        monkeypatch.setattr(f"waterflow.steps.{step}.serving_process", nullcontext)
-        monkeypatch.setattr(f"waterflow.steps.{step}.check_version", lambda *given: (PASSED,))
+    for module in ("steps.register", "promotion.staging"):
+        monkeypatch.setattr(f"waterflow.{module}.serving_process", nullcontext)
+        monkeypatch.setattr(f"waterflow.{module}.check_version", lambda *given: (PASSED,))
 
 
 def run(

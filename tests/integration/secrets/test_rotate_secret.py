@@ -28,8 +28,10 @@ def secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         if hasattr(make_secrets, name):
             (tmp_path / name).mkdir()
             monkeypatch.setattr(make_secrets, name, tmp_path / name)
+    umask = os.umask(0o077)  # The scripts set it for their process, which here is that of other tests too.
     make_secrets.main()
     yield SimpleNamespace(root=root, make=make_secrets.main, rotate=rotate_secret.main)
+    os.umask(umask)
     for name in ("make_secrets", "rotate_secret"):
         sys.modules.pop(name)
 
