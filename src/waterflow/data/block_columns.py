@@ -42,13 +42,15 @@ def assign_columns(
 def check_onehot(frame: pd.DataFrame, config: PipelineConfig) -> None:
     """Raise ConfigError for one-hot columns that nobody means.
 
-    These are a column for nearly each row, and hundreds of one column that no block names. All candidates are checked.
+    These are a column for nearly each row, and hundreds of one column that no block names. All candidates are checked;
+    the pipeline's own blocks only where a candidate uses them.
     """
     features = frame[feature_columns(frame, config)]
-    places = {"preprocessing": config.preprocessing} | {
-        f"candidates.{name}.preprocessing": candidate.preprocessing
+    places = {
+        "preprocessing" if candidate.preprocessing is None else f"candidates.{name}.preprocessing": (
+            config.preprocessing if candidate.preprocessing is None else candidate.preprocessing
+        )
         for name, candidate in config.candidates.items()
-        if candidate.preprocessing is not None
     }
     for place, blocks in places.items():
         chosen = [position for position, block in enumerate(blocks) if block.encode == "onehot"]

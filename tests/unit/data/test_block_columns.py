@@ -73,3 +73,10 @@ def test_the_blocks_of_a_candidate_are_checked_too() -> None:
     own = {"estimator": "sklearn.svm.SVC", "preprocessing": onehot(select={"type": "categorical"})}
     message = refusal(candidates={"svc": own}, preprocessing=onehot(select={"names": ["plan"]}))
     assert message.startswith("candidates.svc.preprocessing.0.encode")
+
+
+def test_blocks_that_no_candidate_uses_are_not_checked() -> None:
+    """Each candidate here has its own."""
+    own = {"estimator": "sklearn.svm.SVC", "preprocessing": [{"select": {"names": ["size"]}}]}
+    only = dict.fromkeys(config_of().candidates, own) | {"svc": own}
+    check_onehot(FRAME, config_of(candidates=only, preprocessing=onehot(select={"type": "categorical"})))
