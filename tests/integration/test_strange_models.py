@@ -79,7 +79,8 @@ def folder_of(model_id: str, resources: Resources) -> Path:
 def log_pickle(champion: Version, mark: Path, stranger: Keyring, resources: Resources) -> str:
     """Log the pickle as a stranger does, with every tag that a stranger can set; gives the id of the model."""
     client = resources.runs.client
-    experiment = client.create_experiment(f"of a stranger, beside {champion.model} {mark}")
+    name, kept = f"of a stranger, beside {champion.model} {mark}", mark.parent / "of a stranger"
+    experiment = client.create_experiment(name, artifact_location=kept.as_uri())
     run_id = client.create_run(experiment).info.run_id
     folder = mark.parent / "model"
     shutil.copytree(folder_of(champion.model_id, resources), folder)
