@@ -4,19 +4,15 @@ import hashlib
 import hmac
 import secrets
 import threading
-import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from typing import Any
 
 from mlflow.exceptions import MlflowException
 from mlflow.server import auth
 from mlflow.server.auth.entities import User
 from werkzeug.security import check_password_hash, generate_password_hash
 
-FREE_FAILURES = 5
-MAX_WAIT_SECONDS = 60.0
-FORGET_SECONDS = 900.0
+from waterflow.orchestration.login_throttle import Attempt, LoginThrottle  # the image holds this one file of it
+
 REMEMBERED = 10_000
 
 
@@ -27,22 +23,6 @@ class TooManyFailuresError(Exception):
         """Say how long to wait."""
         super().__init__(wait_seconds)
         self.wait_seconds = wait_seconds
-
-
-@dataclass
-class Failures:
-    """Wrong passwords of one name from one address."""
-
-    count: int = 0
-    latest: float = field(default_factory=time.monotonic)
-
-    @property
-    def wait_seconds(self) -> float:
-        """The time until another attempt is checked."""
-        if self.count < FREE_FAILURES:
-            return 0.0
-        pause = min(2.0 ** (self.count - FREE_FAILURES), MAX_WAIT_SECONDS)
-        return max(0.0, self.latest + pause - time.monotonic())
 
 
 class Passwords:
@@ -57,7 +37,7 @@ class Passwords:
         """Start without memory."""
         self._key = secrets.token_bytes(32)
         self._verified: OrderedDict[bytes, None] = OrderedDict()
-        self._failures: OrderedDict[tuple[str, str], Failures] = OrderedDict()
+        self._throttle = LoginThrottle()
         self._lock = threading.Lock()
         self._checks = threading.Semaphore(2)  # guessing may not take the whole processor
         self._no_hash = generate_password_hash(secrets.token_hex())
@@ -84,34 +64,17 @@ class Passwords:
         self, mark: bytes, username: str, user: User | None, stored: str, password: str, address: str
     ) -> User | None:
         """Check a password. It counts as wrong from the start, so that guesses at the same time gain nothing."""
-        with self._lock:
-            if (wait_seconds := self._failures_of(address, username).wait_seconds) > 0:
-                raise TooManyFailuresError(wait_seconds)
-            self._fail(address, username)
+        attempt = Attempt(username, address)
+        if wait_seconds := self._throttle.begin(attempt):
+            raise TooManyFailuresError(wait_seconds)
         if not check_password_hash(stored, password) or user is None:
             return None
+        self._throttle.succeed(attempt)
         with self._lock:
-            self._failures.pop((address, username), None)
             self._verified[mark] = None
-            _shorten(self._verified)
+            if len(self._verified) > REMEMBERED:
+                self._verified.popitem(last=False)
         return user
-
-    def _failures_of(self, address: str, username: str) -> Failures:
-        found = self._failures.get((address, username))
-        if found is None or time.monotonic() - found.latest > FORGET_SECONDS:
-            return Failures()
-        return found
-
-    def _fail(self, address: str, username: str) -> None:
-        failures = self._failures_of(address, username)
-        self._failures.pop((address, username), None)
-        self._failures[address, username] = Failures(failures.count + 1)
-        _shorten(self._failures)
-
-
-def _shorten(memory: OrderedDict[Any, Any]) -> None:
-    while len(memory) > REMEMBERED:
-        memory.popitem(last=False)
 
 
 def find_user(username: str) -> User | None:

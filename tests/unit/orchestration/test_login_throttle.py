@@ -47,6 +47,11 @@ def test_each_failure_doubles_the_wait_up_to_a_minute(throttle: LoginThrottle, c
     assert max(waits) == 60.0
 
 
+def test_a_wait_stays_a_minute_after_days_of_guessing() -> None:
+    """2.0 to the power of such a count is no number any more."""
+    assert login_throttle.waiting_seconds(100_000) == 60.0
+
+
 def test_a_refused_attempt_prolongs_nothing(throttle: LoginThrottle, clock: Clock) -> None:
     """Whoever hammers makes nobody else wait longer."""
     for _ in range(100):
