@@ -64,7 +64,7 @@ class Passwords:
         self, mark: bytes, username: str, user: User | None, stored: str, password: str, address: str
     ) -> User | None:
         """Check a password. It counts as wrong from the start, so that guesses at the same time gain nothing."""
-        attempt = Attempt(username, address)
+        attempt = Attempt(username[:512], address)
         if wait_seconds := self._throttle.begin(attempt):
             raise TooManyFailuresError(wait_seconds)
         if not check_password_hash(stored, password) or user is None:

@@ -117,6 +117,12 @@ def test_an_unknown_name_is_slowed_down_too(server: MLflowServer) -> None:
     assert [server.ask("nobody", "GET", ME, password="x").status_code for _ in range(6)] == [401] * 5 + [429]
 
 
+def test_a_long_name_is_remembered_by_its_beginning(server: MLflowServer) -> None:
+    """Made-up names of any length fill no memory."""
+    names = [f"{'n' * 512}{number}" for number in range(6)]
+    assert [server.ask(name, "GET", ME, password="x").status_code for name in names] == [401] * 5 + [429]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
