@@ -139,9 +139,10 @@ def check_moments(content: dict[str, Any]) -> None:
     """Raise ConfigError for a moment outside 1900–2200. What is no moment is left to Airflow."""
     from pydantic import TypeAdapter, ValidationError
 
+    moment = TypeAdapter(datetime)  # as Airflow reads it: also a number
     for name in MOMENTS:
         try:
-            year = TypeAdapter(datetime).validate_python(content.get(name)).year  # as Airflow reads it: also a number
+            year = moment.validate_python(content.get(name)).year
         except ValidationError:
             continue
         if year not in YEARS:
