@@ -1,14 +1,9 @@
 """Security headers, and the refusal of foreign pages' requests."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from waterflow.orchestration.trigger_guard import answer
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+from waterflow.orchestration.trigger_guard import Message, Receive, Send, answer
 
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # The UI writes styles as it goes (Chakra UI) and runs its editor in a worker; its scripts are files of its own.
