@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from waterflow.errors import SignatureError, StoreError, first_line
 from waterflow.provenance.signing import Statement
-from waterflow.tracking.errors import translated
+from waterflow.tracking.errors import check_reachable, translated
 from waterflow.tracking.run_queries import RunQueries, TrackedRun
 from waterflow.tracking.tags import (
     DIVISION_DIGEST,
@@ -63,7 +63,8 @@ class ArtifactReader(RunQueries):
         """Read a record by its digest and signature. Raises StoreError, in a clause, where either differs.
 
         Unless it is given, the digest is that among the run's tags. Whoever may write tags can write a digest, so it
-        tells damage apart, and only the signature vouches for the record.
+        tells damage apart, and only the signature vouches for the record. Raises UnreachableError when the server does
+        not answer.
         """
         with translated(self.uri):
             try:
@@ -75,6 +76,7 @@ class ArtifactReader(RunQueries):
                 self._check_signature(run, path, content)
                 return dict(json.loads(content))
             except (MlflowException, OSError, ValueError) as error:
+                check_reachable(self.uri)
                 raise StoreError(f"its {path} cannot be read ({first_line(error)})") from error
 
     def sign_records(self, pipeline: str, run_id: str, digests: Mapping[str, str]) -> dict[str, str]:
@@ -104,6 +106,7 @@ class ArtifactReader(RunQueries):
                     texts[path] = (self._read_bytes(run, path) or b"").decode()
                     json.loads(texts[path])
                 except (MlflowException, OSError, ValueError) as error:
+                    check_reachable(self.uri)
                     raise StoreError(f"{path} cannot be read ({type(error).__name__})") from error
         if run.is_ours and run.status == "FINISHED" and RECORD_FILE not in texts:
             raise StoreError(f"it is FINISHED and has no {RECORD_FILE}")
@@ -137,6 +140,7 @@ class ArtifactReader(RunQueries):
             folders = [path for path in top if any(fnmatch(path, pattern) for pattern in RECORD_FOLDERS)]
             files = [entry.path for folder in folders for entry in self.client.list_artifacts(run.run_id, folder)]
         except (MlflowException, OSError) as error:
+            check_reachable(self.uri)
             raise StoreError(f"its artifacts cannot be listed ({type(error).__name__})") from error
         return [path for path in files if path.endswith(".json")]
 

@@ -22,7 +22,7 @@ from waterflow.errors import StoreError, first_line
 from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.provenance.signing import Statement
 from waterflow.tracking.artifacts import local_folder, walk
-from waterflow.tracking.errors import translated
+from waterflow.tracking.errors import check_reachable, translated
 from waterflow.tracking.model_formats import FORMATS, Format, format_of, without_advice, without_package_map
 from waterflow.tracking.run_queries import RunQueries, unless_gone
 from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_SIGNATURE, PIPELINE
@@ -110,7 +110,8 @@ class ModelStore:
         """Load the fitted pipeline.
 
         Raises SignatureError when nobody trusted signed it for this pipeline, StoreError when its files are gone or
-        were altered. With `trust` any model is loaded, which runs whatever code its author put into it.
+        were altered, UnreachableError when the server does not answer. With `trust` any model is loaded, which runs
+        whatever code its author put into it.
         """
         with translated(self._uri), tempfile.TemporaryDirectory() as folder:
             path = self._fetch(model_id, pipeline_name, Path(folder), trust=trust)
@@ -133,6 +134,7 @@ class ModelStore:
             try:
                 actual = _digest_of_all(path or self._download(model_id, Path(folder)))
             except (MlflowException, OSError) as error:  # a planted name such as %2e%2e/x is refused by MLflow
+                check_reachable(self._uri)  # a server that is down is no reason to doubt files
                 raise StoreError(f"the files of its model {model_id} cannot be read ({first_line(error)})") from error
         if model.status != LoggedModelStatus.READY or actual != digest:
             raise StoreError(f"the files of its model {model_id} are not those that were logged")
@@ -176,6 +178,7 @@ class ModelStore:
                     shutil.rmtree(added) if added.is_dir() else added.unlink()
             actual = None if trust else _digest_of_all(path)
         except (MlflowException, OSError) as error:
+            check_reachable(self._uri)
             reason = first_line(error) or type(error).__name__
             raise StoreError(f"model {model_id}: its files cannot be fetched ({reason})") from error
         if actual != digest:
