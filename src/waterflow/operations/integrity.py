@@ -18,7 +18,6 @@ from waterflow.records.run import Origin
 from waterflow.reporting.step_manifest import read_manifest
 from waterflow.resources import Resources
 from waterflow.tracking import tags as tag
-from waterflow.tracking.artifacts import DIGEST_TAGS
 from waterflow.tracking.registry import Version
 from waterflow.tracking.run_queries import TrackedRun
 
@@ -97,7 +96,7 @@ class PipelineInspection:
             if missing:
                 raise StoreError(f"the tag {tag.MANIFEST_PREFIX}{missing[0]} is gone")
             manifest = read_manifest(run, self.resources)
-            self._read_records(run)
+            self.resources.runs.verify_records(run)
         except (StoreError, ValueError) as error:  # the latter is pydantic's
             yield IntegrityResult(MANIFESTS, run_name(run), first_line(error))
             return
@@ -111,11 +110,6 @@ class PipelineInspection:
             found = self.resources.runs.hash_file(run, path)
             problem = None if found == digest else f"{path} {'is gone' if found is None else 'was altered'}"
             yield IntegrityResult(ARTIFACTS, run_name(run), problem)
-
-    def _read_records(self, run: TrackedRun) -> None:
-        for path, name in DIGEST_TAGS.items():
-            if name in run.tags:
-                self.resources.runs.read_verified(run, path)
 
     def _decision_tags(self, run: TrackedRun) -> dict[str, str]:
         model = run.tags.get(tag.REGISTERED, "").partition("/")[0]

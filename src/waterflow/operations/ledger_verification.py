@@ -10,7 +10,6 @@ from waterflow.promotion.champion_alias import digest_of_model
 from waterflow.promotion.champion_alias import verify as compare_with_registry
 from waterflow.records.promotion import Decision
 from waterflow.resources import Resources
-from waterflow.tracking.artifacts import DIGEST_TAGS
 from waterflow.tracking.registry import Version
 from waterflow.tracking.tags import LEDGER_SEQUENCE
 
@@ -82,9 +81,7 @@ def _verify_records(run_id: str, resources: Resources) -> Verification:
     if run is None:
         return Verification(False, f"run {run_id} is gone from MLflow")
     try:
-        for path, name in DIGEST_TAGS.items():
-            if name in run.tags:
-                resources.runs.read_verified(run, path)
+        resources.runs.verify_records(run)
     except StoreError as error:
         return Verification(False, str(error))
     return Verification(True)

@@ -79,6 +79,12 @@ class ArtifactReader(RunQueries):
                 check_reachable(self.uri)
                 raise StoreError(f"its {path} cannot be read ({first_line(error)})") from error
 
+    def verify_records(self, run: TrackedRun) -> None:
+        """Read all records that a run's tags name. Raises what `read_verified` raises."""
+        for path, name in DIGEST_TAGS.items():
+            if name in run.tags:
+                self.read_verified(run, path)
+
     def sign_records(self, pipeline: str, run_id: str, digests: Mapping[str, str]) -> dict[str, str]:
         """Return the tags that vouch for records. `digests` are theirs, by path."""
         return {
