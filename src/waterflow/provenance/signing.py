@@ -71,38 +71,28 @@ class Keyring:
 
     def verify(self, statement: Statement, signature: str | None) -> None:
         """Raise SignatureError unless a trusted key signed this statement."""
-        verify(statement, signature, self.public_keys, self.revoked)
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-
-def verify(
-    statement: Statement,
-    signature: str | None,
-    public_keys: frozenset[str],
-    revoked: frozenset[str] = frozenset(),
-) -> None:
-    """Raise SignatureError unless one of the keys signed this statement."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    if not signature:
-        raise SignatureError(f"{statement} is not signed; train it again with a run of this stack or home")
-    key_id, _, encoded = signature.partition(":")
-    trusted, withdrawn = _by_id(public_keys - revoked), _by_id(revoked)
-    if key_id in withdrawn:
-        raise SignatureError(f"{statement} is signed with the revoked key {key_id}; train it again")
-    if key_id not in trusted:
-        raise SignatureError(
-            f"{statement} is signed with key {key_id[:16]!r}, which is not trusted here; trusted: "
-            f"{', '.join(sorted(trusted)) or 'none'}. Ask for the public key (`waterflow keys show` where models are "
-            "trained) and set WATERFLOW_PUBLIC_KEYS, or train it again"
-        )
-    try:
-        key = Ed25519PublicKey.from_public_bytes(_decode(trusted[key_id], 32, "public key"))
-        key.verify(_decode(encoded, 64, "signature"), statement.encode())
-    except InvalidSignature as error:
-        raise SignatureError(
-            f"{statement} has a signature of something else, or was altered; train it again"
-        ) from error
+        if not signature:
+            raise SignatureError(f"{statement} is not signed; train it again with a run of this stack or home")
+        key_id, _, encoded = signature.partition(":")
+        trusted, withdrawn = _by_id(self.public_keys - self.revoked), _by_id(self.revoked)
+        if key_id in withdrawn:
+            raise SignatureError(f"{statement} is signed with the revoked key {key_id}; train it again")
+        if key_id not in trusted:
+            raise SignatureError(
+                f"{statement} is signed with key {key_id[:16]!r}, which is not trusted here; trusted: "
+                f"{', '.join(sorted(trusted)) or 'none'}. Ask for the public key (`waterflow keys show` where models "
+                "are trained) and set WATERFLOW_PUBLIC_KEYS, or train it again"
+            )
+        try:
+            key = Ed25519PublicKey.from_public_bytes(_decode(trusted[key_id], 32, "public key"))
+            key.verify(_decode(encoded, 64, "signature"), statement.encode())
+        except InvalidSignature as error:
+            raise SignatureError(
+                f"{statement} has a signature of something else, or was altered; train it again"
+            ) from error
 
 
 def key_id_of(public_key: str) -> str:
