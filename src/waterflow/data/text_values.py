@@ -12,7 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from waterflow.config.schema import CsvSection
-from waterflow.data.number_formats import PLAIN, Convention, as_integers_or_floats, choose_decimal, conventions_of
+from waterflow.data.number_formats import (
+    PLAIN,
+    ZERO_BEFORE,
+    Convention,
+    as_integers_or_floats,
+    choose_decimal,
+    conventions_of,
+)
 from waterflow.data.reading_rules import ReadingRules
 from waterflow.data.time_formats import AmbiguousTimesError, find_format, find_other_than, parse_time_texts
 from waterflow.errors import DataError
@@ -23,7 +30,6 @@ NULL_WORDS = (
     "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN",
 )  # fmt: skip
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
-ZERO_BEFORE = r"^[-+]?0[0-9xX]"
 NUMERIC = (None, "integer", "number")
 
 
@@ -36,15 +42,20 @@ class TextColumn:
     null_words: tuple[str, ...]
 
     @cached_property
+    def written(self) -> pa.Array:
+        """The distinct texts as they stand in the file, words for null among them."""
+        return pc.unique(self.texts).drop_null()
+
+    @cached_property
     def distinct(self) -> pa.Array:
         """The distinct values that are not null."""
-        trimmed = pc.unique(pc.utf8_trim_whitespace(pc.unique(self.texts))).drop_null()
+        trimmed = pc.unique(pc.utf8_trim_whitespace(self.written))
         return trimmed.filter(pc.invert(pc.is_in(trimmed, value_set=self._nulls)))
 
     @cached_property
     def values(self) -> pa.ChunkedArray:
         """All values, with nulls. Where nothing has to be changed, these are the texts themselves."""
-        if pc.all(pc.is_in(pc.unique(self.texts).drop_null(), value_set=self.distinct)).as_py():
+        if pc.all(pc.is_in(self.written, value_set=self.distinct)).as_py():
             return self.texts
         trimmed = pc.utf8_trim_whitespace(self.texts)
         return pc.if_else(pc.is_in(trimmed, value_set=self._nulls), pa.scalar(None, trimmed.type), trimmed)
@@ -192,6 +203,6 @@ class _Typing:
             other = column.find_other_than(PLAIN.pattern)
             reason = "numbers would lose zeros, digits or signs" if other is None else f"{other!r} is no number"
             self.notes.append(f"{column.name!r} text, for {reason}")
-        words = column.texts.filter(pc.is_in(column.texts, value_set=pa.array(column.null_words, column.texts.type)))
-        for word in pc.unique(words).to_pylist():
+        nulls = pc.is_in(column.written, value_set=pa.array(column.null_words, column.texts.type))
+        for word in column.written.filter(nulls).to_pylist():
             self.notes.append(f"{column.name!r} text with {word!r}, which `na_values: [{word}]` would make null")

@@ -19,7 +19,7 @@ DAY_AND_MONTH = [f"%d{mark}%m{mark}%Y" for mark in "./-"] + [f"%m{mark}%d{mark}%
 NAMED_MONTH = ["%d %b %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y", "%d %B %Y", "%B %d %Y", "%B %d, %Y"]
 DATES = ["%Y/%m/%d", "%Y.%m.%d", *DAY_AND_MONTH, *NAMED_MONTH]
 CLOCKS = ["", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p"]
-SAMPLE = 200  # texts that a format is tried on before it is tried on all
+SAMPLE = 200  # texts that a pattern or a format is tried on before it is tried on all
 UNITS: tuple[TimeUnit, ...] = ("s", "ms", "us", "ns")
 PLAUSIBLE_YEARS = range(1980, 2100)
 
@@ -66,8 +66,11 @@ def are_ambiguous(fitting: dict[str, pd.Series]) -> bool:
 def find_other_than(pattern: str, values: pd.Series | pa.Array) -> str | None:
     """Return the first text that a pattern does not match. Nulls are skipped."""
     texts = values if isinstance(values, pa.Array) else pa.array(values, pa.large_string())
-    others = texts.filter(pc.invert(pc.match_substring_regex(texts, pattern)))
-    return others[0].as_py() if len(others) else None
+    for part in (texts[:SAMPLE], texts[SAMPLE:]):  # most columns that differ do so at once
+        others = part.filter(pc.invert(pc.match_substring_regex(part, pattern)))
+        if len(others):
+            return str(others[0])
+    return None
 
 
 def times_from_numbers(numbers: pd.Series, place: str, unit: TimeUnit | None, time_format: str | None) -> pd.Series:
