@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from waterflow.data.canonical import frame_of
+from waterflow.data.canonical import EXACT_FLOATS, frame_of
 from waterflow.data.reading_rules import ReadingRules
 from waterflow.data.text_values import type_texts
 from waterflow.data.time_formats import times_from_numbers
@@ -127,13 +127,26 @@ def _to_integers(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _from_decimals(column: pa.ChunkedArray, declared: str | None) -> pa.ChunkedArray:
-    """Convert decimals to text, integers or floats. Text has to be declared; integers have no fraction."""
+    """Convert decimals to text, integers or floats.
+
+    Text has to be declared; integers have no fraction. Raises UnusableColumn where a float beyond 2**53 would be
+    rounded, unless the column is declared to hold numbers.
+    """
     if declared == "text":
         return column.cast(pa.string())
     if column.type.scale <= 0 and declared != "number":
         return _to_integers(column)
     # Arrow's own cast to float64 is off by a bit for every other value.
-    return column.cast(pa.string()).cast(pa.float64())
+    floats = column.cast(pa.string()).cast(pa.float64())
+    if declared != "number":
+        large = column.filter(pc.greater_equal(pc.abs(floats), EXACT_FLOATS))
+        rounded = next((value for value in large.to_pylist() if value != float(value)), None)
+        if rounded is not None:
+            raise UnusableColumn(
+                f"holds decimals beyond 2**53 that float64 rounds, such as {rounded}; state its dtype in dataset: "
+                "text keeps every digit, number rounds them"
+            )
+    return floats
 
 
 def _from_temporal(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, str]:

@@ -60,6 +60,18 @@ def test_decimals_become_the_nearest_floats() -> None:
     assert column.tolist() == [float(text) for text in digits]
 
 
+def test_large_decimals_that_floats_would_round_need_a_declared_type() -> None:
+    """One such value among exact ones is named; a small fraction is rounded."""
+    array = pa.array([Decimal("0.10"), Decimal(2**53 + 1), Decimal(2**60), None], pa.decimal128(30, 2))
+    message = message_of(lambda: converted(array), DataError)
+    assert message == (
+        "column 'x' holds decimals beyond 2**53 that float64 rounds, such as 9007199254740993.00; state its dtype in "
+        "dataset: text keeps every digit, number rounds them"
+    )
+    assert converted(array, ReadingRules(dtype={"x": "text"}))[1] == "9007199254740993.00"
+    assert converted(array, ReadingRules(dtype={"x": "number"}))[1] == 2**53
+
+
 @pytest.mark.parametrize(
     "array",
     [

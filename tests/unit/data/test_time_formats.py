@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from support.projects import message_of
 
-from waterflow.data.time_formats import parse_time_texts
+from waterflow.data.time_formats import SAMPLE, find_other_than, parse_time_texts
 from waterflow.errors import DataError
 
 
@@ -50,3 +50,11 @@ def test_a_value_that_does_not_fit_the_stated_format_is_named() -> None:
     """Not turned into null."""
     message = message_of(lambda: parsed("01.02.2015", "2015-02-03", time_format="%d.%m.%Y"), DataError)
     assert "'2015-02-03' is no time in time_format '%d.%m.%Y'" in message
+
+
+def test_a_text_that_differs_is_found_wherever_it_stands() -> None:
+    """Among the first, which are compared alone, and behind them."""
+    for position in (0, SAMPLE - 1, SAMPLE, 2 * SAMPLE):
+        texts = pd.Series(["1"] * position + ["x", "y", "1"], dtype="str")
+        assert find_other_than(r"^\d$", texts) == "x"
+    assert find_other_than(r"^\d$", pd.Series(["1"] * 2 * SAMPLE, dtype="str")) is None
