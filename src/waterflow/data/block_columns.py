@@ -46,13 +46,8 @@ def check_onehot(frame: pd.DataFrame, config: PipelineConfig) -> None:
     the pipeline's own blocks only where a candidate uses them.
     """
     features = frame[feature_columns(frame, config)]
-    places = {
-        "preprocessing" if candidate.preprocessing is None else f"candidates.{name}.preprocessing": (
-            config.preprocessing if candidate.preprocessing is None else candidate.preprocessing
-        )
-        for name, candidate in config.candidates.items()
-    }
-    for place, blocks in places.items():
+    blocks_by_place = {config.preprocessing_place(name): config.preprocessing_of(name) for name in config.candidates}
+    for place, blocks in blocks_by_place.items():
         chosen = [position for position, block in enumerate(blocks) if block.encode == "onehot"]
         taken = assign_columns(features, blocks, place)[0] if chosen else []
         for position in chosen:

@@ -70,7 +70,7 @@ def read_rows(
     frame = sample_rows(frame, config)
     check_rows(frame, config, source.left_out)
     if config.task == "regression" and not is_numeric_dtype(frame[config.target]):
-        frame = frame.assign(**{config.target: to_floats(frame[config.target])})  # decimals, which no metric takes
+        frame = frame.assign(**{config.target: to_floats(frame[config.target])})  # booleans whose nulls were dropped
     if config.costs is not None or config.positive is not None or config.has_decision:
         from waterflow.scoring.metrics import find_positive_class
 

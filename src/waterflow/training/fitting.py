@@ -106,9 +106,7 @@ def preprocess_split(
     config: PipelineConfig, candidate: str, train: LabelledRows, validation: LabelledRows | None
 ) -> PreprocessedSplit:
     """Fit a candidate's preprocessor and transform all rows. It is fitted on the training rows."""
-    blocks = config.preprocessing_of(candidate)
-    own = config.candidates[candidate].preprocessing is not None
-    place = f"candidates.{candidate}.preprocessing" if own else "preprocessing"
+    blocks, place = config.preprocessing_of(candidate), config.preprocessing_place(candidate)
     _, unused = assign_columns(train.features, blocks, place)
     dense = needs_dense_input(build_estimator(config.candidates[candidate], config.seed, f"candidates.{candidate}"))
     preprocessor = build_preprocessor(train.features, blocks, config.seed, config.task, place, dense)

@@ -209,6 +209,11 @@ class PipelineConfig(Section):
         own = self.candidates[candidate].preprocessing
         return self.preprocessing if own is None else own
 
+    def preprocessing_place(self, candidate: str) -> str:
+        """Return where the YAML has a candidate's preprocessing."""
+        is_own = self.candidates[candidate].preprocessing is not None
+        return f"candidates.{candidate}.preprocessing" if is_own else "preprocessing"
+
     @property
     def evidence(self) -> EvidenceConfig:
         """The strategy's rules of evidence, overridden by the pipeline's."""

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from waterflow.config.project import Project
-from waterflow.config.schema import CsvSource, DuckdbSource, DvcSource, PackageSource, PipelineConfig, Source, SqlSource
+from waterflow.config.schema import DuckdbSource, DvcSource, PackageSource, PipelineConfig, Source, SqlSource
 from waterflow.data.canonical import frame_of
 from waterflow.data.column_types import describe_type, type_columns
 from waterflow.data.reading_rules import ReadingRules
@@ -60,7 +60,7 @@ def read_source(
             facts = facts.model_copy(update=version._asdict())
         case _:
             rows = read_files(source, project.root, copy_object)
-    is_text = isinstance(source, CsvSource) or (isinstance(source, DvcSource) and "separator" in rows.settings)
+    is_text = "separator" in rows.settings  # as in CSV, where every value is one
     typed = type_columns(rows.table, rules, detect=rows.table.column_names if is_text else rows.partitions)
     rows = rows._replace(table=None)  # the texts of a CSV file take as much memory as its values
     several = {"files": rows.files, "digest": rows.digest} if rows.digest else {}
