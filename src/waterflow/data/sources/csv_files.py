@@ -153,7 +153,10 @@ def open_bytes(path: Path, source: CsvSection) -> Iterator[BinaryIO]:
             file = pa.CompressedInputStream(str(path), "zstd")
         case ".zip":
             with zipfile.ZipFile(path) as archive:
-                file = io.BytesIO(archive.read(archive.namelist()[0]))
+                names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+                if not names:
+                    raise ValueError("the archive has no file")
+                file = io.BytesIO(archive.read(names[0]))
         case _:
             file = path.open("rb")
     with file:

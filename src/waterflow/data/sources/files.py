@@ -1,6 +1,9 @@
 """Files of one kind as one table."""
 
+import lzma
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +17,7 @@ from waterflow.data.sources.csv_files import read_csv_texts
 from waterflow.data.sources.excel import read_excel
 from waterflow.data.sources.facts import hide_credentials
 from waterflow.data.sources.http import download
-from waterflow.errors import ConfigError, DataError
+from waterflow.errors import ConfigError, DataError, first_line
 from waterflow.provenance.hashing import digest_of, sha256_of
 
 CopyObject = Callable[[str, Path], None]
@@ -27,6 +30,8 @@ ENDINGS = {
 NAMES = {"csv": "CSV", "parquet": "Parquet", "jsonl": "JSON lines", "excel": "Excel workbook"}
 INDEX = "__index_level_"  # pandas' name for an index without a name
 BLOCK_BYTES = 1 << 26
+# The base classes of what pyarrow raises, and those of damaged archives; RuntimeError is for one with a password.
+UNREADABLE = (ValueError, OSError, EOFError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
 
 class FileRows(NamedTuple):
@@ -78,10 +83,9 @@ def parse_file(path: Path, source: FileSource | DvcSource, name: str | None = No
             case CsvSource() | DvcSource() if kind == "csv":
                 return FileRows(*read_csv_texts(path, source, name))
         return FileRows(_read_parquet(path), {})
-    except (ValueError, OSError, EOFError) as error:  # the base classes of what pyarrow and zlib raise
-        reason = str(error).strip().splitlines()[0]
+    except UNREADABLE as error:
         raise DataError(
-            f"dataset.path: {name!r} is no {NAMES[kind]} ({reason}); fix the file or change kind"
+            f"dataset.path: {name!r} is no {NAMES[kind]} ({first_line(error)}); fix the file or change kind"
         ) from error
 
 
@@ -123,7 +127,13 @@ def _find_files(source: FileSource, root: Path) -> list[Path]:
     if place.is_file():
         return [place]
     if place.is_dir():
-        return _sorted(path for path in place.rglob("*") if path.name.endswith(endings))
+        found = _sorted(path for path in place.rglob("*") if path.name.endswith(endings))
+        if found:
+            return found
+        raise DataError(
+            f"dataset.path: folder {source.path!r} has no file that ends in {', '.join(endings)} (looked below "
+            f"{place}); fix the path or put one there"
+        )
     if any(mark in source.path for mark in "*?["):
         base = Path(*[part for part in place.parts if not any(mark in part for mark in "*?[")][: _depth(place)])
         found = _sorted(base.glob(str(place.relative_to(base))))

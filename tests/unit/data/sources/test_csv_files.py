@@ -2,7 +2,9 @@
 
 import bz2
 import gzip
+import io
 import lzma
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -124,6 +126,47 @@ def test_a_quoted_field_may_hold_anything(project: Project) -> None:
 def test_a_compressed_file_is_read_by_its_ending(project: Project, ending: str, pack: Callable[[bytes], bytes]) -> None:
     """As exports are stored."""
     assert columns(project, csv_source(project, pack(b"a,b\n1,2\n"), f"rows.csv{ending}")) == {"a": [1], "b": [2]}
+
+
+def zipped(content: bytes | None) -> bytes:
+    """Return an archive of a folder and, where there is content, a file in it."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("export/", b"")
+        if content is not None:
+            archive.writestr("export/rows.csv", content)
+    return packed.getvalue()
+
+
+def test_a_zip_is_read_by_its_first_file(project: Project) -> None:
+    """A folder above it is none."""
+    assert columns(project, csv_source(project, zipped(b"a,b\n1,2\n"), "rows.csv.zip")) == {"a": [1], "b": [2]}
+
+
+def damaged(packed: bytes) -> bytes:
+    """Return a file of the same length with other bytes in its middle."""
+    start = len(packed) // 2
+    return packed[:start] + bytes(255 - byte for byte in packed[start : start + 40]) + packed[start + 40 :]
+
+
+@pytest.mark.parametrize(
+    ("ending", "pack"),
+    [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress), (".zip", zipped)],
+)
+@pytest.mark.parametrize("spoil", [damaged, lambda packed: packed[: len(packed) // 2], lambda packed: b"a,b\n1,2\n"])
+def test_a_damaged_archive_is_refused_by_name(
+    project: Project, ending: str, pack: Callable[[bytes], bytes], spoil: Callable[[bytes], bytes]
+) -> None:
+    """With other bytes, cut short, or text under the ending of an archive."""
+    rows = "".join(f"{number},{number * 7919 % 1000}\n" for number in range(5000))
+    source = csv_source(project, spoil(pack(f"a,b\n{rows}".encode())), f"rows.csv{ending}")
+    assert f"'data/rows.csv{ending}' is n" in refusal(project, source)  # no CSV or, by chance, not UTF-8
+
+
+def test_an_archive_without_a_file_is_refused_by_name(project: Project) -> None:
+    """There is nothing to read."""
+    message = refusal(project, csv_source(project, zipped(None), "rows.csv.zip"))
+    assert "'data/rows.csv.zip' is no CSV (the archive has no file)" in message
 
 
 # Encoding

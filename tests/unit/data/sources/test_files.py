@@ -49,6 +49,14 @@ def test_files_of_a_folder_or_a_pattern_are_one_data_set(project: Project, path:
     assert load(project, parquet(path)).facts.digest != first
 
 
+def test_a_folder_without_data_files_is_refused(project: Project) -> None:
+    """With the endings that were looked for."""
+    (project.root / "data" / "days").mkdir(parents=True)
+    (project.root / "data" / "days" / "notes.md").touch()
+    message = refusal(project, parquet("data/days"))
+    assert "folder 'data/days' has no file that ends in .parquet, .pq (looked below " in message
+
+
 def test_folders_that_name_a_column_add_it(project: Project) -> None:
     """As Hive and Spark partition, with types as in a CSV file."""
     write_parquet(project, "sales/year=2023/region=eu/a.parquet", x=[1])
