@@ -43,7 +43,7 @@ class TextColumn:
 
     @cached_property
     def written(self) -> pa.Array:
-        """The distinct texts as they stand in the file, words for null among them."""
+        """The distinct texts of the file. Words for null are among them."""
         return pc.unique(self.texts).drop_null()
 
     @cached_property
