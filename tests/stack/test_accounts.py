@@ -7,23 +7,12 @@ from typing import Any
 
 import pytest
 import requests
-from support.compose import ROOT, Stack, eventually, pipeline_added
+from support.compose import ROOT, Stack, approval_added, eventually
 
 pytestmark = pytest.mark.stack
 
 NAME = "stacktest_accounts"
-ASKING = """\
-defaults:
-  - /strategy: balanced
-  - /model@candidates: [gaussian_nb]
-description: Iris with a question, for the stack's tests of roles.
-dataset: {kind: package, loader: iris}
-target: species
-task: classification
-split: {kind: stratified}
-metrics: {main: f1_macro}
-promotion: {approval: human}
-"""
+DESCRIPTION = "Iris with a question, for the stack's tests of roles."
 ROLES = ("Viewer", "Trigger", "Approver", "User", "Op")
 RUNS = "/dags/train_iris/dagRuns"
 QUESTION = f"{RUNS}/none/taskInstances/approve/-1/hitlDetails"
@@ -44,7 +33,7 @@ def tokens(stack: Stack, passwords: dict[str, str]) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def asking(stack: Stack) -> Iterator[str]:
     """The DAG of a pipeline that wants a person's approval."""
-    with pipeline_added(stack, NAME, ASKING) as dag_id:
+    with approval_added(stack, NAME, DESCRIPTION) as dag_id:
         yield dag_id
 
 

@@ -6,29 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.compose import Stack, eventually, pipeline_added
+from support.compose import Stack, approval_added, eventually
 
 pytestmark = pytest.mark.stack
 
 NAME = "stacktest_approval"
-ASKING = """\
-defaults:
-  - /strategy: balanced
-  - /model@candidates: [gaussian_nb]
-description: Iris with a question, for the stack's tests.
-dataset: {kind: package, loader: iris}
-target: species
-task: classification
-split: {kind: stratified}
-metrics: {main: f1_macro}
-promotion: {approval: human}
-"""
+DESCRIPTION = "Iris with a question, for the stack's tests."
 
 
 @pytest.fixture(scope="module")
 def asking(stack: Stack) -> Iterator[str]:
     """The DAG of a pipeline that wants a person's approval."""
-    with pipeline_added(stack, NAME, ASKING) as dag_id:
+    with approval_added(stack, NAME, DESCRIPTION) as dag_id:
         yield dag_id
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,17 @@ from waterflow.tracking.registry import unpacked
 ROOT = Path(__file__).resolve().parents[2]
 FINAL_STATES = {"success", "failed"}
 BASE_IMAGE = "python:3.13-slim-trixie"
+ASKING = """\
+defaults:
+  - /strategy: balanced
+  - /model@candidates: [gaussian_nb]
+dataset: {kind: package, loader: iris}
+target: species
+task: classification
+split: {kind: stratified}
+metrics: {main: f1_macro}
+promotion: {approval: human}
+"""
 
 
 def command(*words: str, check: bool = True, timeout_seconds: float = 900, **more: Any) -> subprocess.CompletedProcess:
@@ -285,3 +296,8 @@ def pipeline_added(stack: Stack, name: str, content: str) -> Iterator[str]:
         yield f"train_{name}"
     finally:
         path.unlink()
+
+
+def approval_added(stack: Stack, name: str, description: str) -> AbstractContextManager[str]:
+    """Add a pipeline whose promotions wait for a person's approval; see `pipeline_added`."""
+    return pipeline_added(stack, name, f"{ASKING}description: {description}\n")
