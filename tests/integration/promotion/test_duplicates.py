@@ -1,28 +1,21 @@
 """What a run that changes nothing leaves alone: registry, ledger, and people who have answered already."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from support.projects import candidates, request_of
-from support.promotion import PASSED, champion_of, kinds
+from support.promotion import champion_of, kinds
 
 from waterflow import workflow
 from waterflow.records.promotion import Approval, Registered
 from waterflow.resources import Resources
 
+pytestmark = pytest.mark.usefixtures("staged_at_once")
+
 Writer = Callable[..., str]
 
 GAUSS, BERNOULLI = "sklearn.naive_bayes.GaussianNB", "sklearn.naive_bayes.BernoulliNB"
-
-
-@pytest.fixture(autouse=True)
-def _staged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the fresh process of staging, which has tests of its own and takes seconds."""
-    for module in ("steps.register", "promotion.staging"):
-        monkeypatch.setattr(f"waterflow.{module}.serving_process", nullcontext)
-        monkeypatch.setattr(f"waterflow.{module}.check_version", lambda *given: (PASSED,))
 
 
 def finished(

@@ -1,29 +1,22 @@
 """A run of the champion's own recipe on other rows, through all steps."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from support.projects import candidates, request_of, write_rows
-from support.promotion import PASSED, champion_of, kinds
+from support.promotion import champion_of, kinds
 
 from waterflow import workflow
 from waterflow.datasets.loaders import iris
 from waterflow.records.promotion import Registered
 from waterflow.resources import Resources
 
+pytestmark = pytest.mark.usefixtures("staged_at_once")
+
 Writer = Callable[..., str]
 
 GAUSS, TREE = "sklearn.naive_bayes.GaussianNB", "sklearn.tree.DecisionTreeClassifier"
-
-
-@pytest.fixture(autouse=True)
-def _staged_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the fresh process of staging, which has tests of its own and takes seconds."""
-    for module in ("steps.register", "promotion.staging"):
-        monkeypatch.setattr(f"waterflow.{module}.serving_process", nullcontext)
-        monkeypatch.setattr(f"waterflow.{module}.check_version", lambda *given: (PASSED,))
 
 
 def run(
