@@ -30,6 +30,8 @@ def champion(server: MLflowServer) -> Champion:
     experiment_id = made("experiments/create", name="waterflow/water")["experiment_id"]
     run = made("runs/create", experiment_id=experiment_id, tags=[{"key": "secret", "value": "of-the-run"}])["run"]
     run_id = run["info"]["run_id"]
+    rows = {"name": "rows-of-water", "digest": "1", "source_type": "local", "source": "{}"}
+    made("runs/log-inputs", run_id=run_id, datasets=[{"dataset": rows}])
     model = made("logged-models", experiment_id=experiment_id, name="forest", source_run_id=run_id)["model"]["info"]
     made("registered-models/create", name="water")
     source = f"models:/{model['model_id']}"
