@@ -69,8 +69,28 @@ def test_a_search_of_many_clauses_is_refused(server: MLflowServer, champion: Cha
     assert search(filter=" AND ".join(filters[:20])).status_code == 200
 
 
-def test_uploads_at_once_wait_for_one_another(server: MLflowServer, champion: Champion) -> None:
-    """More than may be on their way at once all arrive, and leave no scratch."""
+def test_transfers_of_an_account_wait_for_one_another(server: MLflowServer, champion: Champion) -> None:
+    """The server asks for six bodies; for the seventh when one of them is there. Another account does not wait."""
+    path = champion.artifact.replace("card.md", "waiting/{}.bin")
+    announced = ("Content-Length: 1", "Expect: 100-continue")
+    uploads = [open_request(server, "PUT", path.format(number), *announced) for number in range(6)]
+    for upload in uploads:
+        assert upload.recv(1000).startswith(b"HTTP/1.1 100 ")
+    with open_request(server, "PUT", path.format(6), *announced) as seventh:
+        seventh.settimeout(1)
+        with pytest.raises(TimeoutError):
+            seventh.recv(1000)
+        assert server.ask(READER, "GET", champion.artifact).status_code == 200
+        seventh.settimeout(30)
+        for upload in uploads:
+            upload.sendall(b"x")
+            assert upload.recv(1000).startswith(b"HTTP/1.1 200 ")
+            upload.close()
+        assert seventh.recv(1000).startswith(b"HTTP/1.1 100 ")
+
+
+def test_more_uploads_than_may_run_at_once_all_arrive(server: MLflowServer, champion: Champion) -> None:
+    """Those that wait are not refused, and none leaves scratch."""
     path = champion.artifact.replace("card.md", "many/{}.bin")
     statuses: list[int] = []
 
