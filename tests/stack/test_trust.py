@@ -111,7 +111,7 @@ def test_the_private_key_is_where_steps_run_alone(stack: Stack) -> None:
 
 
 def test_a_rotated_key_leaves_what_was_signed_valid(stack: Stack, iris_run: str) -> None:
-    """And a revoked one does not; who has public keys alone is given both."""
+    """Who has public keys alone is given the old one and the new one."""
     before = cli(stack, "keys", "show", "--public").stdout.strip()
     program = ("run", "--rm", "--no-deps", "-T", "secrets", "python3", "-I", "/opt/secrets/signing_keys.py", "rotate")
     assert "signs from now on" in stack.compose(*program).stdout
