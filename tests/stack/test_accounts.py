@@ -92,12 +92,7 @@ def test_a_trigger_that_bypasses_the_api_fails_in_one_line(stack: Stack, iris_ru
     [
         ("POST", RUNS, {"logical_date": None, "conf": {"strategy": "none"}}, {"Trigger", "User", "Op"}),
         ("PATCH", "/dags/train_iris", {"is_paused": False}, {"User", "Op"}),
-        (
-            "PATCH",
-            f"{RUNS}/none/taskInstances/approve/-1/hitlDetails",
-            {"chosen_options": ["Approve"]},
-            {"Approver", "Op"},
-        ),
+        ("PATCH", QUESTION, {"chosen_options": ["Approve"]}, {"Approver", "Op"}),
         ("POST", f"{RUNS}/none/taskInstances/approve/xcomEntries", {"key": "return_value", "value": "{}"}, {"Op"}),
         ("GET", "/connections", None, {"Op"}),
         ("GET", "/variables", None, {"Op"}),
