@@ -71,7 +71,7 @@ def train_all(resources: "Resources") -> dict[str, tuple[float, float]]:
     from waterflow import workflow
     from waterflow.data.window import window_of
     from waterflow.records.run import RunRequest
-    from waterflow.steps import train
+    from waterflow.training import candidate as training
 
     window = window_of("manual", None, {}, now=datetime.now(UTC))
     prepared = workflow.prepare(
@@ -82,7 +82,7 @@ def train_all(resources: "Resources") -> dict[str, tuple[float, float]]:
         work: list[Stopwatch] = []
         with (
             Stopwatch() as whole,
-            patch.object(train, "train_candidate", timed(train.train_candidate, work)),
+            patch.object(training, "train_candidate", timed(training.train_candidate, work)),  # imported when used
         ):
             workflow.train(prepared, candidate, prepared.origin, resources)
         wall = whole.wall_seconds - sum(taken.wall_seconds for taken in work)
