@@ -8,7 +8,7 @@ the pictures once, a registered version with its alias), written plainly against
 what makes such a script fast: requirements are given and not inferred, and the model is pickled.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import matplotlib
@@ -32,7 +32,9 @@ from sklearn.svm import SVC
 
 matplotlib.use("Agg")
 
-HOME = Path(sys.argv[1]).resolve()
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("home", type=Path, metavar="HOME", help="folder for all that it writes")
+HOME = parser.parse_args().home.resolve()
 TARGET = "species"
 CANDIDATES = {
     "logistic_regression": LogisticRegression(max_iter=1000, random_state=0),

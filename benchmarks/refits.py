@@ -1,6 +1,6 @@
 """How far a model fitted on all rows agrees with the last one that was compared, on rows that both learnt from.
 
-    python benchmarks/refits.py [--rows 6000] [--origins 4]
+    python benchmarks/refits.py [--rows 6000] [--origins 1]
 
 The holdout is the last fifth of the rows, in time where they are dated; the compared model is fitted on everything
 before its last block, the serving one on all rows. Both are honest fits of one recipe, so the limits of
