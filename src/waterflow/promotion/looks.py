@@ -11,9 +11,10 @@ react to a difference between them.
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -143,26 +144,36 @@ def count_looks(
     whose rows are lost, or cannot be recognized because such a column is gone, counts for all rows, except for those
     whose time is later than the look.
     """
-    counts = np.zeros(len(rows), dtype=np.int64)
+    counts, hashed = np.zeros(len(rows), dtype=np.int64), cache(lambda names: hash_rows(rows, names))
     times = pd.to_datetime(rows[config.time_column], utc=True) if config.time_column else None
     for blob in dict.fromkeys(look.rows for look in looks):
         dates = [look.looked_at for look in looks if look.rows == blob]
         try:
-            counts += len(dates) * _recognize(rows, config, blob, resources)
+            counts += len(dates) * _recognize(rows, config, blob, hashed, resources)
         except (StoreError, KeyError) as error:
             logger.warning("the rows of %d looks cannot be recognized, so they count for all: %s", len(dates), error)
             counts += sum(1 if times is None else (times <= pd.Timestamp(date)).to_numpy() for date in dates)
     return counts
 
 
-def _recognize(rows: pd.DataFrame, config: PipelineConfig, blob: Blob, resources: Resources) -> NDArray[np.bool_]:
-    """Return which rows a look has seen. Raises KeyError for a column that identified its rows and is gone."""
+def _recognize(
+    rows: pd.DataFrame,
+    config: PipelineConfig,
+    blob: Blob,
+    hashed: Callable[[tuple[str, ...]], Identities],
+    resources: Resources,
+) -> NDArray[np.bool_]:
+    """Return which rows a look has seen.
+
+    `hashed` returns the rows' identities by some columns. Raises KeyError where a column that identified the look's
+    rows is gone.
+    """
     names, seen = _load_identities(blob, resources)
     own = identity_columns(rows, config)
-    recognized = np.isin(hash_rows(rows, own), seen)
+    recognized = np.isin(hashed(tuple(own)), seen)
     if names is None or names == own or (recognized.any() and not {*names} <= {*rows.columns}):
         return recognized  # the last are columns that were renamed
-    return recognized | np.isin(hash_rows(rows, names), seen)
+    return recognized | np.isin(hashed(tuple(names)), seen)
 
 
 def store_identities(rows: pd.DataFrame, names: Sequence[str], resources: Resources) -> Blob:
