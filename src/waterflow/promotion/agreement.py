@@ -8,6 +8,7 @@ from scipy import stats
 
 from waterflow.config.metrics import Task
 from waterflow.config.schema import PipelineConfig
+from waterflow.promotion.predictions import columns_of
 from waterflow.records.promotion import Check
 from waterflow.scoring.metrics import predict_rows
 
@@ -19,11 +20,7 @@ def tabulate(model: Any, rows: pd.DataFrame, task: Task) -> pd.DataFrame:
     """
     unknown = pd.Series(np.zeros(len(rows)))  # predictions need no truth
     predicted = predict_rows(model, rows[list(getattr(model, "feature_names_in_", rows.columns))], unknown, task)
-    columns: dict[str, Any] = {"challenger": predicted.prediction}
-    if predicted.probabilities is not None:
-        for position, name in enumerate(predicted.classes):
-            columns[f"challenger_probability_{name}"] = predicted.probabilities[:, position]
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns_of("challenger", predicted))
 
 
 def check_agreement(own: pd.DataFrame, compared: pd.DataFrame, config: PipelineConfig) -> tuple[Check, ...]:

@@ -18,7 +18,7 @@ from waterflow.promotion.challenger import fit_challenger, predict_challenger
 from waterflow.promotion.holdout import reach_verdict
 from waterflow.promotion.looks import LookPlan, spend_alpha, take_look
 from waterflow.promotion.opponents import Holdout, Opponent, choose_opponent, load_holdout
-from waterflow.promotion.predictions import UnusableError, predict_usably
+from waterflow.promotion.predictions import UnusableError, columns_of, predict_usably
 from waterflow.promotion.recorded_champion import find_recorded_champion
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated, GateResult, Verdict
@@ -207,18 +207,10 @@ def _put_predictions(
     names += [asked.column for asked in promotion.not_worse_on]
     columns: dict[str, Any] = {"row": np.flatnonzero(holdout.part == "test"), "compared": compared}
     is_shown = promotion.show == "numbers"
-    columns |= ({"truth": rows[config.target]} if is_shown else {}) | _columns_of("challenger", challenger)
+    columns |= ({"truth": rows[config.target]} if is_shown else {}) | columns_of("challenger", challenger)
     if opponent.predicted is not None and is_shown:
-        columns |= _columns_of("champion", opponent.predicted)
+        columns |= columns_of("champion", opponent.predicted)
     columns |= {f"{name}_" if name in columns else name: rows[name] for name in names if name is not None}
     with scratch_folder() as folder:
         write_parquet(pd.DataFrame(columns), folder / "predictions.parquet")
         return put_file(resources.store, folder / "predictions.parquet")
-
-
-def _columns_of(model: str, predicted: Predicted) -> dict[str, Any]:
-    columns: dict[str, Any] = {model: predicted.prediction}
-    if predicted.probabilities is not None:
-        for position, name in enumerate(predicted.classes):
-            columns[f"{model}_probability_{name}"] = predicted.probabilities[:, position]
-    return columns

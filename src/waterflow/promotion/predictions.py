@@ -76,6 +76,15 @@ def align_labels(predicted: Predicted, reference: Predicted) -> Predicted:
     return replace(predicted, prediction=prediction, classes=tuple(names[label] for label in _plain(predicted.classes)))
 
 
+def columns_of(model: str, predicted: Predicted) -> dict[str, Any]:
+    """Return predictions as columns named after a model. Probabilities have one for each class."""
+    columns: dict[str, Any] = {model: predicted.prediction}
+    if predicted.probabilities is not None:
+        for position, name in enumerate(predicted.classes):
+            columns[f"{model}_probability_{name}"] = predicted.probabilities[:, position]
+    return columns
+
+
 def _distinct_labels(predicted: Predicted) -> list[Any]:
     return list(dict.fromkeys([*_plain(predicted.classes), *pd.unique(predicted.prediction).tolist()]))
 
