@@ -4,7 +4,6 @@ import logging
 
 from waterflow.caching.keys import registration
 from waterflow.config.schema import PipelineConfig
-from waterflow.promotion.champion_alias import find_vouched_champion
 from waterflow.promotion.rules import Outcome, is_waiting
 from waterflow.promotion.staging import can_be_staged_again
 from waterflow.records.caching import ExecutedAction
@@ -73,9 +72,10 @@ def report_nothing_new(
     return registered
 
 
-def log_registration(prepared: Prepared, registered: Registered, config: PipelineConfig, resources: Resources) -> None:
+def log_registration(
+    prepared: Prepared, registered: Registered, config: PipelineConfig, champion: Version | None, resources: Resources
+) -> None:
     """Log the inputs of the step register, for `waterflow why`."""
-    champion = find_vouched_champion(config.name, resources)
     name = f"version {champion.version}" if champion else "nobody"
     evaluated = registered.evaluated
     executed = ExecutedAction(

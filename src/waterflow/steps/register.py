@@ -18,7 +18,7 @@ from waterflow.records.training import Trained
 from waterflow.reporting.run_note import run_note
 from waterflow.resources import Resources, load_config
 from waterflow.tracking import tags as tag
-from waterflow.tracking.registry import CHALLENGER, CHAMPION
+from waterflow.tracking.registry import CHALLENGER, CHAMPION, Version
 
 logger = logging.getLogger(__name__)
 
@@ -31,24 +31,24 @@ def register(prepared: Prepared, evaluated: Evaluated, resources: Resources) -> 
     """
     with resources.runs.closing(prepared.parent_run_id, success=None):
         config = load_config(prepared, resources)
+        champion = find_vouched_champion(config.name, resources)
         known = None if prepared.force else find_registered(prepared, evaluated, config.name, resources)
         if known is not None and CHAMPION in known.aliases:  # it has nothing to win against, and most runs end here
             registered = report_nothing_new(prepared, evaluated, config, known, resources)
         else:
-            state = _state_as_evaluated(prepared, evaluated, config, resources)
+            state = _state_as_evaluated(prepared, evaluated, config, champion, resources)
             if known is not None and is_settled(known, evaluated, config, decide(state), resources):
                 registered = report_nothing_new(prepared, evaluated, config, known, resources)
             else:
                 registered = _register(prepared, evaluated, config, state, resources)
-        log_registration(prepared, registered, config, resources)
+        log_registration(prepared, registered, config, champion, resources)
         return registered
 
 
 def _state_as_evaluated(
-    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, resources: Resources
+    prepared: Prepared, evaluated: Evaluated, config: PipelineConfig, champion: Version | None, resources: Resources
 ) -> PromotionState:
     """Return the state with the verdict's champion. One that changed since is left to `promote`."""
-    champion = find_vouched_champion(config.name, resources)
     state = read_state(prepared, evaluated, config, champion, resources)
     return replace(
         state,
