@@ -35,11 +35,11 @@ def preparation(config: PipelineConfig, window: Window | None, champion: str | N
     """Return what decides the prepared rows. What their source says at the time is left out.
 
     `champion` is what the holdout of dated rows depends on. The window counts where rows are dated. The whole
-    configuration counts: later steps read it from this record.
+    configuration counts, for later steps read it from this record, but `serving`: no step reads that.
     """
     inputs = {"window": str(window)} if window and config.time_column else {}
     inputs |= {} if champion is None else {"champion": champion}
-    return _action("prepare", inputs, config.model_dump(mode="json"), trace_imports([DATA_ENTRY]))
+    return _action("prepare", inputs, config.model_dump(mode="json", exclude={"serving"}), trace_imports([DATA_ENTRY]))
 
 
 def setting_key(config: PipelineConfig) -> str:

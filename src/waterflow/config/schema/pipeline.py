@@ -27,6 +27,7 @@ from waterflow.config.schema.promotion import (
     PromotionConfig,
     StrategyConfig,
 )
+from waterflow.config.schema.serving import ServingConfig
 from waterflow.config.schema.sources import Source
 from waterflow.config.schema.split import RowsConfig, SplitConfig, SplitKind, WindowConfig
 
@@ -77,6 +78,7 @@ class PipelineConfig(Section):
     calibration: Calibration | None = None
     gate: GateConfig | None = None
     promotion: PromotionConfig = PromotionConfig()
+    serving: ServingConfig = ServingConfig()
     intended_use: str = ""
     seed: Annotated[int, Field(ge=0)] = 0
 

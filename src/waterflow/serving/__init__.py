@@ -1,0 +1,1 @@
+"""Champions that answer: over HTTP, in batches, in notebooks."""
