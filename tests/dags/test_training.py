@@ -230,7 +230,8 @@ def test_the_dag_file_imports_nothing_heavy(tmp_path: Path) -> None:
     heavy = {"hydra", "omegaconf", "pandas", "numpy", "mlflow", "sklearn", "boto3", "pyarrow", "matplotlib"}
     assert not heavy & {name.partition(".")[0] for name in modules}
     own = {name for name in modules if name.startswith("waterflow")}
-    config = {f"waterflow.{name}" for name in ("config", "config.header", "config.schedule", "errors")}
+    readers = ("config", "config.header", "config.schedule", "config.suggestions", "config.yaml_reader", "errors")
+    config = {f"waterflow.{name}" for name in readers}
     names = ("approval", "context", "factory", "form", "task_errors", "tasks", "timetable", "trigger_conf")
     orchestration = {f"waterflow.orchestration.{name}" for name in names}
     assert own <= {"waterflow", "waterflow.orchestration"} | config | orchestration

@@ -1,17 +1,20 @@
 """Composition of YAML by Hydra and its validation by pydantic. Every error is a ConfigError of the same form."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+import re
+from collections.abc import Sequence
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ValidationError
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+    UnsupportedInterpolationType,
+)
 from yaml import YAMLError
 
 from waterflow.config.estimators import check_candidate
@@ -25,13 +28,16 @@ from waterflow.config.header import (
     read_scenarios,
     scenarios_for,
 )
+from waterflow.config.mlflow_variables import check_mlflow_variables
+from waterflow.config.overrides import allow_new_key, check_overrides
+from waterflow.config.problems import validate
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
-from waterflow.config.schema import SOURCE_KINDS, PipelineConfig
+from waterflow.config.references import UNRESOLVED, check_references
+from waterflow.config.schema import PipelineConfig
+from waterflow.config.suggestions import list_valid
 from waterflow.errors import ConfigError
 from waterflow.records.run import RunRequest
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 def compose_pipeline(
@@ -42,14 +48,18 @@ def compose_pipeline(
     `overrides` are Hydra's, such as `strategy=quick`. With `checked=False` the caller calls `check_estimators`, which
     imports the estimators. Raises ConfigError naming the path in the YAML, the value found and what is valid.
     """
-    for name in read_outline(find_outline(project.conf, pipeline)).candidates:
+    outline = read_outline(find_outline(project.conf, pipeline))
+    for name in outline.candidates:
         check_model_file(project.conf, name)
+    check_overrides(overrides, project.conf, outline)
     scenario = _find_scenario(project, pipeline, overrides)
-    composed = _compose(project, [f"pipeline@_global_={pipeline}", *overrides])
+    place = _place(pipeline, scenario)
+    check_references(outline.source, f"conf/pipeline/{pipeline}.yaml")
+    composed = _compose(project, [f"pipeline@_global_={pipeline}", *overrides], place)
     for key in ("profile", "for"):
         composed.pop(key, None)
     content = composed | {"name": pipeline, "scenario": scenario}
-    config = validate(PipelineConfig, content, _place(pipeline, scenario))
+    config = validate(PipelineConfig, content, place, overrides)
     if checked:
         check_estimators(config)
     return config
@@ -67,9 +77,16 @@ def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:
     named = project.conf / "profile" / f"{os.environ.get('WATERFLOW_PROFILE') or _default_profile(project)}.yaml"
     if named.is_file() and not profile_overrides:
         # Every command and task opens its profile; reading the file directly saves the 70 ms of Hydra.
-        return validate(Profile, _resolved(OmegaConf.load(named), project), f"conf/profile/{named.name}")
-    composed = _compose(project, ["~pipeline@_global_", *profile_overrides])
-    return validate(Profile, composed["profile"], "conf/profile")
+        place = f"conf/profile/{named.name}"
+        return _checked(validate(Profile, _resolved(OmegaConf.load(named), project, place), place))
+    check_overrides(profile_overrides, project.conf)
+    composed = _compose(project, ["~pipeline@_global_", *profile_overrides], "conf/profile")
+    return _checked(validate(Profile, composed["profile"], "conf/profile"))
+
+
+def _checked(profile: Profile) -> Profile:
+    check_mlflow_variables(profile, os.environ)
+    return profile
 
 
 def choose_scenario(project: Project, pipeline: str, scenario: str | None) -> tuple[str, ...]:
@@ -78,8 +95,8 @@ def choose_scenario(project: Project, pipeline: str, scenario: str | None) -> tu
         return ()
     options = scenarios_for(read_scenarios(project.conf), pipeline)
     if scenario not in options:
-        valid = ", ".join(options) or "none; add conf/scenario/NAME.yaml"
-        raise ConfigError(f"scenario: {scenario!r} is none of {pipeline}; valid: {valid}")
+        valid = list_valid(scenario, options) if options else "valid: none; add conf/scenario/NAME.yaml"
+        raise ConfigError(f"scenario: {scenario!r} is none of {pipeline}; {valid}")
     return (f"scenario={scenario}",)
 
 
@@ -104,16 +121,6 @@ def choose(
             raise ConfigError(f"candidates: none chosen; valid: {', '.join(known)}")
         overrides += [f"~candidates.{name}" for name in known if name not in candidates]
     return tuple(overrides)
-
-
-def validate(model: type[Model], content: Mapping[str, Any], place: str) -> Model:
-    """Validate `content` by a pydantic model. Raises ConfigError of one line."""
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_context=True)
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise ConfigError(f"{place}: {_explain(model, problems[0])}{more}") from error
 
 
 def _place(pipeline: str, scenario: str | None) -> str:
@@ -144,89 +151,41 @@ def _find_scenario(project: Project, pipeline: str, overrides: Sequence[str]) ->
     return named[-1]
 
 
-def _compose(project: Project, overrides: Sequence[str]) -> dict[str, Any]:
-    for override in overrides:
-        group, _, chosen = override.partition("=")
-        if group.startswith("model@candidates"):
-            models = [name.strip() for name in chosen.strip("[]").split(",")]
-            check_names_once(models, override)
-            for model in models:
-                check_model_file(project.conf, model)
+def _compose(project: Project, overrides: Sequence[str], place: str = "conf") -> dict[str, Any]:
     profile = os.environ.get("WATERFLOW_PROFILE")
     if profile and not any(override.startswith("profile=") for override in overrides):
+        check_known(profile, group_options(project.conf, "profile"), "WATERFLOW_PROFILE")
         overrides = [f"profile={profile}", *overrides]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(project.conf), version_base="1.3"):
-            composed = hydra_compose("config", overrides=[_allow_new_key(entry, project) for entry in overrides])
+            composed = hydra_compose("config", overrides=[allow_new_key(entry, project.conf) for entry in overrides])
     except (HydraException, OmegaConfBaseException, OSError) as error:
-        raise ConfigError(f"conf: {_one_line(str(error))}") from error
-    return _resolved(composed, project)
+        raise ConfigError(f"{place}: {_explain_hydra(error)}") from error
+    return _resolved(composed, project, place)
 
 
-def _allow_new_key(override: str, project: Project) -> str:
-    """Prefix an override with `++`. The YAML then need not have its key.
-
-    The choice of a group's file, such as `strategy=quick`, stays as it is. The schema refuses unknown keys.
-    """
-    key = override.partition("=")[0]
-    plain = key[:1].isalnum() and "@" not in key and not (project.conf / key).is_dir()
-    return f"++{override}" if plain else override
-
-
-def _resolved(composed: Any, project: Project) -> dict[str, Any]:
+def _resolved(composed: Any, project: Project, place: str) -> dict[str, Any]:
     """Resolve interpolations; `${waterflow_home:}` is the folder for everything written."""
     OmegaConf.register_new_resolver("waterflow_home", lambda: str(project.home), replace=True)
     try:
         return dict(OmegaConf.to_container(composed, resolve=True, throw_on_missing=True))  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
-        raise ConfigError(f"conf: {_one_line(str(error))}") from error
+        key = str(error.full_key or "")
+        value = OmegaConf.to_container(composed, resolve=False)
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else value
+        raise ConfigError(f"{place}: {key}: {str(value)!r}: {_explain_hydra(error)}") from error
 
 
-def _one_line(text: str) -> str:
-    kept = text.split("\nConfig search path")[0].replace("\n\t", " ")
+def _explain_hydra(error: Exception) -> str:
+    """Return a refusal of Hydra or OmegaConf as one line."""
+    if isinstance(error, InterpolationResolutionError | UnsupportedInterpolationType):
+        return UNRESOLVED
+    if deleted := re.match(r"Could not delete from config. '(.+)' does not exist", str(error)):
+        return f"override '~{deleted[1]}': there is no such key to remove; leave the override out"
+    kept = str(error).split("\nConfig search path")[0].replace("\n\t", " ")
     return " ".join(kept.split())
-
-
-def _explain(model: type[BaseModel], problem: Any) -> str:
-    """Describe one of pydantic's problems: path, value, what is valid."""
-    path = [part for part in problem["loc"] if part not in SOURCE_KINDS]
-    place = ".".join(str(part) for part in path)
-    value, kind = problem["input"], problem["type"]
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{place}: unknown key; valid: {', '.join(_keys_at(model, problem['loc'][:-1]))}"
-    if kind == "missing":
-        return f"{place}: missing; add it"
-    if kind == "value_error":
-        return f"{place + ': ' if place else ''}{problem['ctx']['error']}"
-    if kind == "union_tag_not_found":
-        return f"{place}.kind: missing; valid: {', '.join(SOURCE_KINDS)}"
-    if kind == "union_tag_invalid":
-        return f"{place}.kind: {problem['ctx']['tag']!r} is unknown; valid: {problem['ctx']['expected_tags']}"
-    if kind == "literal_error":
-        return f"{place}: {value!r} is not valid; valid: {problem['ctx']['expected']}"
-    return f"{place}: {value!r} is not valid: {problem['msg']}"
-
-
-def _keys_at(model: Any, path: Sequence[str | int]) -> list[str]:
-    """Return the keys valid at `path`. Walks through lists, mappings and unions."""
-    sections = [model]
-    for part in path:
-        annotations = [_annotations_of(section).get(str(part)) for section in sections]
-        sections = [inner for annotation in annotations for inner in _sections_in(annotation)] or sections
-    return sorted({name for section in sections for name in _annotations_of(section)})
-
-
-def _annotations_of(section: Any) -> dict[str, Any]:
-    if is_dataclass(section):
-        return {field.name: field.type for field in fields(section)}
-    return {name: field.annotation for name, field in section.model_fields.items()}
-
-
-def _sections_in(annotation: Any) -> list[Any]:
-    if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
-        return [annotation]
-    return [found for inner in getattr(annotation, "__args__", ()) for found in _sections_in(inner)]
 
 
 def compose_request(request: RunRequest, project: Project) -> PipelineConfig:

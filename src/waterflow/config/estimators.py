@@ -1,12 +1,13 @@
 """Estimators by dotted path, and early checks of their use."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from waterflow.config.metrics import Task
 from waterflow.config.schema import CandidateConfig
+from waterflow.config.suggestions import find_near, list_valid
 from waterflow.errors import ConfigError
 
 
@@ -21,7 +22,9 @@ def load_estimator(path: str, place: str = "estimator") -> type[Any]:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{place}: {path!r} cannot be imported ({reason}); install it or fix the path") from error
     if found is None:
-        raise ConfigError(f"{place}: {path!r} does not exist in {module_name}; fix the path")
+        near = find_near(class_name, [name for name in dir(import_module(module_name)) if not name.startswith("_")])
+        meant = f"; did you mean '{module_name}.{near}'?" if near else "; fix the path"
+        raise ConfigError(f"{place}: {path!r} does not exist in {module_name}{meant}")
     if not inspect.isclass(found) or not all(
         callable(getattr(found, name, None)) for name in ("fit", "predict", "get_params", "set_params")
     ):
@@ -40,8 +43,12 @@ def build_estimator(candidate: CandidateConfig, seed: int, place: str) -> Any:
     try:
         estimator = estimator_class(**candidate.params)
     except Exception as error:  # scikit-learn checks in fit, but a user's estimator may check here
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{place}.params: {reason}; valid: {_list(_parameters(estimator_class))}") from error
+        known = _parameters(estimator_class)
+        unknown = next((name for name in candidate.params if name not in known), None)
+        refused = f"{estimator_class.__name__} has no parameter {unknown!r}"
+        reason = refused if unknown else " ".join(str(error).split())
+        valid = list_valid(unknown or "", known)
+        raise ConfigError(f"{place}.params: {reason}; {valid}") from error
     known = estimator.get_params(deep=False)
     if known.get("random_state", seed) is None:
         estimator.set_params(random_state=seed)
@@ -86,16 +93,13 @@ def _check_parameters(candidate: CandidateConfig, estimator: Any, place: str) ->
     if candidate.search:
         unknown += [f"search.space.{name}" for name in candidate.search.space if name not in estimator.get_params()]
     if unknown:
-        raise ConfigError(f"{place}.{unknown[0]}: {kind} has no such parameter; valid: {_list(known)}")
+        valid = list_valid(unknown[0].rpartition(".")[2], known)
+        raise ConfigError(f"{place}.{unknown[0]}: {kind} has no such parameter; {valid}")
     if candidate.early_stopping_rounds is not None and "early_stopping_rounds" not in known:
         raise ConfigError(
             f"{place}.early_stopping_rounds: {kind} cannot stop early on validation rows; "
             "remove the key, or choose an estimator such as xgboost.XGBClassifier"
         )
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 def _parameters(estimator_class: type[Any]) -> list[str]:

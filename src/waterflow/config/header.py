@@ -8,14 +8,21 @@ with what `compose` reads.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import date, timedelta
-from difflib import get_close_matches
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
-
-from waterflow.config.schedule import APPROVAL_TIMEOUT, Approval, Schedule, timedelta_of
+from waterflow.config.schedule import (
+    APPROVAL_TIMEOUT,
+    Approval,
+    Schedule,
+    check_approval_timeout,
+    check_day,
+    check_owner,
+    check_tag,
+)
+from waterflow.config.suggestions import find_near, list_valid
+from waterflow.config.yaml_reader import read_yaml
 from waterflow.errors import ConfigError
 
 # The fields of `schema.PipelineConfig` except `name`, `scenario` and `strategy`, plus Hydra's own `defaults`.
@@ -50,8 +57,8 @@ class Outline:
 
 
 def pipeline_files(conf: Path) -> list[Path]:
-    """Return the pipelines' YAML files, sorted by name."""
-    return sorted((conf / "pipeline").glob("*.yaml"))
+    """Return the pipelines' YAML files, sorted by name. `.yml` is among them, so that reading it can refuse it."""
+    return sorted([*(conf / "pipeline").glob("*.yaml"), *(conf / "pipeline").glob("*.yml")])
 
 
 def group_options(conf: Path, group: str) -> tuple[str, ...]:
@@ -64,7 +71,7 @@ def read_scenarios(conf: Path) -> dict[str, list[str] | None]:
     scenarios: dict[str, list[str] | None] = {}
     for path in sorted((conf / "scenario").glob("*.yaml")):
         try:
-            fits = _load(path.read_text("utf-8"), f"conf/scenario/{path.name}")[0].get("for")
+            fits = read_yaml(path, f"conf/scenario/{path.name}")[0].get("for")
         except ConfigError:
             fits = None  # offered nonetheless: choosing it says what is wrong with it
         scenarios[path.stem] = fits if isinstance(fits, list) else None
@@ -78,12 +85,12 @@ def scenarios_for(scenarios: Mapping[str, list[str] | None], pipeline: str) -> t
 
 def find_outline(conf: Path, pipeline: str) -> Path:
     """Return the path of a pipeline's YAML. Raises ConfigError listing the valid names."""
-    names = [path.stem for path in pipeline_files(conf)]
-    if pipeline not in names:
-        raise ConfigError(
-            f"pipeline: {pipeline!r} is unknown; valid: {', '.join(names)}; or add conf/pipeline/{pipeline}.yaml"
-        )
-    return conf / "pipeline" / f"{pipeline}.yaml"
+    files = {path.stem: path for path in pipeline_files(conf)}
+    if pipeline not in files:
+        name = Path(pipeline).stem  # a path is completed by a shell more often than a name
+        add = f"; or add conf/pipeline/{name}.yaml" if name == pipeline else ""
+        raise ConfigError(f"pipeline: {pipeline!r} is unknown; {list_valid(name, files)}{add}")
+    return files[pipeline]
 
 
 def read_outline(path: Path) -> Outline:
@@ -93,10 +100,11 @@ def read_outline(path: Path) -> Outline:
     file, and a duplicate candidate.
     """
     place = f"conf/pipeline/{path.name}"
+    if path.suffix != ".yaml":
+        raise ConfigError(f"{place}: only files that end in .yaml are read; rename it to {path.stem}.yaml")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", path.stem):
         raise ConfigError(f"{place}: {path.stem!r} is no name for a pipeline; use small letters, digits and _")
-    source = path.read_text(encoding="utf-8")
-    content, lines = _load(source, place)
+    content, lines, source = read_yaml(path, place)
     _check_keys(lines, place)
     strategy, models = _read_defaults(
         content.get("defaults"), f"{place}:{lines.get('defaults', 1)}", path.parent.parent
@@ -104,8 +112,8 @@ def read_outline(path: Path) -> Outline:
     return Outline(
         name=path.stem,
         description=str(content.get("description") or ""),
-        owner=str(content.get("owner") or "waterflow"),
-        tags=tuple(str(tag) for tag in content.get("tags") or ()),
+        owner=_read_owner(content.get("owner", "waterflow"), f"{place}:{lines.get('owner', 1)}: owner"),
+        tags=_read_tags(content.get("tags") or [], f"{place}:{lines.get('tags', 1)}: tags"),
         strategy=strategy,
         candidates=_read_candidates(content.get("candidates"), models, lines, place),
         schedule=_read_schedule(content.get("schedule"), f"{place}:{lines.get('schedule', 1)}: schedule"),
@@ -127,61 +135,37 @@ def check_model_file(conf: Path, model: str) -> None:
     path = conf / "model" / f"{model}.yaml"
     place = f"conf/model/{path.name}"
     if path.is_file():
-        _, lines = _load(path.read_text("utf-8"), place)
+        _, lines, _ = read_yaml(path, place)
         if list(lines) != [model]:
             raise ConfigError(
                 f"{place}:1: the one key must be {model!r}, as the file is named; found {', '.join(lines)}"
             )
 
 
-def _load(source: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(source)
-    try:
-        node = loader.get_single_node()
-        if not isinstance(node, yaml.MappingNode):
-            raise ConfigError(f"{place}:1: a mapping of keys is needed, such as `target: species`")
-        lines: dict[str, int] = {}
-        _check_twice(node, place)
-        for key, _ in node.value:
-            lines[str(key.value)] = key.start_mark.line + 1
-        return loader.construct_document(node), lines
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
-        raise ConfigError(f"{place}:{line}: this is no YAML: {error.problem or error.context}") from error
-    finally:
-        loader.dispose()
-
-
-def _check_twice(node: Any, place: str) -> None:
-    seen: dict[str, int] = {}
-    for key, value in node.value:
-        line = key.start_mark.line + 1
-        if key.value in seen:
-            raise ConfigError(f"{place}:{line}: {key.value!r} stands twice, first in line {seen[key.value]}; keep one")
-        seen[key.value] = line
-        if isinstance(value, yaml.MappingNode):
-            _check_twice(value, place)
-
-
 def _check_keys(lines: dict[str, int], place: str) -> None:
     for key, line in lines.items():
         if key not in TOP_LEVEL_KEYS:
-            near = get_close_matches(key, TOP_LEVEL_KEYS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(sorted(TOP_LEVEL_KEYS))}"
+            near = find_near(key, TOP_LEVEL_KEYS)
+            hint = f"did you mean {near!r}?" if near else f"valid: {', '.join(sorted(TOP_LEVEL_KEYS))}"
             raise ConfigError(f"{place}:{line}: unknown key {key!r}; {hint}")
 
 
 def check_known(name: str, options: tuple[str, ...], place: str) -> None:
     """Raise ConfigError unless a name is one of the options."""
     if name not in options:
-        raise ConfigError(f"{place}: {name!r} is unknown; valid: {', '.join(options)}")
+        raise ConfigError(f"{place}: {name!r} is unknown; {list_valid(name, options)}")
 
 
 def _read_defaults(defaults: Any, place: str, conf: Path) -> tuple[str, list[str]]:
     if not isinstance(defaults, list):
         raise ConfigError(f"{place}: defaults: a list is needed, such as `- /strategy: balanced`")
     entries = {key: value for entry in defaults if isinstance(entry, dict) for key, value in entry.items()}
+    for key in (str(key) for key in entries):
+        if key not in ("/strategy", "/model@candidates"):
+            near = f"/{key}" if key in ("strategy", "model@candidates") else key
+            raise ConfigError(
+                f"{place}: defaults: {key!r} is not valid; {list_valid(near, ('/strategy', '/model@candidates'))}"
+            )
     strategy = entries.get("/strategy")
     if not isinstance(strategy, str):
         raise ConfigError(f"{place}: defaults: no strategy; add `- /strategy: balanced`")
@@ -207,6 +191,22 @@ def _read_candidates(inline: Any, models: list[str], lines: Mapping[str, int], p
     return candidates
 
 
+def _read_owner(owner: Any, place: str) -> str:
+    try:
+        return check_owner(owner)
+    except ValueError as error:
+        raise ConfigError(f"{place}: {error}") from error
+
+
+def _read_tags(tags: Any, place: str) -> tuple[str, ...]:
+    if not isinstance(tags, list):
+        raise ConfigError(f"{place}: {tags!r} is no list; write [{tags}]")
+    try:
+        return tuple(check_tag(tag) for tag in tags)
+    except ValueError as error:
+        raise ConfigError(f"{place}: {error}") from error
+
+
 def _read_approval(promotion: Any, place: str) -> timedelta | None:
     if promotion is None:
         return None
@@ -216,7 +216,7 @@ def _read_approval(promotion: Any, place: str) -> timedelta | None:
     if approval not in get_args(Approval):
         raise ConfigError(f"{place}.approval: {approval!r} is not valid; valid: 'auto' or 'human'")
     try:
-        timeout = timedelta_of(str(promotion.get("approval_timeout", APPROVAL_TIMEOUT)))
+        timeout = check_approval_timeout(str(promotion.get("approval_timeout", APPROVAL_TIMEOUT)))
     except ValueError as error:
         raise ConfigError(f"{place}.approval_timeout: {error}") from error
     return timeout if approval == "human" else None
@@ -225,19 +225,19 @@ def _read_approval(promotion: Any, place: str) -> timedelta | None:
 def _read_schedule(schedule: Any, place: str) -> Schedule | None:
     if schedule is None:
         return None
-    if not isinstance(schedule, dict) or not isinstance(schedule.get("cron"), str):
+    if not isinstance(schedule, dict) or "cron" not in schedule:
         raise ConfigError(
             f"{place}: {schedule!r} is no schedule; write `cron: '0 3 * * 1'` and `start: 2026-01-01` below it"
         )
     valid = [field.name for field in fields(Schedule)]
-    for name, value in schedule.items():
+    for name in schedule:
         if name not in valid:
-            raise ConfigError(f"{place}.{name}: unknown key; valid: {', '.join(sorted(valid))}")
-        if name in ("start", "end") and value is not None and not isinstance(value, date):
-            raise ConfigError(f"{place}.{name}: {value!r} is no day; write it like 2026-01-01")
+            raise ConfigError(f"{place}.{name}: unknown key; {list_valid(name, sorted(valid))}")
     if schedule.get("start") is None:
         raise ConfigError(f"{place}.start: missing; write it like 2026-01-01")
+    days = {name: schedule[name] for name in ("start", "end") if schedule.get(name) is not None}
     try:
-        return Schedule(**{name: value for name, value in schedule.items() if value is not None})
+        days = {name: check_day(value, name) for name, value in days.items()}
+        return Schedule(**{name: value for name, value in schedule.items() if value is not None} | days)
     except ValueError as error:
         raise ConfigError(f"{place}.{error}") from error

@@ -82,11 +82,11 @@ def test_an_estimator_that_refuses_its_parameters_is_named(tmp_path: Path, monke
         ),
         (
             {"estimator": "xgboost.XGBClassifier", "search": {"space": {"depth": {"low": 1, "high": 2}}}},
-            "candidates.mine.search.space.depth: XGBClassifier has no such parameter; valid: base_score,",
+            "candidates.mine.search.space.depth: XGBClassifier has no such parameter; did you mean 'max_depth'?",
         ),
         (
             {"estimator": "xgboost.XGBClassifier", "params": {"depth": 3}},
-            "candidates.mine.params.depth: XGBClassifier has no such parameter; valid: base_score,",
+            "candidates.mine.params.depth: XGBClassifier has no such parameter; did you mean 'max_depth'?",
         ),
         (
             {"estimator": "sklearn.svm.SVC", "early_stopping_rounds": 3},

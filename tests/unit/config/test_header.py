@@ -48,7 +48,10 @@ def test_a_schedule_has_a_start_and_a_zone(project: Project) -> None:
         ("schedule:\n  cron: '0 3 * * 1'\n  start: 2026-01-01\n  end: late\n", "schedule.end: 'late' is no day"),
         ("schedule:\n  cron: '0 3 * * 1'\n", "schedule.start: missing"),
         ("schedule:\n  cron: every day\n  start: 2026-01-01\n", "schedule.cron: 'every day' is no cron line"),
-        ("schedule:\n  cron: '@daily'\n  start: 2026-01-01\n  zone: UTC\n", "schedule.zone: unknown key; valid: cron,"),
+        (
+            "schedule:\n  cron: '@daily'\n  start: 2026-01-01\n  zone: UTC\n",
+            "schedule.zone: unknown key; did you mean 'timezone'? valid: cron,",
+        ),
         (
             "schedule:\n  cron: '@daily'\n  start: 2026-01-01\n  timezone: Mars/Olympus\n",
             "schedule.timezone: 'Mars/Olympus' is unknown",

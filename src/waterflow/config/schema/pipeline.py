@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from waterflow.config.metrics import METRICS, Task, metrics_of
 from waterflow.config.schedule import Schedule
-from waterflow.config.schema.base import Duration, Fraction, Section, TimeZone
+from waterflow.config.schema.base import Duration, Fraction, Owner, Section, Tag, TimeZone
 from waterflow.config.schema.candidates import CandidateConfig, SearchConfig, TuningConfig
 from waterflow.config.schema.contract import ContractConfig
 from waterflow.config.schema.metrics import (
@@ -30,6 +30,7 @@ from waterflow.config.schema.promotion import (
 from waterflow.config.schema.serving import ServingConfig
 from waterflow.config.schema.sources import Source
 from waterflow.config.schema.split import RowsConfig, SplitConfig, SplitKind, WindowConfig
+from waterflow.config.suggestions import list_valid
 
 USUALLY_SHOWN: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "f1_macro", "roc_auc"),
@@ -39,14 +40,21 @@ NEEDS_COSTS = "needs costs, such as `costs: {false_alarm: 1, miss: 5}`"
 ROWS_KEYS = {"target", "task", "features", "drop", "known_after", "key", "group", "time_column"}
 
 
+def _valid_metrics(name: str, task: Task) -> str:
+    """List a task's metrics, led by the one that was meant, such as `f1_macro` by `f1`."""
+    valid = metrics_of(task)
+    meant = next((metric for metric in valid if metric.startswith(f"{name}_")), name)
+    return list_valid(meant, valid)
+
+
 class PipelineConfig(Section):
     """A pipeline, composed from `conf/pipeline/NAME.yaml`, its groups and overrides."""
 
     name: str
     scenario: str | None = None
     description: str = ""
-    owner: str = "waterflow"
-    tags: tuple[str, ...] = ()
+    owner: Owner = "waterflow"
+    tags: tuple[Tag, ...] = ()
     schedule: Schedule | None = None
 
     dataset: Source
@@ -95,8 +103,7 @@ class PipelineConfig(Section):
         used = [("metrics.main", self.metrics.main), *(("metrics.show", name) for name in self.metrics.show)]
         for place, name in [*used, *([("gate.metric", self.gate.metric)] if self.gate else [])]:
             if name not in METRICS or METRICS[name].task != self.task:
-                valid = ", ".join(metrics_of(self.task))
-                raise ValueError(f"{place}: {name!r} is no metric for {self.task}; valid: {valid}")
+                raise ValueError(f"{place}: {name!r} is no metric for {self.task}; {_valid_metrics(name, self.task)}")
             if name == "expected_cost" and self.costs is None:
                 raise ValueError(f"{place}: {name!r} {NEEDS_COSTS}")
         return self

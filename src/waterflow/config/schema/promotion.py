@@ -2,10 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from waterflow.config.metrics import Task
-from waterflow.config.schedule import APPROVAL_TIMEOUT, Approval
+from waterflow.config.schedule import APPROVAL_TIMEOUT, Approval, check_approval_timeout
 from waterflow.config.schema.base import Duration, Fraction, Section
 
 BASELINES: dict[Task, tuple[str, ...]] = {
@@ -111,6 +111,12 @@ class PromotionConfig(Section):
     show: Literal["numbers", "verdict"] = "numbers"
     approval: Approval = "auto"
     approval_timeout: Duration = APPROVAL_TIMEOUT
+
+    @field_validator("approval_timeout")
+    @classmethod
+    def _leaves_time(cls, duration: str) -> str:
+        check_approval_timeout(duration)
+        return duration
 
 
 class StrategyConfig(Section):
