@@ -70,7 +70,7 @@ def _check_form(override: str, conf: Path) -> None:
 
 
 def _check_syntax(override: str, place: str) -> None:
-    """Raise ConfigError for a value that Hydra cannot read, or reads as several."""
+    """Raise ConfigError for a value that is not one value."""
     try:
         parsed = OverridesParser.create().parse_override(override)
         is_choice = parsed.is_sweep_override()
@@ -104,7 +104,7 @@ def _advise(override: str) -> str:
 
 
 def _quote(override: str) -> str:
-    """Return an override whose value is a quoted text, as a shell takes it."""
+    """Return an override with quotes, as a shell takes it."""
     key, _, value = override.partition("=")
     text = value.strip("'\"") if value[:1] in "'\"" else value
     mark = '"' if "'" in text else "'"
@@ -113,7 +113,7 @@ def _quote(override: str) -> str:
 
 
 def _check_candidates(overrides: Sequence[str], outline: Outline) -> None:
-    """Raise ConfigError for a setting of a candidate that the run does not have."""
+    """Raise ConfigError for settings of an unknown candidate."""
     keys = [override.lstrip("+~").partition("=")[0] for override in overrides]
     if MODELS in keys:
         return

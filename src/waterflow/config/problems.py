@@ -1,4 +1,7 @@
-"""Pydantic's problems in our words: the key, the value found, what is valid, what to do."""
+"""Pydantic's problems in our words.
+
+Each has the key, the value found, what is valid and what to do.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,7 +102,7 @@ def keys_at(model: Any, path: Sequence[str | int]) -> list[str]:
 
 
 def _path_of(problem: Any) -> list[str]:
-    """Return the keys of a problem's place, without the names that pydantic adds for members of a union."""
+    """Return the keys of a problem's place. Names of a union's members are left out."""
     return [
         str(part)
         for part in problem["loc"]

@@ -14,7 +14,7 @@ UNRESOLVED = (
 
 
 def check_references(source: str, place: str) -> None:
-    """Raise ConfigError, with the line, for a `${` that does not parse. Hydra would refuse it without a place."""
+    """Raise ConfigError for a `${` that does not parse. Hydra would refuse it without a place."""
     if "${" not in source:
         return
     root = yaml.compose(source, yaml.SafeLoader)

@@ -1,4 +1,4 @@
-"""What Airflow has of a pipeline: schedule, approval, owner and tags.
+"""Schedule, approval, owner and tags of a pipeline.
 
 The schema validates them, and DAG files read them without pydantic, by the same functions.
 """

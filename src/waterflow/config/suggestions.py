@@ -1,4 +1,4 @@
-"""Lists of what is valid, led by what was probably meant."""
+"""Lists of what is valid. What was probably meant leads."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,6 +1,7 @@
-"""Reading of YAML files, with file and line in every refusal.
+"""Reading of YAML files.
 
-What YAML would silently read as something else than was written, such as `NO` as false, is refused with its remedy.
+Every refusal has file and line. What YAML would silently read as something else than was written, such as `NO` as
+false, is refused with its remedy.
 """
 
 import re
@@ -28,7 +29,7 @@ SYNTAX = {
 
 
 def read_yaml(path: Path, place: str) -> tuple[dict[str, Any], dict[str, int], str]:
-    """Return the content of a file, the line of each top-level key, and its text.
+    """Return content, lines of the top-level keys, and text.
 
     Raises ConfigError with file and line on what is not UTF-8 or not YAML, a duplicate key, and a value that YAML reads
     as something else.
@@ -45,7 +46,7 @@ def read_yaml(path: Path, place: str) -> tuple[dict[str, Any], dict[str, int], s
 
 
 def parse_yaml(source: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return the content of a text, and the line of each top-level key. Raises ConfigError as `read_yaml` does."""
+    """Return content, and lines of the top-level keys. Raises ConfigError as `read_yaml` does."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(source)
     try:
         node = loader.get_single_node()
@@ -68,7 +69,7 @@ def parse_yaml(source: str, place: str) -> tuple[dict[str, Any], dict[str, int]]
 
 
 def iterate_scalars(node: yaml.Node, place: str, key: str = "") -> Iterator[tuple[yaml.ScalarNode, str]]:
-    """Yield each key and value of a node with its dotted path. Raises ConfigError on a duplicate key."""
+    """Yield each key and value with its dotted path. Raises ConfigError on a duplicate key."""
     if isinstance(node, yaml.ScalarNode):
         yield node, key
     elif isinstance(node, yaml.SequenceNode):
@@ -88,7 +89,7 @@ def iterate_scalars(node: yaml.Node, place: str, key: str = "") -> Iterator[tupl
 
 
 def _check_scalar(scalar: yaml.ScalarNode, key: str, place: str) -> None:
-    """Raise ConfigError for what YAML reads as something else than it looks like."""
+    """Raise ConfigError for what YAML reads otherwise."""
     text, tag = str(scalar.value), scalar.tag.rpartition(":")[2]
     if scalar.style:  # it has quotes
         return

@@ -41,7 +41,7 @@ ROWS_KEYS = {"target", "task", "features", "drop", "known_after", "key", "group"
 
 
 def _valid_metrics(name: str, task: Task) -> str:
-    """List a task's metrics, led by the one that was meant, such as `f1_macro` by `f1`."""
+    """List a task's metrics. The one probably meant comes first, such as `f1_macro` by `f1`."""
     valid = metrics_of(task)
     meant = next((metric for metric in valid if metric.startswith(f"{name}_")), name)
     return list_valid(meant, valid)
