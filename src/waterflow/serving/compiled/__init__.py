@@ -1,0 +1,1 @@
+"""The fast path: fitted pipelines as functions of plain columns."""
