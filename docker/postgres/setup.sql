@@ -6,9 +6,10 @@ SET log_min_error_statement = panic;
 \set mlflow_password `cat /run/secrets/mlflow_password`
 \set waterflow_password `cat /run/secrets/waterflow_password`
 \set waterflow_owner_password `cat /run/secrets/waterflow_owner_password`
+\set waterflow_serving_password `cat /run/secrets/waterflow_serving_password`
 
 SELECT format('CREATE ROLE %I LOGIN', name)
-FROM unnest(ARRAY['airflow', 'mlflow', 'waterflow', 'waterflow_owner']) AS name
+FROM unnest(ARRAY['airflow', 'mlflow', 'waterflow', 'waterflow_owner', 'waterflow_serving']) AS name
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
 \gexec
 
@@ -16,7 +17,9 @@ ALTER ROLE airflow PASSWORD :'airflow_password';
 ALTER ROLE mlflow PASSWORD :'mlflow_password';
 ALTER ROLE waterflow PASSWORD :'waterflow_password';
 ALTER ROLE waterflow_owner PASSWORD :'waterflow_owner_password';
+ALTER ROLE waterflow_serving PASSWORD :'waterflow_serving_password';
 ALTER ROLE waterflow RESET ALL;  -- a role may change its own settings
+ALTER ROLE waterflow_serving RESET ALL;
 
 SELECT format('CREATE DATABASE %I OWNER %I', name, owner)
 FROM (VALUES ('airflow', 'airflow'), ('mlflow', 'mlflow'), ('waterflow', 'waterflow_owner')) AS wanted (name, owner)
@@ -33,6 +36,7 @@ SELECT format('REVOKE ALL ON DATABASE %I FROM PUBLIC', datname) FROM pg_database
 
 REVOKE ALL ON DATABASE waterflow FROM waterflow;
 GRANT CONNECT, TEMPORARY ON DATABASE waterflow TO waterflow;
+GRANT CONNECT ON DATABASE waterflow TO waterflow_serving;  -- it records what it answers
 
 \connect waterflow
 GRANT USAGE, CREATE ON SCHEMA public TO waterflow;  -- for the tables of Optuna's studies

@@ -35,7 +35,7 @@ OWNER = {
     "signing": 50000,
     "ledger": 50000,
 }
-ROLES = ("postgres", "airflow", "mlflow", "waterflow", "waterflow_owner")
+ROLES = ("postgres", "airflow", "mlflow", "waterflow", "waterflow_owner", "waterflow_serving")
 STORE_USERS = ("mlflow", "waterflow", "dvc")
 
 LOST = """\
@@ -156,7 +156,8 @@ def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     yield "airflow", "fernet_key", value["airflow_fernet_key"]
     yield "airflow", "admin_password", value["airflow_admin_password"]
     yield "airflow", "waterflow_database_url", database_url("waterflow", value)
-    yield "ledger", "owner_database_url", database_url("waterflow_owner", value, database="waterflow")
+    for role in ("owner", "serving"):
+        yield "ledger", f"{role}_database_url", database_url(f"waterflow_{role}", value, database="waterflow")
     yield "airflow", "aws_credentials", aws_credentials("waterflow", value)
     yield "airflow", "dvc_credentials", aws_credentials("dvc", value)
     yield (

@@ -22,6 +22,7 @@ from waterflow.tracking.registry import ModelRegistry
 from waterflow.tracking.runs import RunStore
 
 if TYPE_CHECKING:
+    from waterflow.ledger.prediction_index import PredictionIndex
     from waterflow.ledger.store import Ledger
 
 
@@ -71,6 +72,13 @@ class Resources:
         ledger = Ledger(self.profile.find_database(), self.keyring, LedgerMarks(self.store))
         HomeStores.of(self.profile, self.project.home).remember()
         return ledger
+
+    @cached_property
+    def prediction_index(self) -> "PredictionIndex":
+        """The index of the prediction log, in the ledger's database."""
+        from waterflow.ledger.prediction_index import PredictionIndex  # SQLAlchemy
+
+        return PredictionIndex(self.profile.find_database())
 
 
 def open_resources(project: Project | None = None, overrides: Sequence[str] = ()) -> Resources:

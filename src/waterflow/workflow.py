@@ -7,6 +7,7 @@ need it, so that entering costs little.
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waterflow.caching.explain import InputChange, StepExplanation
@@ -51,9 +52,13 @@ from waterflow.stores.base import Entry
 from waterflow.stores.open import copy_object
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from waterflow.operations.audit import Audit
+    from waterflow.records.prediction_log import RecordedOutcomes
     from waterflow.reproduction.comparison import ComparedValue
     from waterflow.reproduction.reproduce import Reproduction
+    from waterflow.serving.prediction_log.reading import ServedSummary
 
 __all__ = [
     "Audit",
@@ -85,7 +90,9 @@ __all__ = [
     "promote",
     "propose_contract",
     "question_of",
+    "read_predictions",
     "reconcile",
+    "record_outcomes_from",
     "register",
     "remove_objects",
     "reproduce_version",
@@ -196,3 +203,22 @@ def audit_store(
     from waterflow.operations.audit import audit
 
     return audit(pipeline, resources, reproduced=reproduced, report=report)
+
+
+def read_predictions(
+    pipeline: str, since: datetime, until: datetime, resources: Resources, out: Path | None = None
+) -> "tuple[pd.DataFrame, list[ServedSummary]]":
+    """Return recorded predictions, and a summary by version. They may be written to a file."""
+    from waterflow.serving.prediction_log import reading
+
+    rows = reading.read_predictions(pipeline, since, until, index=resources.prediction_index, store=resources.store)
+    if out is not None:
+        reading.write_predictions(rows, out)
+    return rows, reading.summarize_predictions(rows)
+
+
+def record_outcomes_from(pipeline: str, source: str, url_env: str | None, resources: Resources) -> "RecordedOutcomes":
+    """Record the outcomes in a file or query."""
+    from waterflow.serving.prediction_log import outcome_sources
+
+    return outcome_sources.record_outcomes_from(pipeline, source, url_env, resources)

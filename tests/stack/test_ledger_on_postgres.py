@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,17 @@ from waterflow.ledger import migrate
 from waterflow.ledger.database import open_engine
 from waterflow.ledger.marks import LedgerMarks
 from waterflow.ledger.owner import set_up
+from waterflow.ledger.prediction_index import PredictionIndex
 from waterflow.ledger.store import Ledger
 from waterflow.ledger.tables import decisions
+from waterflow.records.prediction_log import PostedOutcome, WorkerTotals
+from waterflow.serving.prediction_log.outcomes import record_outcomes
 from waterflow.stores.folder import FolderStore
 
 pytestmark = pytest.mark.stack
 
 PASSWORD = "of-one-test"
-ROLES = ("postgres", "airflow", "mlflow", "waterflow", "waterflow_owner")
+ROLES = ("postgres", "airflow", "mlflow", "waterflow", "waterflow_owner", "waterflow_serving")
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def role_url(postgres: Postgres) -> str:
         run("DROP SCHEMA IF EXISTS ledger CASCADE")
         run("DROP OWNED BY waterflow")
     postgres.set_up()
-    set_up(postgres.url("waterflow_owner"), "waterflow")
+    set_up(postgres.url("waterflow_owner"), "waterflow", "waterflow_serving")
     return postgres.url("waterflow")
 
 
@@ -217,6 +221,32 @@ def test_the_tasks_password_changes_nothing(ledger: Ledger, role_url: str) -> No
     assert (ledger.entries("flowers"), ledger.looks("flowers")) == before
     assert ledger.verify("flowers").problems == ledger.verify("roses").problems == []
     assert promote(ledger, 4).sequence == 4
+
+
+REFUSED_TO_SERVING = {
+    "append a decision": "INSERT INTO ledger.waterflow_ledger (model, sequence, kind, reason, actor, decided_at, "
+    "previous_digest, signature) VALUES ('flowers', 4, 'promote', 'x', 'x', now(), 'x', 'x')",
+    "note that an alias followed": "INSERT INTO ledger.waterflow_ledger_projection VALUES ('flowers', 9, now(), 'x')",
+    "change what was recorded": "UPDATE ledger.waterflow_served_segment SET digest = 'x'",
+    "forget outcomes": "DELETE FROM ledger.waterflow_outcome",
+    "make tables": "CREATE TABLE public.t (id int)",
+    "make temporary tables": "CREATE TEMPORARY TABLE t (id int)",
+}
+
+
+def test_the_password_of_serving_records_answers_alone(postgres: Postgres, ledger: Ledger) -> None:
+    """It reads the ledger, adds to the prediction log, and nothing else; tasks forget what has expired."""
+    index = PredictionIndex(postgres.url("waterflow_serving"))
+    index.add_worker(WorkerTotals(worker="w", accepted=5, sealed=3, dropped=0, lost=2))
+    posted = [PostedOutcome(key="c", outcome=1, known_at=datetime.now(UTC))]
+    assert record_outcomes("flowers", posted, index, keep_days=-1).recorded == 1
+    assert record_outcomes("flowers", posted, index, keep_days=-1).repeated == 1
+    assert [row.version for row in Ledger(postgres.url("waterflow_serving"), KEYS).entries("flowers")] == [1, 2, 3]
+    for statement in REFUSED_TO_SERVING.values():
+        with pytest.raises(DBAPIError, match="permission denied"), connect(postgres.url("waterflow_serving")) as run:
+            run(statement)
+    assert PredictionIndex(postgres.url("waterflow")).remove_expired_outcomes(datetime.now(UTC).date()) == 1
+    assert index.list_workers()[0].lost == 2
 
 
 FORGED_AFTER = "FROM ledger.waterflow_ledger WHERE model = 'flowers' AND sequence = 3"

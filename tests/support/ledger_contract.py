@@ -279,5 +279,5 @@ def test_tables_of_a_newer_waterflow_are_refused(url: str) -> None:
     engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {migrate.VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(LedgerError, match=r"'9999'.*'0003'"):
+    with pytest.raises(LedgerError, match=r"'9999'.*'0004'"):
         open_ledger(url)

@@ -37,7 +37,9 @@ def accounts() -> None:
 slots = os.environ["TRAINING_SLOTS"]
 if not slots.isdigit() or int(slots) < 1:
     raise SystemExit(f"airflow-init: TRAINING_SLOTS is {slots!r}; in .env it has to be a whole number from 1")
-set_up_ledger("/run/ledger/owner_database_url", "/run/secrets/waterflow_database_url")
+set_up_ledger(
+    "/run/ledger/owner_database_url", "/run/secrets/waterflow_database_url", "/run/ledger/serving_database_url"
+)
 airflow("db", "migrate")
 airflow("pools", "set", "training", slots, POOL_DESCRIPTION)
 accounts()

@@ -9,7 +9,7 @@ from waterflow.errors import LedgerError
 from waterflow.ledger.tables import SCHEMA
 from waterflow.waiting import announced
 
-HEAD = "0003"  # the newest revision in migrations/versions
+HEAD = "0004"  # the newest revision in migrations/versions
 # Optuna's tables lie in the same database and have a version table of their own.
 VERSION_TABLE = "waterflow_ledger_version"
 BEFORE_SCHEMA = ("waterflow_ledger", "waterflow_ledger_projection", "waterflow_look", VERSION_TABLE)

@@ -1,9 +1,22 @@
-"""The ledger's tables; `migrations/` creates them."""
+"""The tables of ledger and serving; `migrations/` creates them."""
 
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Float, Integer, MetaData, String, Table, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -88,4 +101,48 @@ looks = Table(
     Column("alpha", Float),
     Column("looked_at", Moment),
     *_links(),
+)
+
+# A row per sealed file of the prediction log. `source` names the spool file that it was made of, `keep_until` the last
+# day on which it is needed.
+segments = Table(
+    "waterflow_served_segment",
+    metadata,
+    Column("source", String(128), primary_key=True),
+    Column("pipeline", String(255), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("keep_until", Date),
+    Column("digest", String(64)),
+    Column("size_bytes", BigInteger),
+    Column("row_count", Integer),
+    Column("first_at", Moment),
+    Column("last_at", Moment),
+    Column("sealed_at", Moment),
+)
+
+# A row per worker that ended: the rows that it took, and what became of them.
+served_workers = Table(
+    "waterflow_served_worker",
+    metadata,
+    Column("worker", String(64), primary_key=True),
+    Column("accepted", BigInteger),
+    Column("sealed", BigInteger),
+    Column("dropped", BigInteger),
+    Column("lost", BigInteger),
+    Column("noticed_at", Moment),
+)
+
+# A row per outcome. `reference` is what makes it one: a prediction's id, or a key and when its outcome was known.
+outcomes = Table(
+    "waterflow_outcome",
+    metadata,
+    Column("pipeline", String(255), primary_key=True),
+    Column("reference", String(340), primary_key=True),
+    Column("prediction_id", String(64)),
+    Column("key", String(255)),
+    Column("outcome", Text),  # as JSON
+    Column("known_at", Moment),
+    Column("received_at", Moment),
+    Column("batch", String(32)),
+    Column("keep_until", Date),
 )

@@ -3,7 +3,7 @@
 import logging
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from waterflow.errors import StoreError
 from waterflow.operations.reachable_objects import Reachable, find_reachable, find_reachable_since, name_deleted_runs
@@ -78,7 +78,7 @@ def survey(resources: Resources, older_than: timedelta, now: datetime) -> Survey
 
 
 def remove(found: Survey, resources: Resources) -> None:
-    """Remove the unreachable objects of a survey.
+    """Remove the unreachable objects of a survey. Expired outcomes go too.
 
     Whatever began, ended or was reopened since the survey is read first. Raises StoreError, before anything is removed,
     where something needed could be lost.
@@ -90,6 +90,9 @@ def remove(found: Survey, resources: Resources) -> None:
     for entry in found.unreachable:
         resources.store.delete(entry.entry.key)
         logger.info("removed %s: %s", entry.entry.key, entry.why)
+    outcomes = resources.prediction_index.remove_expired_outcomes(datetime.now(UTC).date())
+    if outcomes:
+        logger.info("removed %d outcomes that need not be kept any more", outcomes)
 
 
 def _new_obstacles(found: Survey, resources: Resources) -> list[str]:

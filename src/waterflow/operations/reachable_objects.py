@@ -1,14 +1,15 @@
 """The objects of the store that anything recorded refers to.
 
 An object is reachable when its sha256 stands anywhere in what is kept: a registered version, an MLflow run that is not
-deleted (its tags, and every JSON file that Waterflow logged with it), a row of the ledger. Kinds of records that are
-added later count too, and a mistake can only keep too much.
+deleted (its tags, and every JSON file that Waterflow logged with it), a row of the ledger, a row of the prediction log
+that is still kept. Kinds of records that are added later count too, and a mistake can only keep too much.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from waterflow.errors import LedgerError, StoreError, TrackingError, UnreachableError
 from waterflow.resources import Resources
@@ -55,13 +56,15 @@ class Reachable:
 
 
 def find_reachable(resources: Resources) -> Reachable:
-    """Return the digests that versions, runs and ledger name."""
+    """Return the digests that anything kept names."""
     found = Reachable()
     for model in resources.ledger.models():
         try:
             found.add_texts(resources.ledger.raw_texts(model))
         except LedgerError as error:
             found.obstacles.append(f"{error}, and with it what its rows name; see `waterflow ledger {model} --verify`")
+    today = datetime.now(UTC).date()
+    found.digests.update(segment.digest for segment in resources.prediction_index.kept_segments(today))
     runs = {run.run_id: run for run in resources.runs.list_runs()}
     found.run_states = {run_id: _state(run) for run_id, run in runs.items()}
     for version in resources.registry.list_all_versions():

@@ -5,20 +5,28 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from support.projects import FLOWERS, copy_database, make_project, message_of, request_of, write_pipeline, write_rows
 from support.promotion import entered
 from support.s3_server import BUCKET, s3_client, s3_server
+from support.served import answered, seconds
 
 from waterflow import workflow
+from waterflow.config.schema import LogConfig
 from waterflow.datasets.loaders import iris
 from waterflow.errors import StoreError
 from waterflow.lineage.run_provenance import read_provenance
 from waterflow.operations.garbage_collection import Survey, remove, survey
 from waterflow.records.data import Blob, Prepared
+from waterflow.records.prediction_log import PostedOutcome
 from waterflow.resources import Resources
+from waterflow.serving.prediction_log.outcomes import record_outcomes
+from waterflow.serving.prediction_log.reading import read_predictions
+from waterflow.serving.prediction_log.sealing import seal_spool
+from waterflow.serving.prediction_log.spool import PredictionLog
 from waterflow.steps.prepare import prepare
 from waterflow.steps.promote import promote
 from waterflow.stores.base import get_file, put_file
@@ -281,3 +289,29 @@ def test_a_bucket_is_collected_as_a_folder_is(resources: Resources, tmp_path: Pa
         remove(found, there)
         assert not there.store.exists(stray.key)
         assert there.store.exists(prepared.data.key)
+
+
+def test_recorded_predictions_stay_until_they_expire(resources: Resources, tmp_path: Path) -> None:
+    """Two days' rows: those that need not be kept any more go, and the table has the others."""
+    name_one(resources, tmp_path)
+    now = datetime.now(UTC)
+    log = PredictionLog(tmp_path / "spool")
+    log.append(answered(), LogConfig())
+    log.append(answered(at=seconds(now - timedelta(days=9))), LogConfig(keep_days=5))
+    log.close()
+    seal_spool(tmp_path / "spool", resources.store, resources.prediction_index)
+    found = look(resources)
+    assert len(found.unreachable) == 1
+    remove(found, resources)
+    read = partial(read_predictions, index=resources.prediction_index, store=resources.store)
+    assert len(read("flowers", now - timedelta(days=30), now + timedelta(days=1))) == 1
+
+
+def test_outcomes_go_when_they_expire(resources: Resources, tmp_path: Path) -> None:
+    """Removing forgets them too; looking does not."""
+    name_one(resources, tmp_path)
+    posted = [PostedOutcome(key="c", outcome=1, known_at=datetime.now(UTC))]
+    record_outcomes("flowers", posted, resources.prediction_index, keep_days=-1)
+    found = look(resources)
+    remove(found, resources)
+    assert resources.prediction_index.remove_expired_outcomes(datetime.now(UTC).date()) == 0

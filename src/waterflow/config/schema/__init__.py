@@ -27,7 +27,7 @@ from waterflow.config.schema.promotion import (
     StagingConfig,
     StrategyConfig,
 )
-from waterflow.config.schema.serving import ServingConfig
+from waterflow.config.schema.serving import LogConfig, ServingConfig
 from waterflow.config.schema.sources import (
     SOURCE_KINDS,
     CsvSection,
