@@ -43,6 +43,7 @@ from waterflow.records.training import Trained
 from waterflow.reporting.dvc_outputs import write_metrics, write_plots
 from waterflow.reporting.verdict_text import verdict_line
 from waterflow.resources import Resources, open_resources
+from waterflow.serving.settings import ServiceSettings
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.promote import promote
@@ -69,6 +70,7 @@ __all__ = [
     "LineageNode",
     "Reproduction",
     "Resources",
+    "ServiceSettings",
     "StepExplanation",
     "Survey",
     "accept_rows",
@@ -182,6 +184,13 @@ def list_datasets() -> list[tuple[Fetchable, bool]]:
     """Return the data sets that can be fetched. The flag says whether it is here."""
     home = find_project().home
     return [(dataset, is_fetched(dataset, home)) for dataset in FETCHABLE.values()]
+
+
+def serve(settings: ServiceSettings) -> None:
+    """Answer requests over HTTP until stopped."""
+    from waterflow.serving.supervisor import Supervisor
+
+    Supervisor(find_project(), settings).run()
 
 
 def trace_lineage(reference: str, resources: Resources) -> LineageNode:

@@ -31,7 +31,7 @@ from waterflow.steps.promote import promote
 from waterflow.steps.train import train
 from waterflow.tracking import tags as tag
 from waterflow.tracking.artifacts import write_record
-from waterflow.tracking.model_store import model_statement
+from waterflow.tracking.model_files import model_statement
 from waterflow.tracking.registry import Version, version_statement
 
 ONE = [{"/strategy": "balanced"}, {"/model@candidates": ["gaussian_nb"]}]

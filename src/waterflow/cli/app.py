@@ -9,7 +9,7 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
-from waterflow.cli import lineage, operations, predictions, promotion, reproduce, run
+from waterflow.cli import lineage, operations, predictions, promotion, reproduce, run, serve
 from waterflow.cli.console import err, print_table, warn, widen
 from waterflow.cli.data import data_app
 from waterflow.cli.keys import keys_app
@@ -27,6 +27,7 @@ COMMANDS = (
     lineage.lineage,
     lineage.why,
     reproduce.reproduce,
+    serve.serve,
     predictions.predictions,
     predictions.outcomes,
     operations.audit,

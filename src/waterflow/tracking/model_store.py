@@ -1,6 +1,5 @@
 """Logged models: fitted pipelines as verified files in MLflow."""
 
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,15 +18,12 @@ from mlflow.models import Model, infer_signature
 import waterflow
 from waterflow.data.columns import as_served
 from waterflow.errors import StoreError, first_line
-from waterflow.provenance.hashing import digest_of, sha256_of
-from waterflow.provenance.signing import Statement
 from waterflow.tracking.artifacts import local_folder, walk
 from waterflow.tracking.errors import check_reachable, translated
+from waterflow.tracking.model_files import SignedFiles, digest_of_files, model_statement, remove_unsigned
 from waterflow.tracking.model_formats import FORMATS, Format, format_of, without_advice, without_package_map
 from waterflow.tracking.run_queries import RunQueries, unless_gone
 from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_SIGNATURE, PIPELINE
-
-UNSIGNED = ("__pycache__", "registered_model_meta")  # added by Python and by MLflow
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ class ModelStore:
             description.model_id = description.model_uuid = model.model_id
             description.artifact_path = model.artifact_location
             description.save(str(folder / "MLmodel"))
-            digest = _digest_of_all(folder)
+            digest = digest_of_files(folder)
             signature = self._runs.keyring.sign(model_statement(pipeline_name, model.model_id, digest))
             signed = {MODEL_FILES_DIGEST: digest, MODEL_SIGNATURE: signature}
             self._client.set_logged_model_tags(model.model_id, signed)
@@ -122,6 +118,14 @@ class ModelStore:
         with translated(self._uri):
             return self._fetch(model_id, pipeline_name, folder)
 
+    def fetch_signed(self, model_id: str, pipeline_name: str, folder: Path) -> SignedFiles:
+        """Download a model's files with their signature. Raises what `load_model` raises."""
+        path = self.fetch_model(model_id, pipeline_name, folder)
+        with translated(self._uri):
+            model = self._get(model_id)
+            digest = self._check_signature(model, pipeline_name)
+        return SignedFiles(path, pipeline_name, model_id, digest, str(model.tags[MODEL_SIGNATURE]))
+
     def verify(self, model_id: str, pipeline_name: str) -> None:
         """Raise StoreError unless all files are unchanged.
 
@@ -132,7 +136,7 @@ class ModelStore:
             path = local_folder(model.artifact_location)
             digest = self._check_signature(model, pipeline_name)
             try:
-                actual = _digest_of_all(path or self._download(model_id, Path(folder)))
+                actual = digest_of_files(path or self._download(model_id, Path(folder)))
             except (MlflowException, OSError) as error:  # a planted name such as %2e%2e/x is refused by MLflow
                 check_reachable(self._uri)  # a server that is down is no reason to doubt files
                 raise StoreError(f"the files of its model {model_id} cannot be read ({first_line(error)})") from error
@@ -173,10 +177,8 @@ class ModelStore:
         digest = None if trust else self._check_signature(model, pipeline_name)
         try:
             path = self._download(model_id, folder)
-            for name in UNSIGNED:  # nobody vouches for these, and Python would run the bytecode
-                for added in list(path.rglob(name)):
-                    shutil.rmtree(added) if added.is_dir() else added.unlink()
-            actual = None if trust else _digest_of_all(path)
+            remove_unsigned(path)
+            actual = None if trust else digest_of_files(path)
         except (MlflowException, OSError) as error:
             check_reachable(self._uri)
             reason = first_line(error) or type(error).__name__
@@ -231,24 +233,6 @@ def _own_code_inside(modules: Iterable[str]) -> Iterator[None]:
     finally:
         for module in inside:
             cloudpickle.unregister_pickle_by_value(module)
-
-
-def model_statement(pipeline_name: str, model_id: str, digest: str) -> Statement:
-    """Return what is signed of a model. `digest` is that of all files."""
-    return Statement("model", pipeline_name, model_id, digest)
-
-
-def _digest_of_all(folder: Path) -> str:
-    """Hash all files of a model's folder.
-
-    Left out is what MLflow adds to a registered version, and what Python adds when MLflow loads the model in place.
-    """
-    files = {
-        path.relative_to(folder).as_posix(): sha256_of(path)
-        for path in folder.rglob("*")
-        if path.is_file() and not set(UNSIGNED) & set(path.relative_to(folder).parts)
-    }
-    return digest_of(files)
 
 
 def _format_in(folder: Path) -> Format:

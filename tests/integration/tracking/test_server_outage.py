@@ -11,7 +11,8 @@ from support.projects import message_of
 
 from waterflow.config.profile import Profile
 from waterflow.errors import UnreachableError
-from waterflow.tracking.model_store import ModelStore, model_statement
+from waterflow.tracking.model_files import model_statement
+from waterflow.tracking.model_store import ModelStore
 from waterflow.tracking.runs import RunStore
 from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_SIGNATURE, RECORD_FILE
 
