@@ -11,9 +11,10 @@ import pandas as pd
 
 from waterflow.caching.keys import key_of, refitting
 from waterflow.caching.lookup import CacheHit, CacheLookup, find_refitted, note_of
+from waterflow.config.code_paths import model_code
 from waterflow.config.schema import PipelineConfig
-from waterflow.provenance.code import trace_estimator
 from waterflow.provenance.environment import model_requirements
+from waterflow.provenance.own_code import own_modules, trace_paths
 from waterflow.records.caching import Action, ExecutedAction
 from waterflow.records.data import Prepared
 from waterflow.records.run import Origin
@@ -133,17 +134,18 @@ def log_model(
 ) -> LoggedModel:
     """Log a fitted pipeline to its run. The first rows are its example."""
     example: pd.DataFrame = rows.features.head(EXAMPLE_ROWS)
-    estimator_path = config.candidates[candidate].estimator
+    paths = model_code(config, candidate)
+    estimator_path, packages = config.candidates[candidate].estimator, trace_paths(paths[1:]).packages
     return resources.models.log_model(
         pipeline,
         experiment_id=prepared.experiment_id,
         run_id=run_id,
         name=candidate,
         example=example,
-        requirements=model_requirements(resources.project.lock_file, estimator_path),
+        requirements=model_requirements(resources.project.lock_file, estimator_path, packages),
         pipeline_name=prepared.pipeline,
         tags={tag.DATA_DIGEST: prepared.data.digest},
-        modules=[name for name in trace_estimator(estimator_path).files if name.partition(".")[0] != "waterflow"],
+        modules=own_modules(paths),
     )
 
 

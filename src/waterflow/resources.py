@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waterflow.config.compose import compose_profile
+from waterflow.config.own_code import add_own_folder
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project, find_project
 from waterflow.config.schema import PipelineConfig
@@ -89,6 +90,7 @@ def open_resources(project: Project | None = None, overrides: Sequence[str] = ()
     Raises ConfigError, StoreError or UnreachableError, each in one line.
     """
     project = project or find_project()
+    add_own_folder(project.root)
     profile = compose_profile(project, overrides)
     try:
         project.home.mkdir(parents=True, exist_ok=True)

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from waterflow.config.code_paths import all_code, comparison_code, data_code, fit_code, model_code
 from waterflow.config.schema import PipelineConfig
-from waterflow.provenance.code import ImportClosure, list_modules, trace_estimator, trace_imports
+from waterflow.provenance.code import ImportClosure, list_modules, trace_imports
 from waterflow.provenance.environment import environment_facts
 from waterflow.provenance.hashing import digest_of, sha256_of
+from waterflow.provenance.own_code import trace_paths
 from waterflow.records.caching import Action
 from waterflow.records.data import Blob, HoldoutCut, Prepared
 from waterflow.records.run import Window
@@ -39,13 +41,14 @@ def preparation(config: PipelineConfig, window: Window | None, champion: str | N
     """
     inputs = {"window": str(window)} if window and config.time_column else {}
     inputs |= {} if champion is None else {"champion": champion}
-    return _action("prepare", inputs, config.model_dump(mode="json", exclude={"serving"}), trace_imports([DATA_ENTRY]))
+    section = config.model_dump(mode="json", exclude={"serving"})
+    return _action("prepare", inputs, section, _data_closure(config))
 
 
 def setting_key(config: PipelineConfig) -> str:
     """Return the digest of configuration, code and environment. Window and rows of the run do not count."""
-    own = {name: trace_estimator(candidate.estimator) for name, candidate in config.candidates.items()}
-    code = {name: [closure.digests(), environment_facts(closure.packages)] for name, closure in own.items()}
+    closure = trace_paths(all_code(config))
+    code = [closure.digests(), environment_facts(closure.packages)]
     return digest_of([key_of(preparation(config, None)), code])
 
 
@@ -53,7 +56,7 @@ def division(config: PipelineConfig, data: Blob, cut: HoldoutCut | None) -> Acti
     """Return what decides the split of some rows. It decides the search for leaks in its training part too."""
     start = {} if cut is None else {"holdout": cut.start.isoformat() if cut.start else "latest slice"}
     section = {name: value for name, value in config.data_section().items() if name not in ("dataset", "contract")}
-    return _action("split", {"data": data.digest, **start}, section, trace_imports([DATA_ENTRY]))
+    return _action("split", {"data": data.digest, **start}, section, _data_closure(config))
 
 
 def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, resources: Resources) -> Action:
@@ -69,7 +72,7 @@ def fitting(prepared: Prepared, config: PipelineConfig, candidate: str, resource
     inputs |= dict(_digests_of_reads(chosen.reads, resources.project.root))
     if is_tuned or not chosen.estimator.startswith("sklearn."):
         inputs["threads"] = str(useful_threads(count_threads(), prepared.rows))
-    closure = trace_imports(list_modules(TRAINING_PACKAGE)) | trace_estimator(chosen.estimator)
+    closure = trace_imports(list_modules(TRAINING_PACKAGE)) | trace_paths(fit_code(config, candidate))
     return _action("train", inputs, config.train_section(candidate), closure, candidate)
 
 
@@ -117,8 +120,8 @@ def evaluation(
         **{f"model of {entry.candidate}": entry.model_id for entry in ranked},
     }
     closure = trace_imports([EVALUATION_ENTRY], outside=[f"waterflow.{room}" for room in IO_ROOMS])
-    for entry in ranked:  # the models predict
-        closure |= trace_estimator(config.candidates[entry.candidate].estimator)
+    models = [path for entry in ranked for path in model_code(config, entry.candidate)]  # they predict
+    closure |= trace_paths([*models, *comparison_code(config)])
     return _action("evaluate", inputs, config.evaluate_section(), closure)
 
 
@@ -142,6 +145,10 @@ def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         else:
             flat[f"{prefix}{name}"] = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return flat
+
+
+def _data_closure(config: PipelineConfig) -> ImportClosure:
+    return trace_imports([DATA_ENTRY]) | trace_paths(data_code(config))
 
 
 def _action(

@@ -17,7 +17,8 @@ from omegaconf.errors import (
 )
 from yaml import YAMLError
 
-from waterflow.config.estimators import check_candidate
+from waterflow.config.code_paths import check_code
+from waterflow.config.estimators import check_candidate, check_weighable
 from waterflow.config.header import (
     check_known,
     check_model_file,
@@ -30,6 +31,7 @@ from waterflow.config.header import (
 )
 from waterflow.config.mlflow_variables import check_mlflow_variables
 from waterflow.config.overrides import allow_new_key, check_overrides
+from waterflow.config.own_code import add_own_folder
 from waterflow.config.problems import validate
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project
@@ -48,6 +50,7 @@ def compose_pipeline(
     `overrides` are Hydra's, such as `strategy=quick`. With `checked=False` the caller calls `check_estimators`, which
     imports the estimators. Raises ConfigError naming the path in the YAML, the value found and what is valid.
     """
+    add_own_folder(project.root)
     outline = read_outline(find_outline(project.conf, pipeline))
     for name in outline.candidates:
         check_model_file(project.conf, name)
@@ -66,9 +69,13 @@ def compose_pipeline(
 
 
 def check_estimators(config: PipelineConfig) -> None:
-    """Import the estimators and check their parameters. Raises ConfigError naming the place."""
+    """Import estimators and user code, and check their parameters. Raises ConfigError naming the place."""
+    check_code(config, _place(config.name, config.scenario))
     for name, candidate in config.candidates.items():
-        check_candidate(candidate, config.task, f"{_place(config.name, config.scenario)}: candidates.{name}")
+        place = f"{_place(config.name, config.scenario)}: candidates.{name}"
+        check_candidate(candidate, config.task, place)
+        if config.weight:
+            check_weighable(candidate, config.weight, place)
 
 
 def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:

@@ -2,29 +2,18 @@
 
 import inspect
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from waterflow.config.metrics import Task
-from waterflow.config.schema import CandidateConfig
-from waterflow.config.suggestions import find_near, list_valid
+from waterflow.config.own_code import load_object
+from waterflow.config.schema import Block, CandidateConfig
+from waterflow.config.suggestions import list_valid
 from waterflow.errors import ConfigError
 
 
 def load_estimator(path: str, place: str = "estimator") -> type[Any]:
     """Import an estimator class such as `sklearn.svm.SVC`. `place` is its place in the YAML, for a ConfigError."""
-    module_name, _, class_name = path.rpartition(".")
-    if not module_name:
-        raise ConfigError(f"{place}: {path!r} is no dotted path to a class; write it like sklearn.linear_model.Ridge")
-    try:
-        found = getattr(import_module(module_name), class_name, None)
-    except Exception as error:  # a user's module may raise anything on import
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{place}: {path!r} cannot be imported ({reason}); install it or fix the path") from error
-    if found is None:
-        near = find_near(class_name, [name for name in dir(import_module(module_name)) if not name.startswith("_")])
-        meant = f"; did you mean '{module_name}.{near}'?" if near else "; fix the path"
-        raise ConfigError(f"{place}: {path!r} does not exist in {module_name}{meant}")
+    found = load_object(path, place)
     if not inspect.isclass(found) or not all(
         callable(getattr(found, name, None)) for name in ("fit", "predict", "get_params", "set_params")
     ):
@@ -55,6 +44,25 @@ def build_estimator(candidate: CandidateConfig, seed: int, place: str) -> Any:
     return estimator
 
 
+def build_transformer(block: Block, seed: int, place: str) -> Any:
+    """Build a block's unfitted transformer. It is seeded like estimators; raises ConfigError."""
+    path = str(block.transformer)
+    found = load_object(path, f"{place}.transformer")
+    if not all(callable(getattr(found, name, None)) for name in ("fit", "transform", "get_params")):
+        raise ConfigError(
+            f"{place}.transformer: {path!r} is no transformer; name a class with fit, transform and get_params, "
+            "such as one derived from BaseEstimator and TransformerMixin"
+        )
+    try:
+        transformer = found(**block.params)
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{place}.params: {reason}; valid: {', '.join(_parameters(found))}") from error
+    if transformer.get_params(deep=False).get("random_state", seed) is None:
+        transformer.set_params(random_state=seed)
+    return transformer
+
+
 def needs_dense_input(estimator: Any) -> bool:
     """Return whether an estimator refuses sparse matrices. Only scikit-learn's own say so."""
     from sklearn.utils import get_tags
@@ -72,6 +80,17 @@ def check_candidate(candidate: CandidateConfig, task: Task, place: str) -> None:
     if task == "regression" and is_classifier(estimator):
         raise ConfigError(f"{place}.estimator: {candidate.estimator!r} is a classifier; task is regression")
     _check_parameters(candidate, estimator, place)
+
+
+def check_weighable(candidate: CandidateConfig, weight: str, place: str) -> None:
+    """Raise ConfigError for an estimator that cannot weigh rows."""
+    from sklearn.utils.validation import has_fit_parameter
+
+    if not has_fit_parameter(load_estimator(candidate.estimator, place), "sample_weight"):
+        raise ConfigError(
+            f"{place}.estimator: {candidate.estimator!r} cannot weigh rows (weight: {weight!r}), for its fit takes no "
+            "sample_weight; choose another estimator or remove weight"
+        )
 
 
 def check_ready(candidates: Mapping[str, CandidateConfig]) -> None:

@@ -29,8 +29,8 @@ from waterflow.errors import ConfigError
 TOP_LEVEL_KEYS = frozenset(
     """
     defaults description owner tags schedule dataset rows target target_nulls task features drop known_after key group
-    time_column label_delay time_zone window sample split contract preprocessing candidates tuning metrics positive
-    costs decision calibration gate promotion serving intended_use seed
+    weight time_column label_delay time_zone window sample split contract preprocessing candidates tuning metrics
+    positive costs decision calibration gate promotion serving intended_use seed
     """.split()  # noqa: SIM905  # a list would take a line for each key
 )
 

@@ -1,8 +1,11 @@
 """The metrics of pipelines, with their task and direction."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from waterflow.config.suggestions import list_valid
 
 Task = Literal["classification", "regression"]
 
@@ -46,3 +49,10 @@ METRICS: dict[str, Metric] = {
 def metrics_of(task: Task) -> list[str]:
     """Return the names of a task's metrics, in display order."""
     return [metric.name for metric in METRICS.values() if metric.task == task]
+
+
+def list_metrics(name: str, task: Task, own: Iterable[str] = ()) -> str:
+    """List a task's metrics. The one probably meant comes first, such as `f1_macro` by `f1`."""
+    valid = [*metrics_of(task), *own]
+    meant = next((metric for metric in valid if metric.startswith(f"{name}_")), name)
+    return list_valid(meant, valid)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from waterflow.config.schema import Block, PipelineConfig, Selector
 from waterflow.data.columns import feature_columns, type_of
+from waterflow.data.own_features import make_features
 from waterflow.errors import ConfigError
 
 MANY_CATEGORIES = 300  # more one-hot columns of one column are to be asked for
@@ -45,7 +46,7 @@ def check_onehot(frame: pd.DataFrame, config: PipelineConfig) -> None:
     These are a column for nearly each row, and hundreds of one column that no block names. All candidates are checked;
     the pipeline's own blocks only where a candidate uses them.
     """
-    features = frame[feature_columns(frame, config)]
+    features = make_features(frame[feature_columns(frame, config)], config)
     blocks_by_place = {config.preprocessing_place(name): config.preprocessing_of(name) for name in config.candidates}
     for place, blocks in blocks_by_place.items():
         chosen = [position for position, block in enumerate(blocks) if block.encode == "onehot"]

@@ -58,13 +58,26 @@ def as_served(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**zoned, **as_numbers(frame.select_dtypes("Int64")))
 
 
+def weights_of(rows: pd.DataFrame, config: PipelineConfig) -> pd.Series | None:
+    """Return what each row counts. None where all count alike."""
+    return None if config.weight is None else to_floats(rows[config.weight])
+
+
 def feature_columns(frame: pd.DataFrame, config: PipelineConfig) -> list[str]:
     """Return the columns that a model may see.
 
     These are the declared features, else all without another role. Dropped columns and those that are known only after
     the outcome are never features, even if declared.
     """
-    if config.features is not None:
-        return [name for name in config.features if name not in (*config.drop, *config.known_after)]
-    roles = {config.target, config.group, config.time_column, *config.key, *config.drop, *config.known_after}
+    if config.named_features is not None:
+        return [name for name in config.named_features if name not in (*config.drop, *config.known_after)]
+    roles = {
+        config.target,
+        config.group,
+        config.weight,
+        config.time_column,
+        *config.key,
+        *config.drop,
+        *config.known_after,
+    }
     return [str(name) for name in frame.columns if name not in roles]

@@ -22,7 +22,7 @@ MOST_PAIRS = 30
 
 def infer_contract(config: PipelineConfig, window: Window | None, project: Project, copy_object: CopyObject) -> str:
     """Return a contract that the rows of a window obey. The result is YAML to paste into the pipeline."""
-    source = load_source(config, project, copy_object)
+    source = load_source(config, project, copy_object, window)
     frame = cut_to_window(source.frame, window, config)
     origin = f"# From {len(frame)} rows of {source.facts.where}; loosen what may rightly vary.\n"
     origin += "".join(f"# {line}\n" for line in source.facts.reading_lines)

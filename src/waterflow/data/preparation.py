@@ -63,7 +63,7 @@ def read_rows(
 
     The cut comes before anything else sees the rows, which are then filtered, checked and ordered.
     """
-    source = load_source(config, project, copy_object)
+    source = load_source(config, project, copy_object, window)
     frame = cut_to_window(source.frame, window, config)
     frame, notes = filter_rows(frame, config)
     check_contract(frame, config)

@@ -32,7 +32,7 @@ class ReadingRules:
     def of_pipeline(cls, config: PipelineConfig) -> Self:
         """Return the rules of a pipeline and its source."""
         columns = {} if config.contract is None else config.contract.columns
-        named = {config.target, config.group, config.time_column, *config.key, *columns}
+        named = {config.target, config.group, config.time_column, config.weight, *config.key, *columns}
         named |= {name for names in (config.contract.unique if config.contract else ()) for name in names}
         named |= {asked.column for asked in config.promotion.not_worse_on}
         named |= set(config.promotion.dependence.by if config.promotion.dependence else ())
@@ -43,7 +43,7 @@ class ReadingRules:
             dtype=source.dtype,
             time_column=config.time_column,
             unused=frozenset({*config.drop, *config.known_after} - used),
-            only=None if config.features is None or config.rows.where else used | set(config.features),
+            only=None if config.named_features is None or config.rows.where else used | set(config.named_features),
             source=source.source,
         )
 

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from waterflow.config.schema import PipelineConfig
+from waterflow.data.own_split import hold_out
 from waterflow.data.row_identity import Hashes, hash_column, hash_fractions
 from waterflow.data.window import known_times
 from waterflow.errors import DataError
@@ -72,6 +73,9 @@ def _place_rows(frame: pd.DataFrame, config: PipelineConfig, start: datetime | N
             return _time_places(frame[config.time_column], config.split.test_fraction, start)
         case "stratified":
             return _stratified_fractions(frame, config)
+        case "function":
+            held_out, share = hold_out(str(config.split.function), frame), config.split.test_fraction
+            return np.where(held_out, 0.0, share + (1 - share) * hash_fractions(frame, config))
 
 
 def _time_fractions(times: pd.Series) -> NDArray[np.float64]:
@@ -145,7 +149,7 @@ def _assign_folds(
 ) -> dict[str, NDArray[np.int8]]:
     """Return the columns of folds for the training rows. `places` are those of the split into parts."""
     match config.split_kind:
-        case "hash":
+        case "hash" | "function":
             numbers = 1 + np.floor(hash_fractions(rows, config, FOLDS_SALT) * folds)
         case "time":
             return _folds_in_time(rows[config.time_column], config, folds)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_float_dtype, is_numeric_dtype
 
 from waterflow.config.schema import DependenceConfig, PipelineConfig
-from waterflow.data.columns import feature_columns, type_of
+from waterflow.data.columns import feature_columns, to_floats, type_of
 from waterflow.errors import ConfigError, DataError
 
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # of nanoseconds in 64 bits
@@ -27,6 +27,8 @@ def check_rows(frame: pd.DataFrame, config: PipelineConfig, left_out: Sequence[s
             f"group: {config.group!r} is null in {int(frame[config.group].isna().sum())} of {len(frame)} rows; without "
             "their group they could fall on both sides of the split: fill it or remove those rows"
         )
+    if config.weight is not None:
+        _check_weight(frame[config.weight])
     target = frame[config.target]
     if target.isna().any():
         raise DataError(
@@ -91,11 +93,12 @@ def _count_infinite(column: pd.Series) -> int:
 def _check_columns(frame: pd.DataFrame, config: PipelineConfig, left_out: Sequence[str]) -> None:
     declared = {
         "target": (config.target,),
-        "features": config.features or (),
+        "features": config.named_features or (),
         "drop": config.drop,
         "known_after": config.known_after,
         "key": config.key,
         "group": (config.group,) if config.group else (),
+        "weight": (config.weight,) if config.weight else (),
         "time_column": (config.time_column,) if config.time_column else (),
     }
     for place, names in declared.items():
@@ -103,10 +106,22 @@ def _check_columns(frame: pd.DataFrame, config: PipelineConfig, left_out: Sequen
             if name not in frame.columns and name not in left_out:
                 columns = ", ".join(map(str, frame.columns))
                 raise DataError(f"{place}: {name!r} is no column; the data has {columns}")
-    if config.features is not None and config.target in config.features:
-        raise DataError(f"features: {config.target!r} is the target; a model must not see it")
+    for role, column in (("target", config.target), ("weight", config.weight)):
+        if column is not None and column in (config.named_features or ()):
+            raise DataError(f"features: {column!r} is the {role}; a model must not see it")
     if not feature_columns(frame, config):
         raise DataError("features: no column is left for the model; take some out of drop or add data")
+
+
+def _check_weight(weight: pd.Series) -> None:
+    """Raise DataError for a negative weight or none above 0."""
+    if type_of(weight) != "numeric" or is_bool_dtype(weight):
+        raise DataError(f"weight: {weight.name!r} holds {weight.dtype}, not numbers; choose another column")
+    values = to_floats(weight).to_numpy()
+    bad = ~np.isfinite(values) | (values < 0)
+    if bad.any() or not values.any():
+        first = f"row {int(bad.argmax())} has {values[bad.argmax()]}" if bad.any() else "all are 0"
+        raise DataError(f"weight: {weight.name!r} needs a number of at least 0 in every row ({first}); fix the data")
 
 
 def _check_classes(target: pd.Series, config: PipelineConfig) -> None:

@@ -24,6 +24,11 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         """Fit on class names. Rows of `eval_set` whose class is not in `target` are dropped."""
         self.classes_, numbers = np.unique(np.asarray(target), return_inverse=True)
         if eval_set is not None:
+            if "sample_weight_eval_set" in params:
+                pairs = zip(params["sample_weight_eval_set"], eval_set, strict=True)
+                params["sample_weight_eval_set"] = [
+                    weights[np.isin(np.asarray(names), self.classes_)] for weights, (_, names) in pairs
+                ]
             params["eval_set"] = [self._encode(*rows) for rows in eval_set]
         self.estimator.fit(features, numbers, **params)
         return self

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from waterflow.config.metrics import METRICS, Metric
+from waterflow.config.metrics import Metric
 from waterflow.evaluation.bootstrap import Codes, Values
 from waterflow.evaluation.dependence import (
     Clustering,
@@ -75,7 +75,8 @@ def compare_models(pair: Pair, metric: str, *, alpha: float, resamples: int, see
     if not len(pair.truth):
         raise UndefinedError(f"{metric} is undefined: there is no row")
     prepared = prepare_metric(pair, metric)
-    sign = 1.0 if METRICS[metric].greater_is_better else -1.0
+    known = pair.find_metric(metric)
+    sign = 1.0 if known.greater_is_better else -1.0
     observed = _with_difference(prepared.observed[None], sign)[0]
     influence = _without_noise(_with_difference(prepared.influence, sign))
     classes = pd.factorize(pair.truth, use_na_sentinel=False)[0] if pair.task == "classification" else None
@@ -97,8 +98,8 @@ def compare_models(pair: Pair, metric: str, *, alpha: float, resamples: int, see
     return Comparison(
         metric=metric,
         rows=len(influence),
-        challenger=estimates[0].interval(alpha).within(METRICS[metric]),
-        champion=estimates[1].interval(alpha).within(METRICS[metric]),
+        challenger=estimates[0].interval(alpha).within(known),
+        champion=estimates[1].interval(alpha).within(known),
         difference=found.interval(alpha),
         p_value=found.p_value(),
         smallest_detectable=found.smallest_detectable(alpha) or None,

@@ -1,6 +1,6 @@
 """A metric of two models on the same rows. It has values, the influence of each row, and values on resamples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from waterflow.config.metrics import Task
-from waterflow.config.schema import CostsConfig
+from waterflow.config.metrics import METRICS, Metric, Task
+from waterflow.config.schema import CostsConfig, OwnMetric
+from waterflow.errors import ConfigError
 from waterflow.evaluation.bootstrap import Codes, Values
 from waterflow.evaluation.dependence import Dependence
+from waterflow.evaluation.own_metrics import MOST_ROWS, CalledMetric
 from waterflow.evaluation.weighted_metrics import (
     Curve,
-    PairedMetric,
     RankMetric,
     SumMetric,
     area_under_roc,
@@ -22,6 +23,9 @@ from waterflow.evaluation.weighted_metrics import (
     median_of,
 )
 from waterflow.scoring.metrics import Predicted, find_positive_class
+from waterflow.scoring.own_metrics import answers_of, call_own
+
+PairedMetric = SumMetric | RankMetric | CalledMetric
 
 WITHIN_CLASSES = ("balanced_accuracy", "recall_macro", "roc_auc")  # what does not depend on the shares of the classes
 OVER_CLASSES = (*WITHIN_CLASSES, "precision_macro", "f1_macro", "average_precision")  # to which a rare class matters
@@ -36,6 +40,7 @@ class Pair:
     """Predictions of challenger and champion, row by row. Also how the rows belong together.
 
     `positive` is the class that costs and average precision are about; of two classes the greater one unless given.
+    `own` are the user's metrics. The challenger's predictions have the rows' weights.
     """
 
     task: Task
@@ -44,6 +49,17 @@ class Pair:
     dependence: Dependence = field(default_factory=Dependence)
     costs: CostsConfig | None = None
     positive: Any = None
+    own: Mapping[str, OwnMetric] = field(default_factory=dict)
+
+    @property
+    def weights(self) -> Values | None:
+        """Return what each row counts, shape (rows,). None where all count alike."""
+        return self.challenger.weights
+
+    def find_metric(self, name: str) -> Metric:
+        """Return a metric of Waterflow's or of the user's own."""
+        own = self.own.get(name)
+        return METRICS[name] if own is None else Metric(name, self.task, own.greater_is_better)
 
     @property
     def truth(self) -> NDArray[Any]:
@@ -70,7 +86,7 @@ class Pair:
 def prepare_metric(pair: Pair, metric: str) -> PairedMetric:
     """Prepare a metric on the rows of a pair. Raises UndefinedError where it has no value."""
     try:
-        return METRICS_OF_PAIRS[metric](pair)
+        return _own_metric(pair, metric) if metric in pair.own else METRICS_OF_PAIRS[metric](pair)
     except UndefinedError as error:
         raise UndefinedError(f"{metric} is undefined: {error}") from error
 
@@ -84,11 +100,15 @@ def _of_labels(metric: str) -> Callable[[Pair], PairedMetric]:
         size = len(classes)
         truth, first, second = np.split(codes, 3)
         cells, joint = pd.factorize((truth * size + first) * size + second)
-        truth, first, second = joint // size**2, joint // size % size, joint % size
+        if pair.weights is None:
+            truth, first, second = joint // size**2, joint // size % size, joint % size
+        counted = np.ones(len(truth)) if pair.weights is None else pair.weights
         of_class = np.eye(size)
         columns = [of_class[truth], *(of_class[calls] for calls in (first, second))]
         columns += [of_class[truth] * (calls == truth)[:, None] for calls in (first, second)]
-        return SumMetric(np.hstack([*columns, np.ones((len(joint), 1))]), _from_hits(metric, size), cells)
+        table = np.hstack([np.hstack(columns) * counted[:, None], np.ones((len(truth), 1))])
+        # Rows of a cell are alike unless they have weights.
+        return SumMetric(table, _from_hits(metric, size), cells if pair.weights is None else None)
 
     return prepare
 
@@ -131,7 +151,7 @@ def _expected_cost(pair: Pair) -> PairedMetric:
     positive = find_positive_class(known, pair.positive)
     is_positive = pair.truth == positive
     columns = [cost_of_calls(is_positive, model.prediction == positive, pair.costs) for model in _models(pair)]
-    return _mean_of(np.column_stack(columns))
+    return _mean_of(pair, np.column_stack(columns))
 
 
 def cost_of_calls(is_positive: NDArray[np.bool_], called: NDArray[np.bool_], costs: CostsConfig) -> Values:
@@ -146,13 +166,21 @@ def cost_of_calls(is_positive: NDArray[np.bool_], called: NDArray[np.bool_], cos
 # Metrics of sums over rows.
 
 
-def _mean_of(losses: Values, then: Callable[[Values], Values] = lambda means: means) -> PairedMetric:
-    columns = np.column_stack([losses, np.ones(len(losses))]).astype(np.float64)  # XGBoost's probabilities have 32 bits
-    return SumMetric(columns, lambda sums: then(sums[:, :2] / sums[:, 2:]))
+def _mean_of(pair: Pair, losses: Values, then: Callable[[Values], Values] = lambda means: means) -> PairedMetric:
+    return SumMetric(_weighed(pair, losses.astype(np.float64)), lambda sums: then(sums[:, :2] / sums[:, 2:3]))
+
+
+def _weighed(pair: Pair, columns: Values) -> Values:
+    """Weigh columns of sums. The weights become a column, too, before the last one, of ones."""
+    ones = np.ones((len(columns), 1))
+    if pair.weights is None:
+        return np.hstack([columns, ones])
+    weights = pair.weights[:, None]
+    return np.hstack([columns * weights, weights, ones])
 
 
 def _log_loss(pair: Pair) -> PairedMetric:
-    return _mean_of(np.column_stack([-np.log(_probability_of_truth(model)) for model in _models(pair)]))
+    return _mean_of(pair, np.column_stack([-np.log(_probability_of_truth(model)) for model in _models(pair)]))
 
 
 def _probability_of_truth(predicted: Predicted) -> Values:
@@ -182,7 +210,7 @@ def _errors(pair: Pair) -> Values:
 
 
 def _r2(pair: Pair) -> PairedMetric:
-    centred = pair.truth - pair.truth.mean()  # else the sums of squares cancel badly
+    centred = pair.truth - np.average(pair.truth, weights=pair.weights)  # else the sums of squares cancel badly
     if not centred.any():
         raise UndefinedError("all rows have the same true value")
 
@@ -190,13 +218,13 @@ def _r2(pair: Pair) -> PairedMetric:
         spread = (sums[:, 3] - sums[:, 2] ** 2 / sums[:, 4])[:, None]
         return 1 - np.divide(sums[:, :2], spread, out=np.full((len(sums), 2), np.nan), where=spread > 0)
 
-    return SumMetric(np.column_stack([_errors(pair) ** 2, centred, centred**2, np.ones(len(centred))]), values)
+    return SumMetric(_weighed(pair, np.column_stack([_errors(pair) ** 2, centred, centred**2])), values)
 
 
 # Metrics of weighted rows.
 
 
-def _of_curves(area: Callable[[Values, NDArray[np.bool_]], Curve]) -> Callable[[Pair], PairedMetric]:
+def _of_curves(area: Callable[[Values, NDArray[np.bool_], Values | None], Curve]) -> Callable[[Pair], PairedMetric]:
     """Average an area over the classes. Each one is compared with the rest; of two classes it is the positive one's."""
 
     def prepare(pair: Pair) -> PairedMetric:
@@ -209,15 +237,43 @@ def _of_curves(area: Callable[[Values, NDArray[np.bool_]], Curve]) -> Callable[[
             if len(positives) == 2:
                 positives = [find_positive_class(positives, pair.positive)]
             places = [list(model.classes).index(name) for name in positives]
-            curves.append([area(probabilities[:, place], model.truth == model.classes[place]) for place in places])
+            truths = [model.truth == model.classes[place] for place in places]
+            pairs = zip(places, truths, strict=True)
+            curves.append([area(probabilities[:, place], truth, pair.weights) for place, truth in pairs])
         return RankMetric((curves[0], curves[1]))
 
     return prepare
 
 
 def _median_ae(pair: Pair) -> PairedMetric:
-    first, second = ([median_of(column)] for column in np.abs(_errors(pair)).T)
+    first, second = ([median_of(column, pair.weights)] for column in np.abs(_errors(pair)).T)
     return RankMetric((first, second))
+
+
+def _own_metric(pair: Pair, name: str) -> PairedMetric:
+    own, rows = pair.own[name], len(pair.truth)
+    answers = [answers_of(own, model, pair.positive) for model in _models(pair)]
+    first, second = answers
+    if first is None or second is None:
+        raise UndefinedError("a model that predicts no probabilities has none")
+    values = [call_own(name, own, pair.truth, entry, pair.weights) for entry in (first, second)]
+    if all(entry.ndim for entry in values):
+        return _mean_of(pair, np.column_stack(values))
+    if rows > MOST_ROWS:
+        raise UndefinedError(
+            f"{own.function} returns one number, and is called once for each row, of which {rows:,} are more than "
+            f"{MOST_ROWS:,}; let it return a value for each row"
+        )
+
+    def value(chosen: Codes) -> Values:
+        weights = None if pair.weights is None else pair.weights[chosen]
+        try:
+            called = [call_own(name, own, pair.truth[chosen], entry[chosen], weights) for entry in (first, second)]
+        except ConfigError:  # such as a resample that lacks a class
+            return np.full(2, np.nan)
+        return np.array([np.average(entry, weights=weights if entry.ndim else None) for entry in called])
+
+    return CalledMetric(rows, value)
 
 
 METRICS_OF_PAIRS: dict[str, Callable[[Pair], PairedMetric]] = {
@@ -229,8 +285,8 @@ METRICS_OF_PAIRS: dict[str, Callable[[Pair], PairedMetric]] = {
     "roc_auc": _of_curves(area_under_roc),
     "average_precision": _of_curves(average_precision),
     "log_loss": _log_loss,
-    "mae": lambda pair: _mean_of(np.abs(_errors(pair))),
-    "rmse": lambda pair: _mean_of(_errors(pair) ** 2, np.sqrt),
+    "mae": lambda pair: _mean_of(pair, np.abs(_errors(pair))),
+    "rmse": lambda pair: _mean_of(pair, _errors(pair) ** 2, np.sqrt),
     "r2": _r2,
     "median_ae": _median_ae,
 }

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from waterflow.config.metrics import METRICS
+from waterflow.config.metrics import Metric
 from waterflow.config.schema import GateConfig
 from waterflow.records.evaluation import GateResult, Rule
 from waterflow.records.training import Trained
 
 
-def rank_candidates(trained: Sequence[Trained], planned: Sequence[str], main_metric: str) -> tuple[Trained, ...]:
-    """Order candidates by the main metric, best first. Equals stay in the order in which they were planned."""
-    metric = METRICS[main_metric]
+def rank_candidates(trained: Sequence[Trained], planned: Sequence[str], metric: Metric) -> tuple[Trained, ...]:
+    """Order candidates by a metric, best first. Equals stay in the order in which they were planned."""
     sign = -1 if metric.greater_is_better else 1
     return tuple(sorted(trained, key=lambda entry: (sign * entry.metrics[metric.name], planned.index(entry.candidate))))
 

@@ -7,6 +7,7 @@ on resamples (resamples, 2), NaN where a resample lacks what the metric needs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,11 +92,10 @@ class RankMetric:
         )
 
 
-PairedMetric = SumMetric | RankMetric
-
-
-def area_under_roc(scores: Values, positive: NDArray[np.bool_]) -> Curve:
+def area_under_roc(scores: Values, positive: NDArray[np.bool_], row_weights: Values | None = None) -> Curve:
     """Prepare the area under the ROC curve. It is the share of ordered pairs, ties counting half.
+
+    A pair counts the product of its rows' weights.
 
     Influences by DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988).
     """
@@ -103,21 +103,26 @@ def area_under_roc(scores: Values, positive: NDArray[np.bool_]) -> Curve:
     misses = misses[np.argsort(scores[misses], kind="stable")]
     lower, not_higher = (np.searchsorted(scores[misses], scores[hits], side=side) for side in ("left", "right"))
 
+    counted = np.ones(len(scores)) if row_weights is None else row_weights
+
     def area(weights: Values) -> Values:
+        weights = weights * counted
         of_hits, below = weights[:, hits], _running(weights[:, misses])
         won = (of_hits * (below[:, lower] + below[:, not_higher])).sum(axis=1) / 2
         return _divide(won, of_hits.sum(axis=1) * below[:, -1])
 
-    ordered, influence = np.sort(scores[hits]), np.empty(len(scores))
-    not_above, below = (np.searchsorted(ordered, scores[misses], side=side) for side in ("right", "left"))
-    influence[hits] = (lower + not_higher) / 2 / len(misses)
-    influence[misses] = 1 - (not_above + below) / 2 / len(hits)
+    ascending, influence = hits[np.argsort(scores[hits], kind="stable")], np.empty(len(scores))
+    not_above, below = (np.searchsorted(scores[ascending], scores[misses], side=side) for side in ("right", "left"))
+    of_misses, of_hits = (_running(counted[None, rows])[0] for rows in (misses, ascending))
+    influence[hits] = (of_misses[lower] + of_misses[not_higher]) / 2 / of_misses[-1]
+    influence[misses] = 1 - (of_hits[not_above] + of_hits[below]) / 2 / of_hits[-1]
     for rows in (hits, misses):
-        influence[rows] = (influence[rows] - influence[rows].mean()) * len(scores) / len(rows)
+        mean = np.average(influence[rows], weights=counted[rows])
+        influence[rows] = (influence[rows] - mean) * counted[rows] * len(scores) / counted[rows].sum()
     return Curve(area, influence)
 
 
-def average_precision(scores: Values, positive: NDArray[np.bool_]) -> Curve:
+def average_precision(scores: Values, positive: NDArray[np.bool_], row_weights: Values | None = None) -> Curve:
     """Prepare the average precision. It is the precision at each score, weighted by the recall that it adds."""
     order = np.argsort(-scores, kind="stable")
     hits = order[positive[order]]
@@ -125,24 +130,27 @@ def average_precision(scores: Values, positive: NDArray[np.bool_]) -> Curve:
         np.searchsorted(-scores[rows], -scores[hits], side="right") for rows in (order, hits)
     )  # how many rows, and how many positives, score as high as each positive or higher
 
+    counted = np.ones(len(scores)) if row_weights is None else row_weights
+
     def area(weights: Values) -> Values:
+        weights = weights * counted
         of_hits = weights[:, hits]
         called, hit = _running(weights[:, order])[:, called_by], _running(of_hits)[:, hit_by]
         precision = np.divide(hit, called, out=np.zeros_like(called), where=called > 0)
         return _divide((of_hits * precision).sum(axis=1), of_hits.sum(axis=1))
 
-    precision = hit_by / called_by
+    called, hit = _running(counted[None, order])[0][called_by], _running(counted[None, hits])[0][hit_by]
+    precision = np.divide(hit, called, out=np.zeros_like(called), where=called > 0)
+    share = np.divide(counted[hits], called, out=np.zeros_like(called), where=called > 0)
     # A row counts in the precision at its own score and at every lower one: sums over the positives there.
     above = np.searchsorted(-scores[hits], -scores, side="left")
-    as_hit, as_called = (
-        _running(terms[None, ::-1])[0, ::-1][above] for terms in (1 / called_by, precision / called_by)
-    )
+    as_hit, as_called = (_running(terms[None, ::-1])[0, ::-1][above] for terms in (share, precision * share))
     own = np.zeros(len(scores))
-    own[hits] = precision - precision.mean()
-    return Curve(area, (own + positive * as_hit - as_called) * len(scores) / len(hits))
+    own[hits] = precision - np.average(precision, weights=counted[hits])
+    return Curve(area, (own + positive * as_hit - as_called) * counted * len(scores) / counted[hits].sum())
 
 
-def median_of(values: Values) -> Curve:
+def median_of(values: Values, row_weights: Values | None = None) -> Curve:
     """Prepare the median. It is the mean of the two middle values where their number is even.
 
     Influences need the density at the median, which is estimated with the bandwidth of Hall and Sheather (1988).
@@ -150,18 +158,21 @@ def median_of(values: Values) -> Curve:
     order = np.argsort(values, kind="stable")
     ordered = values[order]
 
+    counted = np.ones(len(values)) if row_weights is None else row_weights
+
     def median(weights: Values) -> Values:
         found = []
-        for reached in np.cumsum(weights[:, order], axis=1):
-            middle = np.searchsorted(reached, [(reached[-1] - 1) // 2, reached[-1] // 2], side="right")
+        for reached in np.cumsum((weights * counted)[:, order], axis=1):
+            middle = [np.searchsorted(reached, reached[-1] / 2, side=side) for side in ("left", "right")]
             found.append(ordered[middle].mean())
         return np.array(found)
 
     bandwidth = min(0.97 * len(values) ** (-1 / 3), 0.49)
-    sparsity = np.diff(np.quantile(values, [0.5 - bandwidth, 0.5 + bandwidth]))[0] / (2 * bandwidth)
-    middle = np.median(values)
-    sides = np.sign(values - middle)
-    return Curve(median, (sides - sides.mean()) / 2 * sparsity)
+    method: dict[str, Any] = {} if row_weights is None else {"weights": row_weights, "method": "inverted_cdf"}
+    sparsity = np.diff(np.quantile(values, [0.5 - bandwidth, 0.5 + bandwidth], **method))[0] / (2 * bandwidth)
+    sides = np.sign(values - median(np.ones((1, len(values))))[0])
+    influence = (sides - np.average(sides, weights=counted)) / 2 * sparsity
+    return Curve(median, influence * counted * len(values) / counted.sum())
 
 
 def _running(weights: Values) -> Values:

@@ -14,6 +14,7 @@ from waterflow.data.sources.facts import SourceFacts
 from waterflow.errors import StoreError
 from waterflow.provenance.environment import EXTRAS, environment_digest, lock_digest
 from waterflow.provenance.git import git_diff
+from waterflow.provenance.own_code import own_files
 from waterflow.records.base import Record
 from waterflow.records.data import Blob
 from waterflow.resources import Resources
@@ -27,9 +28,9 @@ class Provenance(Record):
     """Code, environment and source of a run.
 
     `commit` is None where the project is not under git, `dirty` where only an image's build argument named the commit;
-    `diff` holds the uncommitted changes of tracked files. `lock` is the lock file, `extra_locks` those of the extras
-    that a candidate needs, by name. `environment` is the digest of lock, Python and platform. `image` names the
-    container's image and the commit that it was built from; None outside one.
+    `diff` holds the uncommitted changes of tracked files, and the user's modules that git does not track. `lock` is the
+    lock file, `extra_locks` those of the extras that a candidate needs, by name. `environment` is the digest of lock,
+    Python and platform. `image` names the container's image and the commit that it was built from; None outside one.
     """
 
     commit: str | None
@@ -61,7 +62,7 @@ def write_provenance(
     provenance = Provenance(
         commit=commit,
         dirty=dirty,
-        diff=_store_diff(resources, folder) if dirty else None,
+        diff=_store_diff(config, resources, folder) if dirty else None,
         lock=put_file(resources.store, lock) if lock.is_file() else None,
         lock_digest=lock_digest(lock),
         extra_locks={
@@ -105,9 +106,9 @@ def image_name(environment: Mapping[str, str] = os.environ) -> str | None:
     return f"{name} (built from {commit[:12]})" if name and commit else name
 
 
-def _store_diff(resources: Resources, folder: Path) -> Blob | None:
+def _store_diff(config: PipelineConfig, resources: Resources, folder: Path) -> Blob | None:
     try:
-        content = git_diff(resources.project.root)
+        content = git_diff(resources.project.root, own_files(config))
     except (OSError, subprocess.SubprocessError):  # the tree changed meanwhile; the run is tagged as dirty all the same
         return None
     path = folder / DIFF_FILE

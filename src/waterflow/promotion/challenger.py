@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from waterflow.config.schema import PipelineConfig
+from waterflow.data.columns import weights_of
 from waterflow.nested_fits import refit
 from waterflow.promotion.opponents import Holdout
 from waterflow.promotion.predictions import predict_holdout
@@ -83,10 +84,12 @@ def predict_challenger(
         for number, fit in enumerate(fits)
         if (blocks == number).any()
     ]
-    return _combine(predicted, rows[config.target].to_numpy())
+    return _combine(predicted, rows[config.target].to_numpy(), weights_of(rows, config))
 
 
-def _combine(predicted: Sequence[tuple[np.ndarray, Predicted]], truth: np.ndarray) -> Predicted:
+def _combine(
+    predicted: Sequence[tuple[np.ndarray, Predicted]], truth: np.ndarray, weights: pd.Series | None
+) -> Predicted:
     """Join predictions of disjoint rows. A class that one fit does not know has probability 0 there."""
     classes = tuple(dict.fromkeys(name for _, part in reversed(predicted) for name in part.classes))
     joined = np.empty(len(truth), dtype=np.result_type(*(part.prediction.dtype for _, part in predicted)))
@@ -97,4 +100,4 @@ def _combine(predicted: Sequence[tuple[np.ndarray, Predicted]], truth: np.ndarra
         if probabilities is not None and part.probabilities is not None:
             columns = [classes.index(name) for name in part.classes]
             probabilities[np.ix_(np.flatnonzero(mask), np.asarray(columns))] = part.probabilities
-    return Predicted(truth, joined, classes, probabilities)
+    return Predicted(truth, joined, classes, probabilities, None if weights is None else weights.to_numpy())

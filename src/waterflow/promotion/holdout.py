@@ -43,7 +43,8 @@ def reach_verdict(
     if opponent.predicted is None:
         return verdict, None
     dependence = declare_dependence(rows, config)
-    pair = Pair(config.task, challenger, opponent.predicted, dependence, config.costs, config.declared_positive)
+    judged = (config.task, challenger, opponent.predicted, dependence, config.costs, config.declared_positive)
+    pair = Pair(*judged, own=config.metrics.own)
     pair = pair.take(opponent.unseen)
     if verdict.rows < evidence.min_rows:
         reason = f"{verdict.rows} rows are fewer than min_rows {evidence.min_rows}"
@@ -61,7 +62,7 @@ def reach_verdict(
     if opponent.doubt or config.strategy.select_on == "test":
         looked = f"strategy {config.strategy.name!r} selected the model on these very rows"
         outcome, reason = "insufficient evidence", f"{opponent.doubt or looked}; {reason}"
-    independent = main.metric in ACCURACY_LIKE and not main.clusters
+    independent = main.metric in ACCURACY_LIKE and not main.clusters and pair.weights is None
     numbers = {
         "outcome": outcome,
         "reason": reason,

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from waterflow.config.schema import BASELINES, PipelineConfig
 from waterflow.data.canonical import read_parquet
+from waterflow.data.columns import feature_columns, weights_of
 from waterflow.data.overlap import unseen_rows
 from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError
-from waterflow.evaluation.baseline import predict_baseline
+from waterflow.evaluation.baseline import predict_baseline, predict_own_baseline
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.promotion.predictions import UnusableError, align_labels, predict_holdout, predict_usably
 from waterflow.records.data import Blob, HoldoutCut, Prepared
@@ -74,8 +75,13 @@ def find_baseline(
     rows, name = holdout.rows, config.baseline
     opponent = Opponent(f"baseline {name}", None, None, np.ones(len(rows), dtype=bool))
     if name in BASELINES[config.task]:
-        train = holdout.frame.loc[holdout.part == "train", config.target]
-        return replace(opponent, predicted=predict_baseline(name, train, rows[config.target], config))
+        train = holdout.frame.loc[holdout.part == "train"]
+        weights = weights_of(train, config)
+        predicted = predict_baseline(name, train[config.target], rows[config.target], config, weights)
+        return replace(opponent, predicted=predicted)
+    if "." in name:
+        features = rows[feature_columns(rows, config)]
+        return replace(opponent, predicted=predict_own_baseline(name, features, rows[config.target], config))
     candidate = next((entry for entry in ranked if entry.candidate == name), None)
     if candidate is None:
         return replace(opponent, problem=f"candidate {name} could not be trained")

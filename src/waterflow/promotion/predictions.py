@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from waterflow.config.schema import PipelineConfig
-from waterflow.data.columns import feature_columns
+from waterflow.data.columns import feature_columns, weights_of
 from waterflow.data.row_identity import hash_column
 from waterflow.errors import DataError, StoreError, TrackingError, UnreachableError, first_line
 from waterflow.scoring.metrics import Predicted, predict_rows
@@ -27,7 +27,7 @@ def predict_holdout(model: Any, rows: pd.DataFrame, config: PipelineConfig) -> P
     missing = [name for name in names if name not in rows.columns]
     if missing:
         raise DataError(f"it needs the columns {', '.join(map(repr, missing))}, which these rows lack")
-    return predict_rows(model, rows[names], rows[config.target], config.task)
+    return predict_rows(model, rows[names], rows[config.target], config.task, weights_of(rows, config))
 
 
 def predict_usably(predict: Callable[[], Predicted]) -> Predicted:

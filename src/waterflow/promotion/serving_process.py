@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from waterflow.provenance.own_code import paths_without_own_code
 from waterflow.records.base import Record
 
 TIMEOUT_SECONDS = 300
@@ -41,8 +42,8 @@ class ServingProcess:
         """Start it; its files lie in `folder`."""
         self._folder = folder
         command = [sys.executable, "-m", "waterflow.promotion.serving_check", str(folder)]
-        # A module of the user's own is found where this process found it.
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # As on a server that lacks the project: a module of the user's own has to come with the model.
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths_without_own_code())}
         self._log = (folder / "log").open("wb")
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, cwd=folder, env=environment

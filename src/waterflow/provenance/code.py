@@ -85,9 +85,19 @@ def list_modules(package: str) -> list[str]:
 
 
 def _source_roots() -> list[Path]:
-    library = Path(sysconfig.get_path("stdlib")).resolve()
     places = dict.fromkeys(Path(entry or ".").resolve() for entry in sys.path)
-    return [path for path in places if path.is_dir() and not path.is_relative_to(library) and not _is_installed(path)]
+    return [path for path in places if is_source_root(path)]
+
+
+def is_source_root(path: Path) -> bool:
+    """Return whether an entry of `sys.path` holds sources. Python's own and installed packages are none."""
+    library = Path(sysconfig.get_path("stdlib")).resolve()
+    return path.is_dir() and not path.is_relative_to(library) and not _is_installed(path)
+
+
+def is_own_root(path: Path) -> bool:
+    """Return whether an entry of `sys.path` has the user's sources. That is, none of Waterflow's."""
+    return is_source_root(path) and path != SOURCE_ROOT
 
 
 def _find_source(name: str, roots: Sequence[Path]) -> Path | None:

@@ -60,12 +60,12 @@ def locked_versions(lock_file: Path, names: Collection[str] | None = None) -> di
     return versions
 
 
-def model_requirements(lock_file: Path, estimator_path: str) -> list[str]:
-    """List the pinned requirements of a fitted pipeline elsewhere."""
-    package = estimator_path.partition(".")[0]
+def model_requirements(lock_file: Path, estimator_path: str, packages_used: Collection[str] = ()) -> list[str]:
+    """List the pinned requirements of a fitted pipeline elsewhere. `packages_used` are those of its other steps."""
     needed = ["mlflow", "scikit-learn", "pandas", "numpy", "scipy", "cloudpickle"]
-    if package != "sklearn":
-        needed += sorted(_owners(tuple(sys.path)).get(package, ()))
+    owners = _owners(tuple(sys.path))
+    for package in sorted({estimator_path.partition(".")[0], *packages_used}):
+        needed += sorted(set(owners.get(package, ())) - set(needed))
     extra, packages = _extra_of(estimator_path)
     versions = locked_versions(lock_file, needed)
     if extra:

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,21 +19,54 @@ class GitState:
     dirty: bool | None
 
 
-def git_state(root: Path, environment: Mapping[str, str] = os.environ) -> GitState:
-    """Return a checkout's commit, and whether tracked files differ.
+def git_state(root: Path, environment: Mapping[str, str] = os.environ, own: Sequence[Path] = ()) -> GitState:
+    """Return a checkout's commit, and whether files differ from it.
 
-    Without a checkout, as in an image, the commit comes from `WATERFLOW_GIT_COMMIT`.
+    These are the tracked ones, and `own`, the user's modules, tracked or not. Without a checkout, as in an image, the
+    commit comes from `WATERFLOW_GIT_COMMIT`.
     """
     try:
         commit = run_git(root, "rev-parse", "HEAD").decode().strip()
-        return GitState(commit, dirty=bool(run_git(root, "status", "--porcelain", "--untracked-files=no").strip()))
+        changed = run_git(root, "status", "--porcelain", "--untracked-files=no").strip()
+        return GitState(commit, dirty=bool(changed or find_untracked(root, own)))
     except (OSError, subprocess.CalledProcessError):
         return GitState(environment.get("WATERFLOW_GIT_COMMIT") or None, dirty=None)
 
 
-def git_diff(root: Path) -> bytes:
-    """Return the uncommitted changes of tracked files, for `git apply`. Raises what `run_git` raises."""
-    return run_git(root, "diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
+def git_diff(root: Path, own: Sequence[Path] = ()) -> bytes:
+    """Return the uncommitted changes, for `git apply`. Untracked files of `own` are new ones in it.
+
+    Raises what `run_git` raises.
+    """
+    options = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
+    changes = run_git(root, "diff", *options, "HEAD")
+    untracked, top = find_untracked(root, own), _top_of(root)
+    return changes + b"".join(_diff_of_new(top, path, options) for path in untracked)
+
+
+def find_untracked(root: Path, files: Sequence[Path]) -> list[Path]:
+    """Return the files that git does not track. Paths start at the top; ignored files are among them."""
+    if not files:
+        return []
+    top = _top_of(root)
+    inside = [path.resolve().relative_to(top) for path in files if path.resolve().is_relative_to(top)]
+    if not inside:
+        return []
+    tracked = run_git(top, "ls-files", "-z", "--", *map(str, inside)).decode().split("\0")
+    return sorted(path for path in inside if str(path) not in tracked)
+
+
+def _top_of(root: Path) -> Path:
+    return Path(run_git(root, "rev-parse", "--show-toplevel").decode().strip()).resolve()
+
+
+def _diff_of_new(top: Path, path: Path, options: Sequence[str]) -> bytes:
+    # No repository is asked: two files are compared, and the first is empty.
+    command = ["git", "-C", str(top), "diff", "--no-index", *options, "--", os.devnull, str(path)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=30)
+    if done.returncode != 1:  # which means that they differ
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+    return done.stdout
 
 
 def run_git(root: Path, *arguments: str) -> bytes:

@@ -6,6 +6,7 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.links import dag_run_url
 from waterflow.provenance.environment import lock_digest
 from waterflow.provenance.git import GitState, git_state
+from waterflow.provenance.own_code import own_files
 from waterflow.records.data import Prepared
 from waterflow.records.run import Origin, Window
 from waterflow.resources import Resources
@@ -16,7 +17,7 @@ def origin_tags(
     origin: Origin, pipeline: str, config: PipelineConfig, resources: Resources, git: GitState | None = None
 ) -> dict[str, str]:
     """Return the tags of a run's origin. These are Airflow, git, lock file, seeds and machine."""
-    git = git or git_state(resources.project.root)
+    git = git or git_state(resources.project.root, own=own_files(config))
     tags = {
         tag.PIPELINE: pipeline,
         tag.STRATEGY: config.strategy.name,

@@ -37,8 +37,9 @@ def describe_verdict(verdict: Verdict, model: str) -> str:
     against = BASELINES.get(verdict.against, named)
     if verdict.challenger is None or verdict.champion is None:
         return f"whether {model} is better than {against} is not known: {verdict.reason}."
+    metric = METRIC_NAMES.get(verdict.metric, verdict.metric)
     numbers = (
-        f"{METRIC_NAMES[verdict.metric]} {format_number(verdict.challenger)} against {format_number(verdict.champion)} "
+        f"{metric} {format_number(verdict.challenger)} against {format_number(verdict.champion)} "
         f"on {_sample(verdict)}{',' if verdict.clusters else ''} that {_unseen_by(verdict, model)} trained on"
     )
     match verdict.outcome:

@@ -10,6 +10,7 @@ from waterflow.lineage.verification import Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.provenance.code import SOURCE_ROOT
 from waterflow.provenance.git import git_state
+from waterflow.provenance.own_code import own_files
 from waterflow.provenance.worktree import check_out, find_top, has_commit, moved_paths
 from waterflow.resources import Resources
 from waterflow.stores.base import get_file
@@ -39,7 +40,7 @@ def find_code(history: VersionHistory, resources: Resources, scratch: Path) -> C
     it is not, or when the commit has no worker that could fit a version.
     """
     made, root = history.provenance, resources.project.root
-    present, top = git_state(root), find_top(root)
+    present, top = git_state(root, own=own_files(history.config)), find_top(root)
     paths = tuple(filter(None, sys.path))
     if made.commit and made.commit == present.commit and made.dirty is False and present.dirty is False:
         return CodeCheckout("the present code", paths, root)

@@ -23,7 +23,8 @@ from waterflow.estimators.calibrated import unwrap_estimator
 from waterflow.provenance.hashing import sha256_of
 from waterflow.records.data import Part
 from waterflow.records.training import FitChoices, FitRows
-from waterflow.scoring.metrics import Predicted, predict_rows, score_rows
+from waterflow.scoring.metrics import Predicted, predict_rows
+from waterflow.scoring.own_metrics import score_predictions
 from waterflow.training.fitting import fit_candidate
 from waterflow.training.partitions import read_partitions, select_rows
 
@@ -41,11 +42,9 @@ def main(folder: Path) -> None:
     fitted = fit_candidate(config, candidate, learnt, rows.get("validation"), choices, fit["threads"])
     scores: dict[str, float] = {}
     for part in parts:
-        predicted = predict_rows(fitted.pipeline, rows[part].features, rows[part].target, config.task)
-        scores |= {
-            f"{part}_{name}": value
-            for name, value in score_rows(predicted, config.task, config.costs, config.declared_positive).items()
-        }
+        chosen = rows[part]
+        predicted = predict_rows(fitted.pipeline, chosen.features, chosen.target, config.task, chosen.weights)
+        scores |= {f"{part}_{name}": value for name, value in score_predictions(predicted, config).items()}
     held_out = np.flatnonzero(read_parquet(split)["part"] == "test")
     # `predicted` is of the last part, the holdout.
     write_parquet(tabulate_predictions(predicted, held_out), folder / "predictions.parquet")

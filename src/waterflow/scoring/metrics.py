@@ -5,7 +5,7 @@ seconds on many rows.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from sklearn import metrics as skm
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 
-from waterflow.config.metrics import METRICS, Task
+from waterflow.config.metrics import Task
 from waterflow.config.schema import CostsConfig
 from waterflow.errors import ConfigError, DataError
 from waterflow.estimators.label_encoded import LabelEncodedClassifier
@@ -30,35 +30,40 @@ class Predicted:
     """A model's predictions of some rows, with the true values.
 
     `truth` and `prediction` have shape (rows,). `probabilities` has shape (rows, classes) in the order of `classes`;
-    it is None for regressions and for estimators without probabilities.
+    it is None for regressions and for estimators without probabilities. `weights`, shape (rows,), say how much each row
+    counts in metrics; None counts all alike.
     """
 
     truth: NDArray[Any]
     prediction: NDArray[Any]
     classes: tuple[Any, ...] = ()
     probabilities: NDArray[np.float64] | None = None
+    weights: NDArray[np.float64] | None = None
 
     def take(self, chosen: NDArray[np.bool_]) -> Self:
         """Return the predictions of some of the rows."""
         probabilities = None if self.probabilities is None else self.probabilities[chosen]
+        weights = None if self.weights is None else self.weights[chosen]
         truth, prediction = self.truth[chosen], self.prediction[chosen]
-        return replace(self, truth=truth, prediction=prediction, probabilities=probabilities)
+        return replace(self, truth=truth, prediction=prediction, probabilities=probabilities, weights=weights)
 
 
-def predict_rows(pipeline: Any, features: pd.DataFrame, target: pd.Series, task: Task) -> Predicted:
-    """Predict raw columns with a fitted pipeline. `target` holds the true values."""
+def predict_rows(
+    pipeline: Any, features: pd.DataFrame, target: pd.Series, task: Task, weights: pd.Series | None = None
+) -> Predicted:
+    """Predict raw columns with a fitted pipeline. `target` holds the true values, `weights` what each row counts."""
     model, transformed = pipeline, features
     if isinstance(pipeline, Pipeline) and len(pipeline) > 1:  # transform once for labels and probabilities
         model, transformed = pipeline[-1], pipeline[:-1].transform(features)
-    truth = target.to_numpy()
+    truth, counted = target.to_numpy(), None if weights is None else weights.to_numpy(dtype=float)
     if isinstance(model, LabelEncodedClassifier | FixedThresholdClassifier):  # predict would compute them again
         chances = model.predict_proba(transformed)
-        return Predicted(truth, model.classes_[_decide(model, chances)], tuple(model.classes_), chances)
+        return Predicted(truth, model.classes_[_decide(model, chances)], tuple(model.classes_), chances, counted)
     prediction = np.asarray(model.predict(transformed)).ravel()
     if task == "regression":
-        return Predicted(truth.astype(float), prediction.astype(float))
+        return Predicted(truth.astype(float), prediction.astype(float), weights=counted)
     probabilities = model.predict_proba(transformed) if hasattr(model, "predict_proba") else None
-    return Predicted(truth, prediction, tuple(model.classes_), probabilities)
+    return Predicted(truth, prediction, tuple(model.classes_), probabilities, counted)
 
 
 def _decide(model: Any, probabilities: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -86,8 +91,8 @@ def score_rows(
 
 
 def headline(scores: dict[str, float]) -> dict[str, float]:
-    """Return the scores without those per class."""
-    return {name: value for name, value in scores.items() if name in METRICS}
+    """Return the scores without those per class. Their names have a dot."""
+    return {name: value for name, value in scores.items() if "." not in name}
 
 
 def find_positive_class(classes: Iterable[Any], declared: Any = None) -> Any:
@@ -111,12 +116,16 @@ def find_positive_class(classes: Iterable[Any], declared: Any = None) -> Any:
 
 @dataclass(frozen=True)
 class _Coded:
-    """Labels as positions in `classes`. These are the model's classes in its order, then any others."""
+    """Labels as positions in `classes`. These are the model's classes in its order, then any others.
+
+    `counts` has the weight of rows by truth and prediction, shape (classes, classes).
+    """
 
     classes: tuple[Any, ...]
     truth: NDArray[np.intp]
     prediction: NDArray[np.intp]
-    counts: NDArray[np.int64]
+    counts: NDArray[Any]
+    weights: NDArray[np.float64] | None
 
 
 def _encode(predicted: Predicted) -> _Coded:
@@ -127,19 +136,19 @@ def _encode(predicted: Predicted) -> _Coded:
     position = {name: number for number, name in enumerate(classes)}
     truth, prediction = (np.array([position[_plain(name)] for name in names])[codes] for codes, names in factors)
     size = len(classes)
-    counts = np.bincount(truth * size + prediction, minlength=size * size).reshape(size, size)
-    return _Coded(classes, truth, prediction, counts)
+    counts = np.bincount(truth * size + prediction, predicted.weights, minlength=size * size).reshape(size, size)
+    return _Coded(classes, truth, prediction, counts, predicted.weights)
 
 
 def _score_numbers(predicted: Predicted) -> dict[str, float]:
-    truth, prediction = predicted.truth, predicted.prediction
+    pair, weights = (predicted.truth, predicted.prediction), predicted.weights
     scores = {
-        "mae": float(skm.mean_absolute_error(truth, prediction)),
-        "median_ae": float(skm.median_absolute_error(truth, prediction)),
-        "rmse": float(skm.root_mean_squared_error(truth, prediction)),
+        "mae": float(skm.mean_absolute_error(*pair, sample_weight=weights)),
+        "median_ae": float(skm.median_absolute_error(*pair, sample_weight=weights)),
+        "rmse": float(skm.root_mean_squared_error(*pair, sample_weight=weights)),
     }
-    if len(truth) > 1:
-        scores["r2"] = float(skm.r2_score(truth, prediction))
+    if len(predicted.truth) > 1:
+        scores["r2"] = float(skm.r2_score(*pair, sample_weight=weights))
     return scores
 
 
@@ -149,7 +158,7 @@ def _score_classes(predicted: Predicted, costs: CostsConfig | None, positive: An
     precision, recall = _ratio(hits, called), _ratio(hits, rows)
     f1, occurs = _ratio(2 * hits, rows + called), rows + called > 0
     scores = {
-        "accuracy": hits.sum() / len(coded.truth),
+        "accuracy": hits.sum() / rows.sum(),
         "balanced_accuracy": recall[rows > 0].mean(),
         "precision_macro": precision[occurs].mean(),
         "recall_macro": recall[occurs].mean(),
@@ -188,17 +197,21 @@ def _score_probabilities(coded: _Coded, probabilities: NDArray[np.float64], posi
     truth, known = coded.truth, probabilities.shape[1]
     if truth.max() >= known:
         return {}  # a class that training never saw has no probability
-    loss = float(skm.log_loss(truth, probabilities, labels=list(range(known))))
+    loss = float(skm.log_loss(truth, probabilities, labels=list(range(known)), sample_weight=coded.weights))
     if len(np.unique(truth)) < known:
         return {"log_loss": loss}
     classes = coded.classes[:known]
     positives = [classes.index(find_positive_class(classes, positive))] if known == 2 else range(known)
     curves = [(truth == position, probabilities[:, position]) for position in positives]
     return {
-        "roc_auc": float(np.mean([skm.roc_auc_score(*curve) for curve in curves])),
-        "average_precision": float(np.mean([skm.average_precision_score(*curve) for curve in curves])),
+        "roc_auc": _mean_over(skm.roc_auc_score, curves, coded.weights),
+        "average_precision": _mean_over(skm.average_precision_score, curves, coded.weights),
         "log_loss": loss,
     }
+
+
+def _mean_over(metric: Any, curves: Sequence[Any], weights: NDArray[np.float64] | None) -> float:
+    return float(np.mean([metric(*curve, sample_weight=weights) for curve in curves]))
 
 
 def _expected_cost(coded: _Coded, costs: CostsConfig, declared: Any) -> float:
@@ -211,10 +224,10 @@ def _expected_cost(coded: _Coded, costs: CostsConfig, declared: Any) -> float:
         + costs.false_alarm * coded.counts[negative, positive]
         + costs.correct_rejection * coded.counts[negative, negative]
     )
-    return float(total / len(coded.truth))
+    return float(total / coded.counts.sum())
 
 
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     """Divide, with 0 for a division by 0."""
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 

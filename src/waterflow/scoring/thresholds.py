@@ -26,15 +26,20 @@ class ThresholdCurve:
     correct_rejections: NDArray[np.float64]
 
 
-def trace_thresholds(actual: NDArray[np.bool_], scores: NDArray[np.float64]) -> ThresholdCurve:
+def trace_thresholds(
+    actual: NDArray[np.bool_], scores: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+) -> ThresholdCurve:
     """Count the outcomes at each threshold. They go from never positive to always.
 
-    `actual` says which rows are positive, `scores` are their probabilities. Thresholds lie midway between scores, so
-    that those of another fit fall on the same side.
+    `actual` says which rows are positive, `scores` are their probabilities, `weights` what each counts. Thresholds lie
+    midway between scores, so that those of another fit fall on the same side.
     """
-    rejected, false_alarms, misses, hits, reached = confusion_matrix_at_thresholds(actual, scores)
+    rejected, false_alarms, misses, hits, reached = confusion_matrix_at_thresholds(
+        actual, scores, sample_weight=weights
+    )
     midway = np.append((reached[:-1] + reached[1:]) / 2, 0.0)
-    positives, negatives = actual.sum(), (~actual).sum()
+    counted = np.ones(len(actual)) if weights is None else weights
+    positives, negatives = counted[actual].sum(), counted[~actual].sum()
     return ThresholdCurve(
         thresholds=np.append(NEVER, midway),
         hits=np.append(0.0, hits),
@@ -45,7 +50,11 @@ def trace_thresholds(actual: NDArray[np.bool_], scores: NDArray[np.float64]) -> 
 
 
 def choose_threshold(
-    actual: NDArray[np.bool_], scores: NDArray[np.float64], decision: Decision, costs: CostsConfig | None = None
+    actual: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    decision: Decision,
+    costs: CostsConfig | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> float:
     """Return the best threshold for out-of-sample scores. Of equals it is the one nearest to 0.5.
 
@@ -53,7 +62,7 @@ def choose_threshold(
     """
     if isinstance(decision, float):
         return decision
-    curve = trace_thresholds(actual, scores)
+    curve = trace_thresholds(actual, scores, weights)
     _, values = measure_decisions(curve, decision, costs)
     if isinstance(decision, RecallDecision):
         values = np.where(values >= decision.recall_at_least, -(curve.hits + curve.false_alarms), -np.inf)

@@ -33,7 +33,7 @@ def evaluate(prepared: Prepared, trained: Sequence[Trained], resources: Resource
         resources.runs.close_unfinished_children(prepared.experiment_id, prepared.parent_run_id)
         config = load_config(prepared, resources)
         missing = _find_missing(prepared, trained)
-        ranked = rank_candidates(trained, prepared.candidates, config.metrics.main)
+        ranked = rank_candidates(trained, prepared.candidates, config.main_metric)
         opponent = find_opponent(config.name, ranked[0], resources)
         action = evaluation(prepared, config, ranked, opponent)
         key = key_of(action)
@@ -88,11 +88,12 @@ def _evaluate(
 ) -> Evaluated:
     # scikit-learn, not needed where nothing is compared
     from waterflow.promotion.champion_comparison import compare_on_holdout, hide_value
-    from waterflow.scoring.metrics import headline, score_rows
+    from waterflow.scoring.metrics import headline
+    from waterflow.scoring.own_metrics import score_predictions
 
     compared = compare_on_holdout(prepared, config, ranked, opponent, executed.key, resources)
     recipe = recipe_of(config, compared.ranked[0].candidate)
-    scores = score_rows(compared.predicted, config.task, config.costs, config.declared_positive)
+    scores = score_predictions(compared.predicted, config)
     gate = check_gate(config.gate, scores) if config.gate else None
     if config.promotion.show == "verdict":
         scores, gate = {}, gate and hide_value(gate)

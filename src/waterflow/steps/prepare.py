@@ -13,6 +13,7 @@ from waterflow.lineage.run_provenance import write_provenance
 from waterflow.promotion.champion_alias import find_vouched_champion
 from waterflow.promotion.holdout_cut import choose_cut, describe_champion
 from waterflow.provenance.git import git_state
+from waterflow.provenance.own_code import own_files
 from waterflow.records.caching import ExecutedAction
 from waterflow.records.data import DividedBlob, Prepared
 from waterflow.records.run import RunRequest
@@ -48,7 +49,7 @@ def prepare(request: RunRequest, resources: Resources) -> Prepared:
     if request.force or not is_validated(config.name, setting, resources):
         check_estimators(config)
         check_ready(config.candidates)
-    git = git_state(resources.project.root)
+    git = git_state(resources.project.root, own=own_files(config))
     opened = resources.runs.open_run(
         resources.runs.ensure_experiment(config.name),
         RunIdentity(config.name, request.origin.run_id, clear_number=request.origin.clear_number),

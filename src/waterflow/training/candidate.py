@@ -118,7 +118,7 @@ def _score_fit(
     config: PipelineConfig, candidate: str, fitted: FittedPipeline, rows: LabelledRows, tuned: "Tuned | None" = None
 ) -> ScoredCandidate:
     """Choose the decision and score with it. It is chosen on rows outside the fit, unless they are the holdout."""
-    raw = predict(config, candidate, fitted.pipeline, rows.features, rows.target)
+    raw = predict(config, candidate, fitted.pipeline, rows.features, rows.target, rows.weights)
     is_holdout = config.strategy.select_on == "test"
     decision = choose_decision(config, (raw,), (rows.groups,), may_learn=not is_holdout)
     predicted = apply_decision(raw, decision)

@@ -7,13 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from waterflow.config.estimators import build_estimator
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.splitting import learning_rows
 from waterflow.errors import FitError
 from waterflow.estimators.calibrated import unwrap_estimator
 from waterflow.records.training import DecisionRule
-from waterflow.scoring.metrics import Predicted, headline, predict_rows, score_rows
+from waterflow.scoring.metrics import Predicted, headline, predict_rows
+from waterflow.scoring.own_metrics import score_predictions
 from waterflow.training.decision import apply_decision, choose_decision
 from waterflow.training.fitting import (
     FittedEstimator,
@@ -76,13 +81,18 @@ def iterate_folds(rows: LabelledRows) -> Iterator[tuple[LabelledRows, LabelledRo
     for number in sorted(set(folds[folds > 0].tolist())):
         train, validation = learning_rows(rows.folds, number), folds == number
         yield (
-            LabelledRows(rows.features[train], rows.target[train]),
+            LabelledRows(rows.features[train], rows.target[train], weights=_some(rows.weights, train)),
             LabelledRows(
                 rows.features[validation],
                 rows.target[validation],
-                groups=None if rows.groups is None else rows.groups[validation],
+                groups=_some(rows.groups, validation),
+                weights=_some(rows.weights, validation),
             ),
         )
+
+
+def _some(values: pd.Series | None, chosen: NDArray[np.bool_]) -> pd.Series | None:
+    return None if values is None else values[chosen]
 
 
 def preprocess_splits(
@@ -114,7 +124,8 @@ def score_params(
     def fit_and_predict(split: PreprocessedSplit) -> tuple[FittedEstimator, Predicted]:
         fitted = fit_estimator(config, candidate, split, params, threads)
         with given_threads(unwrap_estimator(fitted.estimator), threads):
-            return fitted, predict(config, candidate, fitted.estimator, split.validation, split.validation_target)
+            rows = (split.validation, split.validation_target, split.validation_weights)
+            return fitted, predict(config, candidate, fitted.estimator, *rows)
 
     models: list[FittedEstimator] = []
     predictions: list[Predicted] = []
@@ -146,16 +157,18 @@ def score_configured(
         return score_params(config, candidate, splits, {}, threads=threads // workers, workers=workers)
 
 
-def predict(config: PipelineConfig, candidate: str, fitted: Any, features: Any, target: Any) -> Predicted:
+def predict(
+    config: PipelineConfig, candidate: str, fitted: Any, features: Any, target: Any, weights: pd.Series | None = None
+) -> Predicted:
     """Predict rows with a fitted estimator or pipeline. Raises FitError when it cannot."""
     with fit_errors(candidate, "predicting"):
-        return predict_rows(fitted, features, target, config.task)
+        return predict_rows(fitted, features, target, config.task, weights)
 
 
 def score(config: PipelineConfig, candidate: str, predicted: Predicted) -> dict[str, float]:
     """Compute all metrics of some predictions. Raises FitError where the main one is undefined."""
     with fit_errors(candidate, "predicting"):
-        scores = score_rows(predicted, config.task, config.costs, config.declared_positive)
+        scores = score_predictions(predicted, config)
     if not math.isfinite(scores.get(config.metrics.main, math.nan)):
         raise FitError(
             f"candidates.{candidate}: metrics.main {config.metrics.main!r} is undefined for it "

@@ -49,10 +49,11 @@ def choose_decision(
     actual, scores = positive_scores(predictions, positive)
     if not is_fixed and not _is_enough(actual, [entry for entry in groups if entry is not None]):
         return None
-    calibration = _fit_calibration(config, actual, scores)
+    weights = _weights_of(predictions)
+    calibration = _fit_calibration(config, actual, scores, weights)
     calibrated = calibrate(scores, **calibration) if calibration else scores
-    threshold = choose_threshold(actual, calibrated, config.decision_rule, config.costs)
-    rate = float((calibrated >= threshold).mean())
+    threshold = choose_threshold(actual, calibrated, config.decision_rule, config.costs, weights)
+    rate = float(np.average(calibrated >= threshold, weights=weights))
     return DecisionRule(positive=positive, threshold=threshold, positive_rate=rate, **calibration)
 
 
@@ -121,15 +122,25 @@ def _scores_of(predicted: Predicted, positive: Any) -> NDArray[np.float64]:
     return np.asarray(predicted.probabilities[:, predicted.classes.index(positive)], dtype=float)
 
 
-def _fit_calibration(config: PipelineConfig, actual: NDArray[np.bool_], scores: NDArray[np.float64]) -> dict[str, Any]:
+def _weights_of(predictions: Sequence[Predicted]) -> NDArray[np.float64] | None:
+    parts = [entry.weights for entry in predictions if entry.weights is not None]
+    return np.concatenate(parts) if parts else None
+
+
+def _fit_calibration(
+    config: PipelineConfig,
+    actual: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+) -> dict[str, Any]:
     """Fit the constants of `calibrate`. They are fitted by a sigmoid (Platt, 1999) or isotonic regression."""
     if config.calibration is None:
         return {}
     if config.calibration == "sigmoid":
         odds = logit(np.clip(scores, SMALLEST, 1 - SMALLEST)).reshape(-1, 1)
-        line = LogisticRegression(C=np.inf, max_iter=1000).fit(odds, actual)
+        line = LogisticRegression(C=np.inf, max_iter=1000).fit(odds, actual, sample_weight=weights)
         return {"slope": float(line.coef_[0, 0]), "intercept": float(line.intercept_[0])}
-    steps = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, actual)
+    steps = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(scores, actual, sample_weight=weights)
     knots = np.column_stack((steps.X_thresholds_, steps.y_thresholds_))
     kept = np.unique(np.linspace(0, len(knots) - 1, min(MAX_KNOTS, len(knots))).astype(int))
     return {"knots": tuple((float(raw), float(calibrated)) for raw, calibrated in knots[kept])}

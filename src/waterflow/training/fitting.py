@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from waterflow.config.estimators import build_estimator, needs_dense_input
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.block_columns import assign_columns
+from waterflow.data.own_features import build_own_features, make_features
 from waterflow.errors import FitError, WaterflowError, first_line
 from waterflow.estimators.label_encoded import label_encoded
 from waterflow.records.training import DecisionRule, FitChoices
@@ -27,12 +28,16 @@ NO_CHOICES = FitChoices()
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """Raw feature columns and the target, row by row. `folds` has the split's columns of folds, `groups` each group."""
+    """Raw feature columns and the target, row by row.
+
+    `folds` has the split's columns of folds, `groups` each row's group, `weights` what it counts.
+    """
 
     features: pd.DataFrame
     target: pd.Series
     folds: pd.DataFrame | None = None
     groups: pd.Series | None = None
+    weights: pd.Series | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class PreprocessedSplit:
     validation_groups: pd.Series | None
     unused_columns: tuple[str, ...]
     seconds: float
+    train_weights: pd.Series | None = None
+    validation_weights: pd.Series | None = None
 
 
 @dataclass(frozen=True)
@@ -107,9 +114,12 @@ def preprocess_split(
 ) -> PreprocessedSplit:
     """Fit a candidate's preprocessor and transform all rows. It is fitted on the training rows."""
     blocks, place = config.preprocessing_of(candidate), config.preprocessing_place(candidate)
-    _, unused = assign_columns(train.features, blocks, place)
+    own, features = build_own_features(config), make_features(train.features, config)
+    _, unused = assign_columns(features, blocks, place)
     dense = needs_dense_input(build_estimator(config.candidates[candidate], config.seed, f"candidates.{candidate}"))
-    preprocessor = build_preprocessor(train.features, blocks, config.seed, config.task, place, dense)
+    preprocessor = build_preprocessor(features, blocks, config.seed, config.task, place, dense)
+    if own is not None:
+        preprocessor = Pipeline([("features", own), ("blocks", preprocessor)])
     started = time.perf_counter()
     with fit_errors(candidate, "preprocessing"):
         transformed = preprocessor.fit_transform(train.features, train.target)
@@ -123,6 +133,8 @@ def preprocess_split(
         validation_groups=validation.groups if validation else None,
         unused_columns=tuple(unused),
         seconds=time.perf_counter() - started,
+        train_weights=train.weights,
+        validation_weights=validation.weights if validation else None,
     )
 
 
@@ -140,13 +152,20 @@ def fit_estimator(
     with fit_errors(candidate, "fitting"):
         estimator.set_params(**params)
         with given_threads(estimator, threads):
-            if chosen.early_stopping_rounds and split.validation_target is not None:
-                estimator.set_params(early_stopping_rounds=chosen.early_stopping_rounds)
-                watched = [(split.validation, split.validation_target)]
-                model.fit(split.train, split.train_target, eval_set=watched, verbose=False)
-            else:
-                model.fit(split.train, split.train_target)
+            model.fit(split.train, split.train_target, **_fit_arguments(estimator, split, chosen.early_stopping_rounds))
     return FittedEstimator(model, time.perf_counter() - started, _count_rounds(estimator), tuple(_captured.lines))
+
+
+def _fit_arguments(estimator: Any, split: PreprocessedSplit, early_stopping_rounds: int | None) -> dict[str, Any]:
+    """Return the arguments of `fit` beside rows. These are weights, and the validation rows that end boosting."""
+    weights = {} if split.train_weights is None else {"sample_weight": split.train_weights.to_numpy()}
+    if not early_stopping_rounds or split.validation_target is None:
+        return weights
+    estimator.set_params(early_stopping_rounds=early_stopping_rounds)
+    watched: dict[str, Any] = {"eval_set": [(split.validation, split.validation_target)], "verbose": False}
+    if split.validation_weights is not None:
+        watched["sample_weight_eval_set"] = [split.validation_weights.to_numpy()]
+    return weights | watched
 
 
 def assemble_pipeline(split: PreprocessedSplit, fitted: FittedEstimator) -> FittedPipeline:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet
-from waterflow.data.columns import feature_columns
+from waterflow.data.columns import feature_columns, weights_of
 from waterflow.data.window import known_times
 from waterflow.errors import FitError
 from waterflow.records.data import Part
@@ -27,7 +27,7 @@ def read_partitions(
         rows = frame[chosen].reset_index(drop=True)
         folds = divided[chosen].drop(columns="part").reset_index(drop=True) if "fold" in divided else None
         groups = rows[config.group] if config.group else None
-        partitions[part] = LabelledRows(rows[columns], rows[config.target], folds, groups)
+        partitions[part] = LabelledRows(rows[columns], rows[config.target], folds, groups, weights_of(rows, config))
     return partitions
 
 
@@ -49,4 +49,5 @@ def select_rows(
         raise FitError(f"no row is known {chosen}; give more rows, fewer promotion.origins or a shorter label_delay")
     rows = frame[mask].reset_index(drop=True)
     until = None if times is None else times[mask].max().to_pydatetime()
-    return LabelledRows(rows[feature_columns(frame, config)], rows[config.target]), until
+    features = rows[feature_columns(frame, config)]
+    return LabelledRows(features, rows[config.target], weights=weights_of(rows, config)), until

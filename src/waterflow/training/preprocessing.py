@@ -19,6 +19,7 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 
+from waterflow.config.estimators import build_transformer
 from waterflow.config.metrics import Task
 from waterflow.config.schema import Block
 from waterflow.data.block_columns import assign_columns, count_categories
@@ -134,7 +135,7 @@ def _readable(block: Block) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _needs_frame(part: _AssignedBlock) -> bool:
-    is_raw = part.block.encode is None and set(part.types.values()) != {"numeric"}
+    is_raw = part.block.encode is None and part.block.transformer is None and set(part.types.values()) != {"numeric"}
     return is_raw or part.block.encode == "category"
 
 
@@ -161,6 +162,10 @@ def _count_terms(part: _AssignedBlock) -> int:
 
 def _transformer(part: _AssignedBlock, seed: int, task: Task, is_sparse: bool) -> Pipeline | str:
     block = part.block
+    if block.transformer:
+        own = build_transformer(block, seed, part.place)
+        reader = _reader(part)
+        return Pipeline([("own", own)] if reader == "passthrough" else [("read", reader), ("own", own)])
     if block.encode == "tfidf":
         terms = block.tfidf
         return TfidfTerms(terms.max_features, terms.ngrams, terms.min_rows, terms.sublinear)

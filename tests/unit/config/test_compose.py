@@ -392,3 +392,19 @@ def test_settings_that_contradict_each_other_are_refused(
 ) -> None:
     """What cannot hold together is said when the configuration is read."""
     assert reason in refusal(project, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"task": "forecasting"}, ["task: 'forecasting' is not supported", "regression", "label_delay"]),
+        ({"task": "clustering"}, ["task: 'clustering' is not supported", "transformer"]),
+        ({"target": ["species", "petal_width"]}, ["target: 2 targets", "a pipeline for each"]),
+    ],
+)
+def test_what_is_not_supported_is_refused_with_what_to_use_meanwhile(
+    project: Project, changes: dict[str, Any], parts: list[str]
+) -> None:
+    """A clear no, and a way that works today."""
+    message = refusal(project, **changes)
+    assert all(part in message for part in parts), message

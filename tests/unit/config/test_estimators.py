@@ -5,7 +5,7 @@ import pytest
 import yaml
 from support.projects import CHECKOUT, message_of, name_of
 
-from waterflow.config.estimators import build_estimator, check_candidate, load_estimator
+from waterflow.config.estimators import build_estimator, check_candidate, check_weighable, load_estimator
 from waterflow.config.schema import CandidateConfig
 from waterflow.errors import ConfigError
 from waterflow.training.tuning.search_space import SearchSpace
@@ -110,3 +110,11 @@ def test_the_usual_parameters_of_each_model_lie_in_its_search_space(path: Path) 
     assert candidate.search is not None
     usual = build_estimator(candidate, seed=0, place=path.stem).get_params()
     assert SearchSpace(candidate.search.space, usual).configured_labels() is not None
+
+
+def test_an_estimator_that_cannot_weigh_rows_is_refused() -> None:
+    """It would fit as if all rows counted alike."""
+    neighbors = CandidateConfig(estimator="sklearn.neighbors.KNeighborsClassifier")
+    message = message_of(lambda: check_weighable(neighbors, "fare", "candidates.knn"), ConfigError)
+    assert "cannot weigh rows (weight: 'fare')" in message
+    check_weighable(CandidateConfig(estimator="sklearn.naive_bayes.GaussianNB"), "fare", "candidates.nb")

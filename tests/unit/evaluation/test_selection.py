@@ -1,5 +1,6 @@
 import pytest
 
+from waterflow.config.metrics import METRICS
 from waterflow.config.schema import GateConfig
 from waterflow.evaluation.selection import check_gate, rank_candidates
 from waterflow.records.training import Trained
@@ -22,13 +23,13 @@ def scored(name: str, **metrics: float) -> Trained:
 def test_the_best_by_the_main_metric_comes_first(metric: str, best: str) -> None:
     """More accuracy is better, less loss is."""
     entries = [scored("a", accuracy=0.8, log_loss=0.1), scored("b", accuracy=0.9, log_loss=0.2)]
-    assert rank_candidates(entries, ["a", "b"], metric)[0].candidate == best
+    assert rank_candidates(entries, ["a", "b"], METRICS[metric])[0].candidate == best
 
 
 def test_equals_stay_in_the_order_of_the_plan() -> None:
     """Which task happened to end first decides nothing."""
     entries = [scored("b", accuracy=0.9), scored("a", accuracy=0.9)]
-    assert [entry.candidate for entry in rank_candidates(entries, ["a", "b"], "accuracy")] == ["a", "b"]
+    assert [entry.candidate for entry in rank_candidates(entries, ["a", "b"], METRICS["accuracy"])] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

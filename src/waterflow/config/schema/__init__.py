@@ -14,6 +14,7 @@ from waterflow.config.schema.metrics import (
     Decision,
     GateConfig,
     MetricsConfig,
+    OwnMetric,
     RecallDecision,
 )
 from waterflow.config.schema.pipeline import USUALLY_SHOWN, PipelineConfig
@@ -39,10 +40,11 @@ from waterflow.config.schema.sources import (
     JsonLinesSource,
     PackageSource,
     ParquetSource,
+    PythonSource,
     ReadingSection,
     Source,
     SqlSource,
     TimeUnit,
     setting_for,
 )
-from waterflow.config.schema.split import RowsConfig, SplitConfig, SplitKind, WindowConfig
+from waterflow.config.schema.split import OwnFeatures, RowsConfig, SplitConfig, SplitKind, WindowConfig

@@ -4,14 +4,38 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
+from waterflow.config.metrics import METRICS
 from waterflow.config.schema.base import Section
 
 
+class OwnMetric(Section):
+    """A metric of the user's own. `function` is called as `function(truth, answers)`.
+
+    It returns a number, or one for each row, whose mean is the metric. Answers are the predictions or, where it `needs`
+    them, the probabilities: of the positive class of two, shape (rows,), else of each class, shape (rows, classes). A
+    pipeline with `weight` passes `sample_weight` too.
+    """
+
+    function: str
+    greater_is_better: bool
+    needs: Literal["predictions", "probabilities"] = "predictions"
+
+
 class MetricsConfig(Section):
-    """`main` decides the selection; `show` lists what tables print."""
+    """`main` decides the selection; `show` lists what tables print. `own` defines further metrics by name."""
 
     main: str
     show: tuple[str, ...] = ()
+    own: dict[str, OwnMetric] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _own_names(self) -> Self:
+        for name in self.own:
+            if not name.isidentifier() or name in METRICS:
+                raise ValueError(
+                    f"own: {name!r} is no name for a metric; letters, digits and _, and none of Waterflow's"
+                )
+        return self
 
 
 class GateConfig(Section):

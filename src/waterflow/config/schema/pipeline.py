@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from waterflow.config.metrics import METRICS, Task, metrics_of
+from waterflow.config.metrics import METRICS, Metric, Task, list_metrics
 from waterflow.config.schedule import Schedule
 from waterflow.config.schema.base import Duration, Fraction, Owner, Section, Tag, TimeZone
 from waterflow.config.schema.candidates import CandidateConfig, SearchConfig, TuningConfig
@@ -29,22 +29,15 @@ from waterflow.config.schema.promotion import (
 )
 from waterflow.config.schema.serving import ServingConfig
 from waterflow.config.schema.sources import Source
-from waterflow.config.schema.split import RowsConfig, SplitConfig, SplitKind, WindowConfig
-from waterflow.config.suggestions import list_valid
+from waterflow.config.schema.split import Features, OwnFeatures, RowsConfig, SplitConfig, SplitKind, WindowConfig
+from waterflow.config.schema.target import Target, TaskName
 
 USUALLY_SHOWN: dict[Task, tuple[str, ...]] = {
     "classification": ("accuracy", "f1_macro", "roc_auc"),
     "regression": ("mae", "rmse", "r2"),
 }
 NEEDS_COSTS = "needs costs, such as `costs: {false_alarm: 1, miss: 5}`"
-ROWS_KEYS = {"target", "task", "features", "drop", "known_after", "key", "group", "time_column"}
-
-
-def _valid_metrics(name: str, task: Task) -> str:
-    """List a task's metrics. The one probably meant comes first, such as `f1_macro` by `f1`."""
-    valid = metrics_of(task)
-    meant = next((metric for metric in valid if metric.startswith(f"{name}_")), name)
-    return list_valid(meant, valid)
+ROWS_KEYS = {"target", "task", "features", "drop", "known_after", "key", "group", "time_column", "weight"}
 
 
 class PipelineConfig(Section):
@@ -59,14 +52,15 @@ class PipelineConfig(Section):
 
     dataset: Source
     rows: RowsConfig = RowsConfig()
-    target: str
+    target: Target
     target_nulls: Literal["refuse", "drop"] = "refuse"
-    task: Task
-    features: tuple[str, ...] | None = None
+    task: TaskName
+    features: Features | None = None
     drop: tuple[str, ...] = ()
     known_after: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
     group: str | None = None
+    weight: str | None = None
     time_column: str | None = None
     time_zone: TimeZone | None = None
     label_delay: Duration | None = None
@@ -102,10 +96,15 @@ class PipelineConfig(Section):
     def _metrics_of_the_task(self) -> Self:
         used = [("metrics.main", self.metrics.main), *(("metrics.show", name) for name in self.metrics.show)]
         for place, name in [*used, *([("gate.metric", self.gate.metric)] if self.gate else [])]:
-            if name not in METRICS or METRICS[name].task != self.task:
-                raise ValueError(f"{place}: {name!r} is no metric for {self.task}; {_valid_metrics(name, self.task)}")
+            if name not in self.metrics.own and (name not in METRICS or METRICS[name].task != self.task):
+                valid = list_metrics(name, self.task, self.metrics.own)
+                raise ValueError(f"{place}: {name!r} is no metric for {self.task}; {valid}")
             if name == "expected_cost" and self.costs is None:
                 raise ValueError(f"{place}: {name!r} {NEEDS_COSTS}")
+        if self.task == "regression":
+            for name, own in self.metrics.own.items():
+                if own.needs == "probabilities":
+                    raise ValueError(f"metrics.own.{name}.needs: 'probabilities' are of classes; task is regression")
         return self
 
     @model_validator(mode="after")
@@ -150,15 +149,30 @@ class PipelineConfig(Section):
 
     @model_validator(mode="after")
     def _baseline_is_known(self) -> Self:
-        valid = [*BASELINES[self.task], *self.candidates]
+        valid = [*BASELINES[self.task], *self.candidates, "a function of your own, by its dotted path"]
         if self.promotion.baseline == "cheapest" and self.costs is None:
             raise ValueError(f"promotion.baseline: 'cheapest' {NEEDS_COSTS}")
-        if self.promotion.baseline not in (None, *valid):
+        if self.promotion.baseline not in (None, *valid) and "." not in str(self.promotion.baseline):
             raise ValueError(
                 f"promotion.baseline: {self.promotion.baseline!r} is neither a simple rule for {self.task} nor a "
                 f"candidate of this run; valid: {', '.join(valid)}"
             )
         return self
+
+    @property
+    def main_metric(self) -> Metric:
+        """The metric that decides."""
+        return self.find_metric(self.metrics.main)
+
+    def find_metric(self, name: str) -> Metric:
+        """Return a metric of Waterflow's or of the user's own."""
+        own = self.metrics.own.get(name)
+        return METRICS[name] if own is None else Metric(name, self.task, own.greater_is_better)
+
+    @property
+    def named_features(self) -> tuple[str, ...] | None:
+        """The declared raw columns of a model. None stands for all without another role."""
+        return self.features.columns if isinstance(self.features, OwnFeatures) else self.features
 
     @property
     def baseline(self) -> str:
@@ -267,7 +281,7 @@ class PipelineConfig(Section):
         """Return what decides one fitted candidate; it keys `train`."""
         own = {"seed", "positive", "costs", "decision", "calibration"}
         section = self.model_dump(mode="json", include=ROWS_KEYS | own)
-        search = self.search_of(candidate)
+        search, own_metric = self.search_of(candidate), self.metrics.own.get(self.metrics.main)
         chosen = self.candidates[candidate].model_dump(mode="json", exclude={"search", "preprocessing"})
         return section | {
             "candidate": chosen,
@@ -275,5 +289,6 @@ class PipelineConfig(Section):
             "search": search and search.model_dump(mode="json"),
             # Only tuning depends on a score, that of the main metric.
             "main_metric": search and self.metrics.main,
+            "own_metric": own_metric.model_dump() if search and own_metric else None,
             "select_on": self.strategy.select_on,
         }

@@ -1,6 +1,6 @@
 """Preprocessing, as blocks of columns that are treated alike."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -53,7 +53,8 @@ class Block(Section):
 
     The order is clip, impute, encode, scale. A column belongs to the first block that selects it. Times are split into
     parts before gaps are imputed. `encode: category` keeps categories for estimators that support them; `drop` removes
-    the columns.
+    the columns. `transformer` is the dotted path of a class with scikit-learn's API, built with `params`, in place of
+    all that.
     """
 
     select: Selector
@@ -66,11 +67,17 @@ class Block(Section):
     dates: tuple[DatePart, ...] = ("month", "day_of_week", "hour")
     tfidf: Tfidf = Tfidf()
     scale: Literal["standard", "minmax", "robust"] | None = None
+    transformer: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         if self.drop and (self.impute or self.clip or self.encode or self.scale):
             raise ValueError("drop takes the columns away; leave the other keys out")
+        if self.transformer and (self.drop or self.impute or self.clip or self.encode or self.scale):
+            raise ValueError("transformer does all that is done to its columns; leave the other keys out")
+        if self.params and not self.transformer:
+            raise ValueError("params goes with transformer")
         if self.indicator and self.impute is None:
             raise ValueError("indicator goes with impute")
         if self.min_frequency is not None and self.encode not in ("onehot", "ordinal"):

@@ -143,6 +143,17 @@ class PackageSource(Section):
     loader: str
 
 
+class PythonSource(ReadingSection):
+    """The rows that a function returns. `function` is its dotted path, `params` are further arguments.
+
+    It is called with the window, as `function(start=…, end=…, **params)`, two times in UTC or None.
+    """
+
+    kind: Literal["python"]
+    function: str
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
 class DvcSource(CsvSection):
     """A CSV or Parquet file tracked by DVC.
 
@@ -167,8 +178,10 @@ class DvcSource(CsvSection):
 
 
 FileSource = CsvSource | ParquetSource | JsonLinesSource | ExcelSource
-SOURCE_KINDS = ("csv", "parquet", "jsonl", "excel", "duckdb", "sql", "package", "dvc")
-Source = Annotated[FileSource | DuckdbSource | SqlSource | PackageSource | DvcSource, Field(discriminator="kind")]
+SOURCE_KINDS = ("csv", "parquet", "jsonl", "excel", "duckdb", "sql", "package", "dvc", "python")
+Source = Annotated[
+    FileSource | DuckdbSource | SqlSource | PackageSource | DvcSource | PythonSource, Field(discriminator="kind")
+]
 
 
 def setting_for(setting: Any, column: str) -> Any:

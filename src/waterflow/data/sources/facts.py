@@ -4,7 +4,7 @@ import re
 
 from pydantic import Field
 
-from waterflow.config.schema import DuckdbSource, DvcSource, PackageSource, Source, SqlSource
+from waterflow.config.schema import DuckdbSource, DvcSource, PackageSource, PythonSource, Source, SqlSource
 from waterflow.records.base import Record
 
 
@@ -44,7 +44,7 @@ class SourceFacts(Record):
 def describe_source(source: Source) -> str:
     """Return a source's description for lineage.
 
-    It is a path, `package:loader`, `dvc:path@revision`, or `sql:` with address or variable.
+    It is a path, `package:loader`, `python:function`, `dvc:path@revision`, or `sql:` with address or variable.
     """
     match source:
         case DvcSource():
@@ -52,6 +52,8 @@ def describe_source(source: Source) -> str:
             return f"dvc:{repo}{source.path}@{source.rev or 'workspace'}"
         case PackageSource():
             return f"package:{source.loader}"
+        case PythonSource():
+            return f"python:{source.function}"
         case DuckdbSource():
             return "duckdb"
         case SqlSource():

@@ -8,7 +8,15 @@ import pandas as pd
 import pyarrow as pa
 
 from waterflow.config.project import Project
-from waterflow.config.schema import DuckdbSource, DvcSource, PackageSource, PipelineConfig, Source, SqlSource
+from waterflow.config.schema import (
+    DuckdbSource,
+    DvcSource,
+    PackageSource,
+    PipelineConfig,
+    PythonSource,
+    Source,
+    SqlSource,
+)
 from waterflow.data.canonical import frame_of
 from waterflow.data.column_types import describe_type, type_columns
 from waterflow.data.reading_rules import ReadingRules
@@ -17,8 +25,10 @@ from waterflow.data.sources.dvc import read_dvc
 from waterflow.data.sources.facts import SourceFacts, describe_source
 from waterflow.data.sources.files import FileRows, read_files
 from waterflow.data.sources.package import read_package
+from waterflow.data.sources.python import read_python
 from waterflow.data.sources.sql import read_sql
 from waterflow.errors import DataError
+from waterflow.records.run import Window
 
 CopyObject = Callable[[str, Path], None]
 
@@ -32,13 +42,22 @@ class LoadedSource:
     left_out: tuple[str, ...] = ()
 
 
-def load_source(config: PipelineConfig, project: Project, copy_object: CopyObject) -> LoadedSource:
-    """Read all rows of a pipeline's source. They have the types that the pipeline declares."""
-    return read_source(config.dataset, project, copy_object, ReadingRules.of_pipeline(config))
+def load_source(
+    config: PipelineConfig, project: Project, copy_object: CopyObject, window: Window | None = None
+) -> LoadedSource:
+    """Read all rows of a pipeline's source. They have the types that the pipeline declares.
+
+    The window is for a function of the user's own, which may read no more than it; other sources are read whole.
+    """
+    return read_source(config.dataset, project, copy_object, ReadingRules.of_pipeline(config), window)
 
 
 def read_source(
-    source: Source, project: Project, copy_object: CopyObject, rules: ReadingRules | None = None
+    source: Source,
+    project: Project,
+    copy_object: CopyObject,
+    rules: ReadingRules | None = None,
+    window: Window | None = None,
 ) -> LoadedSource:
     """Read all rows of a source.
 
@@ -55,6 +74,8 @@ def read_source(
             rows = FileRows(read_sql(source, project.root), {})
         case DuckdbSource():
             rows = FileRows(read_duckdb(source, project.root), {})
+        case PythonSource():
+            rows = FileRows(read_python(source, window), {})
         case DvcSource():
             rows, version = read_dvc(source, project.root)
             facts = facts.model_copy(update=version._asdict())

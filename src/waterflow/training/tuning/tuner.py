@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from waterflow.config.estimators import build_estimator
-from waterflow.config.metrics import METRICS
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import FitError
 from waterflow.records.training import DecisionRule
@@ -92,7 +91,7 @@ class _Search:
         search = config.search_of(candidate)
         assert search is not None
         self.config, self.candidate, self.splits, self.search = config, candidate, splits, search
-        self.metric = METRICS[config.metrics.main]
+        self.metric = config.main_metric
         self.space = SearchSpace(search.space, estimator.get_params())
         self.points = _points(self.space, config.seed) if search.method == "grid" else None
         self.planned = self._count_planned()
