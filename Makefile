@@ -42,6 +42,10 @@ install-dvc: $(BIN)/.dvc ## Add the command `dvc` (200 MB, in .venv-dvc), with a
 .PHONY: install-bert
 install-bert: $(BIN)/.bert ## Add the extra `bert`: torch and transformers (about 5 GB on Linux, with CUDA)
 
+.PHONY: install-catboost install-lightgbm
+install-catboost: $(BIN)/.catboost ## Add the extra `catboost` (about 400 MB)
+install-lightgbm: $(BIN)/.lightgbm ## Add the extra `lightgbm` (a few MB)
+
 .PHONY: test-bert
 test-bert: .venv-bert/.ready ## Fine-tune a packaged MiniLM on real reviews, offline, to a registered version
 	.venv-bert/bin/waterflow data fetch reviews
@@ -105,8 +109,9 @@ lock: $(BIN)/.uv ## Resolve the locked requirements again
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) --group dev -c requirements.lock -o requirements-dev.lock
 	$(COMPILE) --group docs -c requirements.lock -o requirements-docs.lock
-	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bert"], sep="\n")' \
-		| $(COMPILE) - -c requirements.lock -o requirements-bert.lock
+	for extra in bert catboost lightgbm; do \
+		$(BIN)/python -c 'import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")' \
+			$$extra | $(COMPILE) - -c requirements.lock -o requirements-$$extra.lock || exit 1; done
 	$(COMPILE) --group bert-test -c requirements.lock -c requirements-bert.lock -o requirements-bert-test.lock
 	$(COMPILE) --group dvc -o requirements-dvc.lock
 	$(COMPILE) --group supply -o requirements-supply.lock
@@ -144,6 +149,11 @@ $(BIN)/.docs: $(BIN)/.runtime requirements-docs.lock
 $(BIN)/.bert: $(BIN)/.runtime requirements-bert.lock
 	@echo "installing torch and transformers"
 	@$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-bert.lock
+	@touch $@
+
+$(BIN)/.catboost $(BIN)/.lightgbm: $(BIN)/.%: $(BIN)/.runtime requirements-%.lock
+	@echo "installing $*"
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock -r requirements-$*.lock
 	@touch $@
 
 # A command beside the others, on a Python of its own: its packages and ours cannot be installed together.

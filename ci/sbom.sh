@@ -13,7 +13,7 @@ trap 'rm -rf "$scratch"' EXIT
 rm -rf "$out"
 mkdir -p "$out"
 
-for lock in requirements.lock requirements-dvc.lock requirements-bert.lock; do
+for lock in requirements.lock requirements-dvc.lock requirements-bert.lock requirements-catboost.lock requirements-lightgbm.lock; do
   $tools/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o "$out/$lock.cdx.json" "$lock" 2>"$scratch/log" ||
     { cat "$scratch/log" >&2; exit 1; }
 done

@@ -114,7 +114,8 @@ def _check_parameters(candidate: CandidateConfig, estimator: Any, place: str) ->
     if unknown:
         valid = list_valid(unknown[0].rpartition(".")[2], known)
         raise ConfigError(f"{place}.{unknown[0]}: {kind} has no such parameter; {valid}")
-    if candidate.early_stopping_rounds is not None and "early_stopping_rounds" not in known:
+    can_stop = "early_stopping_rounds" in known and hasattr(type(estimator), "best_iteration")
+    if candidate.early_stopping_rounds is not None and not can_stop:
         raise ConfigError(
             f"{place}.early_stopping_rounds: {kind} cannot stop early on validation rows; "
             "remove the key, or choose an estimator such as xgboost.XGBClassifier"

@@ -12,7 +12,11 @@ from packaging.requirements import Requirement
 from waterflow.provenance.hashing import digest_of, sha256_of
 
 # Estimators of an optional extra: its lock, beside the main one, and what their models need of it.
-EXTRAS = {"waterflow.estimators.bert": ("requirements-bert.lock", ("torch", "transformers"))}
+EXTRAS = {
+    "waterflow.estimators.bert": ("requirements-bert.lock", ("torch", "transformers")),
+    "catboost": ("requirements-catboost.lock", ("catboost",)),
+    "lightgbm": ("requirements-lightgbm.lock", ("lightgbm",)),
+}
 # A line of RECORD begins with the path of an installed file.
 TOP_LEVEL = re.compile(r"^(\w+)(?=/|\.py,|\.\S+\.(?:so|pyd),)", re.MULTILINE)
 
@@ -66,16 +70,13 @@ def model_requirements(lock_file: Path, estimator_path: str, packages_used: Coll
     owners = _owners(tuple(sys.path))
     for package in sorted({estimator_path.partition(".")[0], *packages_used}):
         needed += sorted(set(owners.get(package, ())) - set(needed))
-    extra, packages = _extra_of(estimator_path)
     versions = locked_versions(lock_file, needed)
-    if extra:
-        needed += packages
-        versions |= locked_versions(lock_file.with_name(extra), packages)
-    return [f"{name}=={versions[name]}" for name in needed if name in versions]
-
-
-def _extra_of(estimator_path: str) -> tuple[str, tuple[str, ...]]:
-    return EXTRAS.get(estimator_path.rpartition(".")[0], ("", ()))
+    for module in (estimator_path.rpartition(".")[0], *packages_used):
+        if module in EXTRAS:
+            extra, packages = EXTRAS[module]
+            needed += packages
+            versions |= locked_versions(lock_file.with_name(extra), packages)
+    return [f"{name}=={versions[name]}" for name in dict.fromkeys(needed) if name in versions]
 
 
 @cache  # reading every list of installed files takes 50 ms

@@ -111,7 +111,7 @@ def test_a_name_that_is_nearly_right_is_guessed(project: Project, name: str) -> 
     ("text", "said"),
     [
         ("metrics: {main: f1}", "metrics.main: 'f1' is no metric for classification; did you mean 'f1_macro'?"),
-        ("metrics: f1_macro", "metrics: 'f1_macro' is no mapping of keys; valid: main, show"),
+        ("metrics: f1_macro", "metrics: 'f1_macro' is no mapping of keys; valid: main, own, show"),
         ("task: classificaton", "task: 'classificaton' is not valid; did you mean 'classification'?"),
         ("dataset: {kind: cvs, path: x}", "dataset.kind: 'cvs' is unknown; did you mean 'csv'?"),
         ("dataset: {kind: csv, path: x, seperator: ';'}", "unknown key; did you mean 'separator'? valid: comment, "),

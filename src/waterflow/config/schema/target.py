@@ -34,7 +34,7 @@ def _check_target(target: object) -> object:
     if isinstance(target, list | tuple):
         names = ", ".join(map(str, target))
         reason = f"{len(target)} targets ({names}) are not supported"
-        raise ValueError(f"{reason}; write a pipeline for each, and list the others in known_after")
+        raise ValueError(f"{reason}; write a pipeline for each, and list the others in known_after")  # noqa: TRY004
     return target
 
 
