@@ -1,13 +1,101 @@
-"""Loading registered models in a notebook. It takes MLflow's address and a public key."""
+"""What notebooks and scripts use: run a pipeline, load models, rows and predictions.
+
+`import waterflow` has these functions too.
+"""
 
 import os
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from waterflow.config.profile import Profile
 from waterflow.errors import ConfigError, SignatureError
 from waterflow.tracking.model_store import ModelStore
 from waterflow.tracking.registry import CHAMPION, ModelRegistry
 from waterflow.tracking.runs import RunStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from waterflow.lineage.version_history import VersionHistory
+    from waterflow.records.promotion import Registered
+    from waterflow.resources import Resources
+
+
+def run(
+    pipeline: str,
+    *overrides: str,
+    start: str | None = None,
+    end: str | None = None,
+    strategy: str | None = None,
+    candidates: Sequence[str] | None = None,
+    scenario: str | None = None,
+    force: bool = False,
+    report: Callable[[str, str], None] | None = None,
+) -> "Registered":
+    """Run the five steps of a pipeline here, as `waterflow run` does.
+
+    The project is that of the working directory. `overrides` are those of the command line, such as
+    `tuning.trials=5`; `start` and `end` bound the rows in time; `report` is called with a step and a line of progress,
+    which are printed by default. A pipeline that wants a person's approval waits for it. Returns the registered version
+    with its verdict: `.version`, `.aliases`, `.reason`, `.evaluated`. Raises the one-line errors of the command
+    (`waterflow.errors`).
+    """
+    from waterflow import workflow
+    from waterflow.records.run import RunRequest
+
+    request = RunRequest(
+        pipeline=pipeline,
+        origin=workflow.origin_of_shell(),
+        window=workflow.manual_window(start, end),
+        strategy=strategy,
+        scenario=scenario,
+        candidates=None if candidates is None else tuple(candidates),
+        overrides=tuple(entry for entry in overrides if not entry.lstrip("+").startswith("profile")),
+        force=force,
+    )
+    return workflow.run_all(request, workflow.open_resources(overrides=overrides), report or _print_progress)
+
+
+def load_dataset(reference: str, part: str | None = None) -> "pd.DataFrame":
+    """Load the rows behind a version, as they were when it was trained.
+
+    `reference` is `MODEL@VERSION` or `MODEL@ALIAS`; `MODEL` stands for its champion. Returns shape (rows, columns),
+    with all columns of the source and, last, `part`: train, validation, test or purged; with `part` its rows alone. The
+    index is the row's place in the stored rows. Raises ConfigError without such a version or part, StoreError when rows
+    are gone or altered.
+    """
+    from waterflow.promotion.opponents import load_holdout
+
+    history, resources = _find(reference)
+    stored = load_holdout(history.prepared, resources)
+    frame = stored.frame.assign(part=stored.part)
+    if part is None:
+        return frame
+    if part not in set(stored.part):
+        raise ConfigError(f"part: {part!r} has no row; valid: {', '.join(sorted(set(stored.part)))}")
+    return frame[stored.part == part]
+
+
+def load_predictions(reference: str) -> "pd.DataFrame":
+    """Load both models' recorded predictions of the held-out rows, on which a version's verdict is based.
+
+    Returns a row for each held-out row, indexed as in `load_dataset`. Columns: `compared` (whether the verdict counts
+    it), `truth`, `challenger` (the version) and `champion` (its opponent), `challenger_probability_CLASS` and
+    `champion_probability_CLASS` of models with probabilities, and the row's key, group, time and slices. Under
+    `promotion.show: verdict` neither truth nor opponent are there. Raises ConfigError without such a version,
+    StoreError when no predictions were recorded, or they are gone.
+    """
+    from waterflow.data.canonical import read_parquet
+    from waterflow.errors import StoreError
+    from waterflow.stores.base import get_file, scratch_folder
+
+    history, resources = _find(reference)
+    verdict = history.evaluated.verdict
+    if verdict is None or verdict.predictions is None:
+        raise StoreError(f"{history.name}: its evaluation recorded no predictions; run the pipeline again")
+    with scratch_folder() as folder:
+        stored = read_parquet(get_file(resources.store, verdict.predictions, folder / "predictions.parquet"))
+    return stored.set_index("row").rename_axis(None)
 
 
 def load_model(
@@ -35,6 +123,19 @@ def load_model(
         raise SignatureError(
             f"{error}. In a notebook pass public_keys=…, or trust=True, which runs code of whoever logged the model"
         ) from error
+
+
+def _find(reference: str) -> "tuple[VersionHistory, Resources]":
+    from waterflow import workflow
+    from waterflow.lineage.version_history import VersionHistory, find_version
+
+    resources = workflow.open_resources()
+    named = reference if "@" in reference else f"{reference}@{CHAMPION}"
+    return VersionHistory(find_version(named, resources), resources), resources
+
+
+def _print_progress(step: str, text: str) -> None:
+    print(f"{step:<11} {text}")  # the cell's output
 
 
 def _connect(tracking_uri: str | None, public_keys: str | None) -> RunStore:

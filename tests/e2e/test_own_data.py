@@ -15,6 +15,7 @@ from support.projects import copy_database, make_project
 
 from waterflow import workflow
 from waterflow.config.project import Project
+from waterflow.tracking.fluent import use_tracking_uri
 
 WINE = """\
 defaults:
@@ -112,7 +113,7 @@ def test_a_regression_has_residuals(project: Project) -> None:
 def test_a_champion_is_loaded_by_its_alias(project: Project) -> None:
     """What was trained predicts raw columns, words and all."""
     resources = workflow.open_resources(project)
-    mlflow.set_tracking_uri(resources.runs.uri)
+    use_tracking_uri(resources.runs.uri)
     bottles = pd.read_csv(project.root / "data" / "wine.csv")
     model = mlflow.pyfunc.load_model("models:/wine@champion")
     new = bottles.head(3).assign(cellar="west")[model.metadata.signature.inputs.input_names()]

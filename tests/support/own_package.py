@@ -113,10 +113,14 @@ FILES = {
 
 def write_package(project: Project, package: str) -> Path:
     """Write the package, whose name no other test of the process may use; returns its folder."""
-    folder = project.root / "own" / package
+    return write_modules(project.root / "own" / package)
+
+
+def write_modules(folder: Path) -> Path:
+    """Write the package into a folder of its name."""
     folder.mkdir(parents=True)
     for name, text in FILES.items():
-        content = text.format(package=package) if name == "features" else text
+        content = text.format(package=folder.name) if name == "features" else text
         (folder / f"{name}.py").write_text(content.lstrip("\n"), "utf-8")
     return folder
 

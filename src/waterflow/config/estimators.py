@@ -10,6 +10,13 @@ from waterflow.config.schema import Block, CandidateConfig
 from waterflow.config.suggestions import list_valid
 from waterflow.errors import ConfigError
 
+# Of those that LGBMClassifier(**kwargs) takes, the ones that decide a fit. Others would be misspelt without a word.
+LIGHTGBM_PARAMETERS = (
+    *("deterministic", "force_row_wise", "force_col_wise", "verbosity", "max_bin", "min_data_in_bin", "extra_trees"),
+    *("path_smooth", "cat_smooth", "cat_l2", "max_cat_threshold", "max_cat_to_onehot", "monotone_constraints"),
+    *("scale_pos_weight", "is_unbalance", "linear_tree"),
+)
+
 
 def load_estimator(path: str, place: str = "estimator") -> type[Any]:
     """Import an estimator class such as `sklearn.svm.SVC`. `place` is its place in the YAML, for a ConfigError."""
@@ -106,7 +113,8 @@ def check_ready(candidates: Mapping[str, CandidateConfig]) -> None:
 
 def _check_parameters(candidate: CandidateConfig, estimator: Any, place: str) -> None:
     """Raise ConfigError for invalid parameter names. The estimator itself would refuse them late, or never."""
-    known, kind = _parameters(type(estimator)), type(estimator).__name__
+    # LightGBM passes names on that its constructor does not list, once they are given.
+    known, kind = [*_parameters(type(estimator)), *_passed_on(estimator)], type(estimator).__name__
     # XGBoost accepts any name and only warns during the fit.
     unknown = [f"params.{name}" for name in candidate.params if name not in known]
     if candidate.search:
@@ -120,6 +128,10 @@ def _check_parameters(candidate: CandidateConfig, estimator: Any, place: str) ->
             f"{place}.early_stopping_rounds: {kind} cannot stop early on validation rows; "
             "remove the key, or choose an estimator such as xgboost.XGBClassifier"
         )
+
+
+def _passed_on(estimator: Any) -> tuple[str, ...]:
+    return LIGHTGBM_PARAMETERS if type(estimator).__module__.partition(".")[0] == "lightgbm" else ()
 
 
 def _parameters(estimator_class: type[Any]) -> list[str]:

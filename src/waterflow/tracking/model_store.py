@@ -20,6 +20,7 @@ from waterflow.data.columns import as_served
 from waterflow.errors import StoreError, first_line
 from waterflow.tracking.artifacts import local_folder, walk
 from waterflow.tracking.errors import check_reachable, translated
+from waterflow.tracking.fluent import use_tracking_uri
 from waterflow.tracking.model_files import SignedFiles, digest_of_files, model_statement, remove_unsigned
 from waterflow.tracking.model_formats import FORMATS, Format, format_of, without_advice, without_package_map
 from waterflow.tracking.run_queries import RunQueries, unless_gone
@@ -203,7 +204,7 @@ class ModelStore:
     def _download(self, model_id: str, folder: Path) -> Path:
         if not self._has_payload(model_id):
             raise StoreError(f"model {model_id}: its files are gone")
-        mlflow.set_tracking_uri(self._uri)
+        use_tracking_uri(self._uri)
         return Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=str(folder)))
 
     def _has_payload(self, model_id: str) -> bool:

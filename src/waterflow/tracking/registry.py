@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
@@ -14,6 +13,7 @@ from waterflow.errors import SignatureError, TrackingError
 from waterflow.provenance.hashing import digest_of
 from waterflow.provenance.signing import Statement
 from waterflow.tracking.errors import translated
+from waterflow.tracking.fluent import use_tracking_uri
 from waterflow.tracking.run_queries import MAX_PAGE, RunQueries, all_pages, unless_gone
 from waterflow.tracking.tags import (
     CANDIDATE,
@@ -84,7 +84,7 @@ class ModelRegistry:
             return existing[0].version
         tags = tags | {VERSION_SIGNATURE: self._runs.keyring.sign(version_statement(model, model_id, tags))}
         with translated(self._uri):
-            mlflow.set_tracking_uri(self._uri)  # the registry looks the logged model up by the fluent API
+            use_tracking_uri(self._uri)  # the registry looks the logged model up by the fluent API
             try:
                 self._client.create_registered_model(model)
             except MlflowException as error:

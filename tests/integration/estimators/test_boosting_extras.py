@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 import pytest
-from support.projects import message_of, request_of
+from support.projects import CHECKOUT, message_of, request_of
 
 from waterflow import workflow
 from waterflow.config.estimators import check_candidate
@@ -33,7 +33,7 @@ def test_its_model_file_trains_and_serves(resources: Resources, pipeline: Callab
     assert winner.metrics["accuracy"] > 0.8
     assert registered.checks
     assert all(check.passed for check in registered.checks), registered.checks
-    assert f"{model}==" in " ".join(model_requirements(resources.project.lock_file, _path(model)))
+    assert f"{model}==" in " ".join(model_requirements(CHECKOUT / "requirements.lock", _path(model)))
 
 
 @pytest.mark.parametrize("model", ["lightgbm", "catboost"])
