@@ -1,6 +1,6 @@
-"""What notebooks and scripts use: run a pipeline, load models, rows and predictions.
+"""What notebooks and scripts use.
 
-`import waterflow` has these functions too.
+They run pipelines, and load models, rows and predictions; `import waterflow` has these functions too.
 """
 
 import os
@@ -32,7 +32,7 @@ def run(
     force: bool = False,
     report: Callable[[str, str], None] | None = None,
 ) -> "Registered":
-    """Run the five steps of a pipeline here, as `waterflow run` does.
+    """Run the five steps of a pipeline here. `waterflow run` does the same.
 
     The project is that of the working directory. `overrides` are those of the command line, such as
     `tuning.trials=5`; `start` and `end` bound the rows in time; `report` is called with a step and a line of progress,
@@ -57,7 +57,7 @@ def run(
 
 
 def load_dataset(reference: str, part: str | None = None) -> "pd.DataFrame":
-    """Load the rows behind a version, as they were when it was trained.
+    """Load the rows behind a version. They are as they were when it was trained.
 
     `reference` is `MODEL@VERSION` or `MODEL@ALIAS`; `MODEL` stands for its champion. Returns shape (rows, columns),
     with all columns of the source and, last, `part`: train, validation, test or purged; with `part` its rows alone. The
@@ -77,7 +77,7 @@ def load_dataset(reference: str, part: str | None = None) -> "pd.DataFrame":
 
 
 def load_predictions(reference: str) -> "pd.DataFrame":
-    """Load both models' recorded predictions of the held-out rows, on which a version's verdict is based.
+    """Load both models' recorded predictions of the held-out rows. A version's verdict is based on them.
 
     Returns a row for each held-out row, indexed as in `load_dataset`. Columns: `compared` (whether the verdict counts
     it), `truth`, `challenger` (the version) and `champion` (its opponent), `challenger_probability_CLASS` and
