@@ -1,17 +1,16 @@
 """From a request's columns to an answer, whatever the protocol."""
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
 from waterflow.errors import first_line
 from waterflow.records.serving import Scores
 from waterflow.serving.model_loading import ServedModel
+from waterflow.serving.prediction_log.frames import new_request_id
 from waterflow.serving.row_checks import MISSING, RowBreak
 
 logger = logging.getLogger(__name__)
@@ -88,19 +87,7 @@ class Answer:
 Observer = Callable[[Answer], None]
 
 
-class PredictionIds:
-    """Ids of predictions: random for a process, counted within it."""
-
-    def __init__(self) -> None:
-        self._prefix, self._count = secrets.token_hex(8), count(1)
-
-    def take(self, rows: int) -> list[str]:
-        """Return new ids."""
-        prefix, numbers = self._prefix, self._count
-        return [f"{prefix}-{next(numbers):x}" for _ in range(rows)]
-
-
-def answer(model: ServedModel, asked: AskedRows, ids: PredictionIds) -> Answer:
+def answer(model: ServedModel, asked: AskedRows) -> Answer:
     """Check and predict rows.
 
     Raises BadRowsError for rows that are refused, RequestError for rows that the model fails on.
@@ -121,7 +108,9 @@ def answer(model: ServedModel, asked: AskedRows, ids: PredictionIds) -> Answer:
     if extra:
         more = ", …" if len(extra) > MAX_EXTRA_SHOWN else ""
         warnings.append(f"not used: {', '.join(map(repr, extra[:MAX_EXTRA_SHOWN]))}{more}")
-    return Answer(model, asked, checked.columns, scores, ids.take(asked.rows), datetime.now(UTC), seconds, warnings)
+    request_id = new_request_id()
+    ids = [f"{request_id}-{row}" for row in range(asked.rows)]
+    return Answer(model, asked, checked.columns, scores, ids, datetime.now(UTC), seconds, warnings)
 
 
 def check_row_count(rows: int) -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 
 from waterflow.errors import WaterflowError
 from waterflow.serving.model_loading import ServedModel, load_served
 from waterflow.serving.service import Service
 from waterflow.serving.state import STATE_FILE, Assignment, read_state
+from waterflow.serving.switchboard import token_of
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,11 @@ class Follower:
         for pipeline, assignment in self._service.state.assignments.items():
             model = self._load(pipeline, assignment)
             if model is not None:
-                self._switch(pipeline, model)
+                self._service.switch_to(pipeline, model)
+        for pipeline, assignment in self._service.state.pending.items():
+            model = self._load(pipeline, assignment)
+            if model is not None:
+                self._take(pipeline, model)
         self._report()
 
     async def follow(self) -> None:
@@ -42,6 +46,8 @@ class Follower:
             try:
                 if self._read_changes() or self._failed:
                     await self._load_changes(loop.time())
+                for pipeline in list(self._service.pending):
+                    self._service.switch_due(pipeline)
                 if loop.time() - reported >= REPORT_SECONDS:
                     reported = loop.time()
                     self._report()
@@ -59,28 +65,46 @@ class Follower:
         return True
 
     async def _load_changes(self, now: float) -> None:
-        """Load assigned models beside those that answer, then switch.
-
-        The place where a common moment of all workers, `assignment.effective_at`, belongs: between `_load` and
-        `_switch`.
-        """
-        for pipeline, assignment in list(self._service.state.assignments.items()):
-            model = self._service.models.get(pipeline)
-            failed = self._failed.get(pipeline)
-            if model is not None and model.assignment.serves_like(assignment):
+        """Load what is new beside what answers."""
+        service, state = self._service, self._service.state
+        for pipeline, assignment in list(state.assignments.items()):
+            pending = service.pending.get(pipeline)
+            wanted = state.pending.get(pipeline, assignment)
+            if pending is not None and pending.assignment.serves_like(wanted):
+                continue
+            service.pending.pop(pipeline, None)
+            service.report.ready.pop(pipeline, None)
+            model = service.models.get(pipeline)
+            if model is not None and model.assignment.serves_like(wanted):
                 self._failed.pop(pipeline, None)
                 continue
-            if failed and failed[0] == assignment.version.model_id and now - failed[1] < RETRY_SECONDS:
-                continue
-            loaded = await asyncio.to_thread(self._load, pipeline, assignment)
-            if loaded is None:
-                self._failed[pipeline] = (assignment.version.model_id, now)
-                continue
-            self._failed.pop(pipeline, None)
-            self._switch(pipeline, loaded)
+            loaded = await self._load_beside(pipeline, wanted, now)
+            if loaded is not None:
+                self._take(pipeline, loaded)
             self._report()
-        for pipeline in set(self._service.models) - set(self._service.state.assignments):
-            del self._service.models[pipeline]
+        for pipeline in set(service.models) - set(state.assignments):
+            del service.models[pipeline]
+
+    async def _load_beside(self, pipeline: str, assignment: Assignment, now: float) -> ServedModel | None:
+        """Load a model in a thread. One that failed is tried again after a while."""
+        failed = self._failed.get(pipeline)
+        if failed and failed[0] == assignment.version.model_id and now - failed[1] < RETRY_SECONDS:
+            return None
+        loaded = await asyncio.to_thread(self._load, pipeline, assignment)
+        if loaded is None:
+            self._failed[pipeline] = (assignment.version.model_id, now)
+        else:
+            self._failed.pop(pipeline, None)
+        return loaded
+
+    def _take(self, pipeline: str, model: ServedModel) -> None:
+        """Keep a model until all workers switch. Where nothing answers, it does so at once."""
+        service = self._service
+        if pipeline not in service.models or pipeline not in service.state.pending:
+            service.switch_to(pipeline, model)
+        if pipeline in service.state.pending:
+            service.pending[pipeline] = model
+            service.report.ready[pipeline] = token_of(model.assignment.version)
 
     def _load(self, pipeline: str, assignment: Assignment) -> ServedModel | None:
         """Load a model. What cannot be loaded is logged and reported, and changes nothing else."""
@@ -91,13 +115,6 @@ class Follower:
             self._service.report.problems[pipeline] = str(error)
             self._report()
             return None
-
-    def _switch(self, pipeline: str, model: ServedModel) -> None:
-        """Let a loaded model answer from now on. Requests under way finish on the one before."""
-        version = model.assignment.version
-        self._service.models[pipeline] = model
-        self._service.report.note_loaded(pipeline, version.model_id, version.version, model.path, datetime.now(UTC))
-        logger.info("worker %d: %s version %d answers", self._slot, pipeline, version.version)
 
     def _report(self) -> None:
         self._service.report.write(self._service.folder, self._slot)

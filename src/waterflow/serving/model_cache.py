@@ -56,6 +56,7 @@ class ModelCache:
             folder=str(files.folder),
             features=build_features(read_inputs(files.folder), config.contract),
             contract=config.serving.contract,
+            log=config.serving.log,
             example=read_example(files.folder),
             since=datetime.now(UTC),
             effective_at=champion.effective_at,

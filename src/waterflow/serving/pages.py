@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from waterflow.serving.answering import RequestError
 from waterflow.serving.openapi import describe_api, example_request
+from waterflow.serving.outcomes_route import OutcomesRoute
 from waterflow.serving.protocols import mlflow_forms, native, open_inference
 from waterflow.serving.reports import Counts, read_reports
 from waterflow.serving.schema import describe
@@ -52,7 +53,10 @@ def build_pages(service: Service) -> Starlette:
         "/models/{pipeline}/version": pages.send_mlflow_version,
     }
     return Starlette(
-        routes=[Route(path, endpoint, methods=["GET"]) for path, endpoint in get.items()],
+        routes=[
+            *(Route(path, endpoint, methods=["GET"]) for path, endpoint in get.items()),
+            Route("/v1/models/{pipeline}/outcomes", OutcomesRoute(service).__call__, methods=["POST"]),
+        ],
         exception_handlers={RequestError: _refuse, HTTPException: _refuse_path},
     )
 

@@ -61,7 +61,10 @@ class Counts:
 
 @dataclass
 class WorkerReport:
-    """The report of one worker. `loaded` are its model ids, `since` when each began, `paths` its predictors."""
+    """The report of one worker. `loaded` are its model ids, `since` when each began, `paths` its predictors.
+
+    `ready` are the tokens of versions that it has loaded, and will switch to when all workers do.
+    """
 
     run: str
     pid: int
@@ -70,6 +73,7 @@ class WorkerReport:
     since: dict[str, str] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    ready: dict[str, int] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
 
     def counts_of(self, pipeline: str) -> Counts:
@@ -104,6 +108,13 @@ def read_reports(folder: Path, run: str) -> list[WorkerReport]:
     """Read the reports of all workers."""
     slots = [int(path.stem.rpartition("-")[2]) for path in sorted(folder.glob("worker-*.json"))]
     return [report for slot in slots if (report := read_report(folder, slot, run)) is not None]
+
+
+def are_ready(folder: Path, run: str, workers: int, pipeline: str, token: int) -> bool:
+    """Return whether all running workers have loaded a version. One that has not reported yet will load it first."""
+    reports = [report for slot in range(1, workers + 1) if (report := read_report(folder, slot, run)) is not None]
+    running = [report for report in reports if Path(f"/proc/{report.pid}").exists()]
+    return bool(running) and all(report.ready.get(pipeline) == token for report in running)
 
 
 def _path(folder: Path, slot: int) -> Path:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from waterflow.config.project import Project
+from waterflow.config.schema import LogConfig
 from waterflow.provenance.signing import Keyring
 from waterflow.records.base import Record
 from waterflow.records.serving import FeatureColumn, ServedVersion
@@ -29,6 +30,7 @@ class Assignment(Record):
     folder: str
     features: tuple[FeatureColumn, ...]
     contract: Literal["reject", "warn"] = "reject"
+    log: LogConfig = LogConfig()
     example: dict[str, Any] = Field(default_factory=dict)
     since: datetime
     effective_at: datetime | None = None
@@ -50,12 +52,14 @@ class ServiceState(Record):
     """The state of a service. `run` names one start of it.
 
     `pipelines` are all that it serves; `problems` say why one has no champion, `servers_problem` which server is away.
+    `assignments` answer, `pending` are loaded beside them until all workers can switch.
     What `public_keys` signed is loaded, unless the key is among the `revoked`.
     """
 
     run: str
     pipelines: tuple[str, ...]
     assignments: dict[str, Assignment] = Field(default_factory=dict)
+    pending: dict[str, Assignment] = Field(default_factory=dict)
     problems: dict[str, str] = Field(default_factory=dict)
     servers_problem: str = ""
     public_keys: tuple[str, ...] = ()

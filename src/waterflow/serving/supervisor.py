@@ -17,8 +17,10 @@ from waterflow.config.project import Project
 from waterflow.errors import ConfigError
 from waterflow.serving.access import Access, check_bind
 from waterflow.serving.assigning import Assigner
+from waterflow.serving.prediction_log.spool import SPOOL
 from waterflow.serving.settings import ServiceSettings
 from waterflow.serving.state import service_folder
+from waterflow.serving.switchboard import clear_switches
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +70,16 @@ class Supervisor:
             signal.signal(number, lambda *_: self._stopping.set())
         for report in self._folder.glob("worker-*.json"):
             report.unlink()
-        assigner = Assigner(self._project, self._folder, self._run, self._settings.pipelines)
+        clear_switches(self._folder)
+        assigner = Assigner(self._project, self._folder, self._run, self._settings)
         try:
+            self._sealing, self._sealing_since = self._start_sealing(), time.monotonic()
             self._start_due()  # their imports take as long as the first look at the champions
             assigner.start()
             while not self._stopping.wait(LOOK_SECONDS):
                 self._reap()
                 self._start_due()
+                assigner.switch_ready()
         finally:
             assigner.stop()
             self._stop_all()
@@ -92,9 +97,18 @@ class Supervisor:
         # A session of its own: Ctrl-C reaches the supervisor, which then stops its workers.
         return subprocess.Popen(command, pass_fds=ends, start_new_session=True, stdin=subprocess.DEVNULL)
 
+    def _start_sealing(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "waterflow.serving.prediction_log.sealer", str(self._folder.parent / SPOOL)]
+        return subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL)
+
     def _reap(self) -> None:
-        """Note ended workers, and when to start them again."""
+        """Note ended processes, and when to start them again."""
         now = time.monotonic()
+        if self._sealing.poll() is not None and now - self._sealing_since > SHORT_LIFE_SECONDS:
+            logger.error(
+                "the process that seals predictions ended with %d; another one starts", self._sealing.returncode
+            )
+            self._sealing, self._sealing_since = self._start_sealing(), now
         for slot in self._slots:
             if slot.process is None or slot.process.poll() is None:
                 continue
@@ -121,6 +135,12 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._sealing.terminate()  # after the workers, so that it takes what they had
+        try:
+            self._sealing.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._sealing.kill()
+            self._sealing.wait()
 
 
 def _bind(host: str, port: int) -> socket.socket:

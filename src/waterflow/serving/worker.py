@@ -22,6 +22,8 @@ import uvicorn
 from waterflow.serving.access import Access
 from waterflow.serving.app import ServingApp
 from waterflow.serving.following import Follower
+from waterflow.serving.prediction_log.recording import AnswerRecorder
+from waterflow.serving.prediction_log.spool import SPOOL, PredictionLog
 from waterflow.serving.reports import WorkerReport, read_report
 from waterflow.serving.service import Service
 from waterflow.serving.settings import ServiceSettings
@@ -33,9 +35,12 @@ GRACE_SECONDS = 10
 
 def main(folder: Path, slot: int, run: str, settings: ServiceSettings, listening: int, alive: int) -> None:
     """Load what is assigned, then answer until the supervisor ends."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again, once it has ended
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
     before = read_report(folder, slot, run)
     report = WorkerReport(run, os.getpid(), counts=before.counts if before else {})
+    # Until it is ready, no switch takes place: it might begin to answer by what was served before.
+    report.write(folder, slot)
     service = Service(
         folder,
         _wait_for_state(folder, run),
@@ -43,6 +48,8 @@ def main(folder: Path, slot: int, run: str, settings: ServiceSettings, listening
         access=Access.read(Path(settings.tokens_file)) if settings.tokens_file else Access(),
         max_body_bytes=settings.max_body_bytes,
     )
+    log = PredictionLog(folder.parent / SPOOL)
+    service.observers.append(AnswerRecorder(log))
     follower = Follower(service, slot)
     follower.load_all()
     gc.collect()
@@ -58,7 +65,10 @@ def main(folder: Path, slot: int, run: str, settings: ServiceSettings, listening
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    asyncio.run(_serve(uvicorn.Server(config), follower, socket.socket(fileno=listening), alive))
+    try:
+        asyncio.run(_serve(uvicorn.Server(config), follower, socket.socket(fileno=listening), alive))
+    finally:
+        log.close()
 
 
 async def _serve(server: uvicorn.Server, follower: Follower, listening: socket.socket, alive: int) -> None:

@@ -23,6 +23,7 @@ from waterflow.serving.prediction_log.spool_file import SpoolFile, spool_bytes
 
 logger = logging.getLogger(__name__)
 
+SPOOL = "spool"  # the folder beside those of services
 UNFINISHED = ".new-"  # a folder whose worker has not locked its counters yet
 
 
