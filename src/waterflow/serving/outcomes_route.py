@@ -30,7 +30,7 @@ class OutcomesRoute:
         self._service = service
 
     async def __call__(self, request: Request) -> Response:
-        """Record the outcomes of a pipeline's predictions, each on its own.
+        """Record outcomes of a pipeline, each on its own.
 
         Raises RequestError: 401, 403 or 404 for who and what, 413 and 422 for the body, 503 while the database is
         away; posting again is then safe.

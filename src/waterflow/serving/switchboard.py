@@ -1,4 +1,4 @@
-"""The moments at which all workers of a service switch, in memory that they share.
+"""Moments at which all workers switch, in memory that they share.
 
 A version is loaded beside the one that answers, by every worker, before the supervisor sets the moment. Each request
 then reads the moment when it begins: before it the old version answers, from it on the new one, whichever worker the
@@ -21,10 +21,10 @@ PLACE = 2  # 64-bit integers a pipeline: which version, and when
 
 
 class Switchboard:
-    """For each pipeline the newest switch: to which version, from which moment on."""
+    """The newest switch of each pipeline. It names a version and a moment."""
 
     def __init__(self, folder: Path, pipelines: Sequence[str]) -> None:
-        """Open the file in a service's folder, and create it where it is missing."""
+        """Open the file in a service's folder, or create it."""
         self._places = {name: PLACE * place for place, name in enumerate(pipelines)}
         size = 8 * PLACE * max(len(pipelines), 1)
         with (folder / FILE).open("a+b") as file:
@@ -41,13 +41,13 @@ class Switchboard:
         self._values[place + 1] = time.monotonic_ns() + round(after_seconds * 1e9)
 
     def is_due(self, pipeline: str, token: int) -> bool:
-        """Return whether a version is to answer a request that begins now."""
+        """Return whether a version answers requests from now on."""
         place = self._places[pipeline]
         return self._values[place] == token and time.monotonic_ns() >= self._values[place + 1]
 
 
 def token_of(version: ServedVersion) -> int:
-    """Return a number for a version, and for the row of the ledger that made it champion."""
+    """Return a number that stands for a version. The same version by another row of the ledger has another."""
     return int(digest_of(version.to_json())[:15], 16) + 1
 
 
