@@ -1,4 +1,4 @@
-"""Moments at which all workers switch, in memory that they share.
+"""Moments at which all workers of a service switch.
 
 A version is loaded beside the one that answers, by every worker, before the supervisor sets the moment. Each request
 then reads the moment when it begins: before it the old version answers, from it on the new one, whichever worker the
