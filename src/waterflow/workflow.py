@@ -5,10 +5,10 @@ need it, so that entering costs little.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waterflow.caching.explain import InputChange, StepExplanation
 from waterflow.caching.explain import explain as explain_run
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from waterflow.operations.audit import Audit
+    from waterflow.records.batch import BatchScored
     from waterflow.records.prediction_log import RecordedOutcomes
     from waterflow.reproduction.comparison import ComparedValue
     from waterflow.reproduction.reproduce import Reproduction
@@ -81,6 +82,7 @@ __all__ = [
     "fetch_dataset",
     "find_change_since",
     "find_dataset",
+    "interval_window",
     "last_change",
     "list_datasets",
     "list_keys",
@@ -88,6 +90,7 @@ __all__ = [
     "open_for",
     "open_resources",
     "origin_of_shell",
+    "predict_file",
     "prepare",
     "promote",
     "propose_contract",
@@ -100,6 +103,7 @@ __all__ = [
     "reproduce_version",
     "rollback",
     "run_all",
+    "score_interval",
     "shell_user",
     "survey_objects",
     "trace_lineage",
@@ -171,6 +175,38 @@ def open_for(pipeline: str) -> Resources:
     resources = open_resources()
     find_outline(resources.project.conf, pipeline)
     return resources
+
+
+def predict_file(
+    reference: str, source: str | None, output: str, window: Window, resources: Resources, report: Callable[[int], None]
+) -> "BatchScored":
+    """Predict the rows of a file. Without one, those of the data set."""
+    from waterflow.records.batch import BatchRequest
+    from waterflow.serving.batch import score_batch
+    from waterflow.serving.batch_sources import source_of_path
+
+    pipeline = reference.partition("@")[0]
+    find_outline(resources.project.conf, pipeline)
+    given = None if source is None else source_of_path(source, compose_pipeline(resources.project, pipeline).dataset)
+    return score_batch(BatchRequest(reference=reference, output=output, source=given, window=window), resources, report)
+
+
+def interval_window(
+    run_type: str, start: datetime | None, end: datetime | None, conf: Mapping[str, Any], now: datetime
+) -> Window:
+    """Return the interval of a scoring run. See `serving.interval_scoring.interval_window`."""
+    from waterflow.serving import interval_scoring
+
+    return interval_scoring.interval_window(run_type, start, end, conf, now)
+
+
+def score_interval(
+    pipeline: str, window: Window, resources: Resources, report: Callable[[int], None] = lambda rows: None
+) -> "BatchScored":
+    """Predict the rows of an interval, by the section `score`."""
+    from waterflow.serving import interval_scoring
+
+    return interval_scoring.score_interval(pipeline, window, resources, report)
 
 
 def propose_contract(pipeline: str, overrides: Sequence[str], window: Window) -> str:

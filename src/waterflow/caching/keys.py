@@ -37,11 +37,11 @@ def preparation(config: PipelineConfig, window: Window | None, champion: str | N
     """Return what decides the prepared rows. What their source says at the time is left out.
 
     `champion` is what the holdout of dated rows depends on. The window counts where rows are dated. The whole
-    configuration counts, for later steps read it from this record, but `serving`: no step reads that.
+    configuration counts, for later steps read it from this record, but `serving` and `score`: no step reads them.
     """
     inputs = {"window": str(window)} if window and config.time_column else {}
     inputs |= {} if champion is None else {"champion": champion}
-    section = config.model_dump(mode="json", exclude={"serving"})
+    section = config.model_dump(mode="json", exclude={"serving", "score"})
     return _action("prepare", inputs, section, _data_closure(config))
 
 

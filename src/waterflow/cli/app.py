@@ -9,7 +9,7 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
-from waterflow.cli import lineage, operations, predictions, promotion, reproduce, run, serve
+from waterflow.cli import lineage, operations, predict, predictions, promotion, reproduce, run, serve
 from waterflow.cli.console import err, print_table, warn, widen
 from waterflow.cli.data import data_app
 from waterflow.cli.keys import keys_app
@@ -21,6 +21,8 @@ COMMANDS = (
     run.run,
     run.pipelines,
     run.show,
+    predict.predict,
+    predict.score,
     promotion.ledger,
     promotion.champion,
     promotion.rollback,

@@ -30,14 +30,17 @@ TOP_LEVEL_KEYS = frozenset(
     """
     defaults description owner tags schedule dataset rows target target_nulls task features drop known_after key group
     weight time_column label_delay time_zone window sample split contract preprocessing candidates tuning metrics
-    positive costs decision calibration gate promotion serving intended_use seed
+    positive costs decision calibration gate promotion serving score intended_use seed
     """.split()  # noqa: SIM905  # a list would take a line for each key
 )
 
 
 @dataclass(frozen=True)
 class Outline:
-    """What a DAG shows of a pipeline. `approval_timeout` is None where nobody is asked."""
+    """What DAGs show of a pipeline. `approval_timeout` is None where nobody is asked.
+
+    Where the pipeline `is_scored`, a second DAG predicts the rows of each interval.
+    """
 
     name: str
     description: str
@@ -49,6 +52,8 @@ class Outline:
     time_column: str | None
     source: str
     approval_timeout: timedelta | None = None
+    is_scored: bool = False
+    score_schedule: Schedule | None = None
 
     @property
     def approval(self) -> Approval:
@@ -120,6 +125,8 @@ def read_outline(path: Path) -> Outline:
         time_column=content.get("time_column"),
         source=source,
         approval_timeout=_read_approval(content.get("promotion"), f"{place}:{lines.get('promotion', 1)}: promotion"),
+        is_scored=content.get("score") is not None,
+        score_schedule=_read_score(content.get("score"), f"{place}:{lines.get('score', 1)}: score"),
     )
 
 
@@ -220,6 +227,14 @@ def _read_approval(promotion: Any, place: str) -> timedelta | None:
     except ValueError as error:
         raise ConfigError(f"{place}.approval_timeout: {error}") from error
     return timeout if approval == "human" else None
+
+
+def _read_score(score: Any, place: str) -> Schedule | None:
+    if score is None:
+        return None
+    if not isinstance(score, dict) or not isinstance(score.get("sink"), str):
+        raise ConfigError(f"{place}: {score!r} has no sink; write `sink: predictions/NAME` below it")
+    return _read_schedule(score.get("schedule"), f"{place}.schedule")
 
 
 def _read_schedule(schedule: Any, place: str) -> Schedule | None:

@@ -1,5 +1,7 @@
 """One DAG for each `conf/pipeline/*.yaml`.
 
+Where it has a section `score`, there is another (`scoring`).
+
 prepare → train (one task per candidate) → evaluate → register → promote.
 
 Airflow's DAG processor parses these files again and again, so what is imported here is light: Airflow's SDK, pendulum
@@ -24,6 +26,7 @@ from waterflow.config.header import (
 from waterflow.orchestration import tasks
 from waterflow.orchestration.approval import build_approval
 from waterflow.orchestration.form import build_form
+from waterflow.orchestration.scoring import build_score_dag
 from waterflow.orchestration.timetable import build_timetable, first_moment
 
 RETRIES = {
@@ -35,7 +38,7 @@ RETRIES = {
 
 
 def build_dags(conf: Path | None = None) -> dict[str, DAG]:
-    """Build the DAG of every pipeline, by its id.
+    """Build the DAGs of every pipeline, by their ids.
 
     `conf` is the folder of the configuration; by default `WATERFLOW_CONF`, else that of the checkout. Never raises: a
     pipeline that cannot be read becomes a DAG tagged `broken` whose page shows the error.
@@ -45,7 +48,11 @@ def build_dags(conf: Path | None = None) -> dict[str, DAG]:
     dags = {}
     for path in pipeline_files(conf):
         try:
-            dag = build_dag(read_outline(path), strategies, scenarios_for(scenarios, path.stem))
+            outline = read_outline(path)
+            dag = build_dag(outline, strategies, scenarios_for(scenarios, path.stem))
+            if outline.is_scored:
+                scoring = build_score_dag(outline, RETRIES)
+                dags[scoring.dag_id] = scoring
         except Exception as error:
             problem = str(error) if path.name in str(error) else f"conf/pipeline/{path.name}: {error}"
             dag = build_broken_dag(path.stem, problem)

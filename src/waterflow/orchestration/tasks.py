@@ -91,6 +91,21 @@ def promote(
         return workflow.promote(before, entry, workflow.open_resources(), approval).to_json()
 
 
+@task(pool=POOL, **RECORD)  # it takes as much memory as a fit
+def score(pipeline: str) -> dict[str, Any]:
+    """Predict the rows of the run's interval."""
+    from waterflow import workflow
+    from waterflow.orchestration.trigger_conf import check_conf
+
+    context = get_current_context()
+    run = context["dag_run"]
+    with fail_without_retry():
+        check_conf(run.conf, context["dag"].params)
+        interval = (context.get("data_interval_start"), context.get("data_interval_end"))
+        window = workflow.interval_window(run.run_type, *interval, run.conf or {}, run.run_after)
+        return workflow.score_interval(pipeline, window, workflow.open_resources()).to_json()
+
+
 @task
 def reconcile() -> list[str]:
     """Close runs that a killed task left RUNNING. Return their ids."""

@@ -1,22 +1,27 @@
 """The local cache of verified models. With it a service starts while MLflow, store and database are away."""
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from waterflow.config.project import Project
 from waterflow.config.schema import PipelineConfig
-from waterflow.errors import SignatureError
+from waterflow.errors import DataError, SignatureError, StoreError, UnreachableError
 from waterflow.records.serving import ServedVersion
 from waterflow.resources import Resources
 from waterflow.serving.champions import CurrentChampion
+from waterflow.serving.holdout_rows import store_holdout_rows
 from waterflow.serving.schema import build_features
-from waterflow.serving.state import Assignment, make_private
+from waterflow.serving.state import HOLDOUT_FILE, Assignment, make_private
 from waterflow.stores.base import scratch_folder
 from waterflow.tracking.model_files import SignedFiles, check_signed, read_example, read_inputs
 from waterflow.tracking.registry import Version
+
+logger = logging.getLogger(__name__)
 
 SIGNATURE_FILE = "signature.json"
 KEPT_MODELS = 3  # of a pipeline, the newest first: a rollback finds its model here
@@ -43,6 +48,7 @@ class ModelCache:
         if version.problem:
             raise SignatureError(f"version {version.version} of {version.model}: {version.problem}")
         files = self._find(version.model, version.model_id, resources) or self._download(version, resources)
+        _keep_holdout_rows(version, files.folder.with_name(HOLDOUT_FILE), resources)
         return Assignment(
             version=ServedVersion(
                 pipeline=version.model,
@@ -60,6 +66,7 @@ class ModelCache:
             example=read_example(files.folder),
             since=datetime.now(UTC),
             effective_at=champion.effective_at,
+            tolerance=config.promotion.staging.tolerance,
         )
 
     def remove_unused(self, pipeline: str, used: Iterable[str]) -> None:
@@ -100,3 +107,17 @@ class ModelCache:
         )
         check_signed(final, resources.keyring)
         return final
+
+
+def _keep_holdout_rows(version: Version, path: Path, resources: Resources) -> None:
+    """Keep the rows that the fast path is compared on. Without them the pipeline serves."""
+    if path.exists():
+        return
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        store_holdout_rows(version, resources, partial)
+        partial.replace(path)
+    except (StoreError, DataError, UnreachableError) as error:
+        logger.warning("%s version %d: its holdout rows cannot be read: %s", version.model, version.version, error)
+    finally:
+        partial.unlink(missing_ok=True)

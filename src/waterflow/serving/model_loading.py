@@ -4,10 +4,12 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from waterflow.data.canonical import read_parquet
 from waterflow.errors import StoreError, WaterflowError, first_line
 from waterflow.provenance.signing import Keyring
 from waterflow.records.serving import Scores
-from waterflow.serving.predictors import PipelinePredictor, Predictor
+from waterflow.serving.compiled.equality import choose_predictor, plain_columns
+from waterflow.serving.predictors import Columns, Predictor
 from waterflow.serving.row_checks import RowChecks
 from waterflow.serving.state import Assignment
 from waterflow.tracking.model_files import load_signed
@@ -15,6 +17,8 @@ from waterflow.tracking.model_files import load_signed
 logger = logging.getLogger(__name__)
 
 WARM_UP = 3
+PANDAS = "the pipeline, through pandas"
+COMPILED = "compiled, equal to the pipeline on its recorded holdout rows"
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class ServedModel:
     positive: Any = None
     classes: tuple[Any, ...] = ()
     is_fast: bool = False
-    path: str = "the pipeline, through pandas"
+    path: str = PANDAS
 
     def predict(self, columns: dict[str, list[Any]]) -> Scores:
         """Return the scores of checked rows."""
@@ -47,14 +51,16 @@ def load_served(assignment: Assignment, keyring: Keyring) -> ServedModel:
     version = assignment.version
     try:
         pipeline = load_signed(assignment.files, keyring)
-        predictor = PipelinePredictor(pipeline, assignment.features)
+        chosen = choose_predictor(pipeline, assignment.features, _read_holdout(assignment), assignment.tolerance)
         served = ServedModel(
             assignment,
-            predictor,
+            chosen.predictor,
             RowChecks(assignment.features, assignment.contract),
             threshold=_plain(getattr(pipeline[-1], "threshold", None)),
             positive=_plain(getattr(pipeline[-1], "pos_label", None)),
             classes=tuple(_plain(entry) for entry in getattr(pipeline, "classes_", ())),
+            is_fast=chosen.is_fast,
+            path=f"{PANDAS}: {chosen.reason}" if chosen.reason else COMPILED,
         )
         warm_up(served)
     except WaterflowError:
@@ -65,6 +71,12 @@ def load_served(assignment: Assignment, keyring: Keyring) -> ServedModel:
             f"{first_line(error)}"
         ) from error
     return served
+
+
+def _read_holdout(assignment: Assignment) -> Columns | None:
+    if not assignment.holdout.is_file():
+        return None
+    return plain_columns(read_parquet(assignment.holdout), assignment.features)
 
 
 def warm_up(served: ServedModel) -> None:

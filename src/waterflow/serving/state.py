@@ -15,6 +15,7 @@ from waterflow.records.serving import FeatureColumn, ServedVersion
 from waterflow.tracking.model_files import SignedFiles
 
 STATE_FILE = "state.json"
+HOLDOUT_FILE = "holdout.parquet"
 PRIVATE = 0o700
 
 
@@ -22,7 +23,8 @@ class Assignment(Record):
     """The version that answers, with what workers need of it.
 
     `folder` has its files, whose digest `signature` vouches for. `problem` says why the newest champion is not served:
-    what is assigned then is the one before. `effective_at` is the earliest moment to switch to it.
+    what is assigned then is the one before. `effective_at` is the earliest moment to switch to it. A fast path serves
+    where it differs from the pipeline by at most `tolerance`, on the rows in `holdout`.
     """
 
     version: ServedVersion
@@ -35,11 +37,17 @@ class Assignment(Record):
     since: datetime
     effective_at: datetime | None = None
     problem: str = ""
+    tolerance: float = 0.0
 
     def serves_like(self, other: "Assignment") -> bool:
         """Return whether both have the same version, columns and rules."""
         mine, theirs = (entry.model_dump(exclude={"since", "problem", "effective_at"}) for entry in (self, other))
         return mine == theirs
+
+    @property
+    def holdout(self) -> Path:
+        """The recorded holdout rows. There is no such file where they are gone."""
+        return Path(self.folder).with_name(HOLDOUT_FILE)
 
     @property
     def files(self) -> SignedFiles:

@@ -28,6 +28,7 @@ from waterflow.config.schema.promotion import (
     StagingConfig,
     StrategyConfig,
 )
+from waterflow.config.schema.score import ScoreConfig
 from waterflow.config.schema.serving import LogConfig, ServingConfig
 from waterflow.config.schema.sources import (
     SOURCE_KINDS,

@@ -27,6 +27,7 @@ from waterflow.config.schema.promotion import (
     PromotionConfig,
     StrategyConfig,
 )
+from waterflow.config.schema.score import ScoreConfig
 from waterflow.config.schema.serving import ServingConfig
 from waterflow.config.schema.sources import Source
 from waterflow.config.schema.split import Features, OwnFeatures, RowsConfig, SplitConfig, SplitKind, WindowConfig
@@ -81,6 +82,7 @@ class PipelineConfig(Section):
     gate: GateConfig | None = None
     promotion: PromotionConfig = PromotionConfig()
     serving: ServingConfig = ServingConfig()
+    score: ScoreConfig | None = None
     intended_use: str = ""
     seed: Annotated[int, Field(ge=0)] = 0
 

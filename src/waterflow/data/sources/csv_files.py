@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,7 +36,7 @@ class CsvTexts(NamedTuple):
     notes: tuple[str, ...]
 
 
-class _Layout(NamedTuple):
+class Layout(NamedTuple):
     """How a file is written. `first_row` is the number of lines above its rows."""
 
     encoding: str
@@ -46,7 +46,7 @@ class _Layout(NamedTuple):
     has_quotes: bool
 
 
-class _OtherWidth(NamedTuple):
+class OtherWidth(NamedTuple):
     """A line with more or fewer fields than the header."""
 
     line: int
@@ -61,22 +61,23 @@ def read_csv_texts(path: Path, source: CsvSection, name: str) -> CsvTexts:
     the file is no text, when encoding or separator are ambiguous, for rows of another width, a quote that is never
     closed, and a header with a name twice.
     """
-    layout = _find_layout(path, source, name)
+    layout = find_layout(path, source, name)
     table, wrong = _parse(path, source, layout, len(layout.header))
     if wrong is not None:
-        raise _wrong_width(wrong, layout, name)
-    _check_quotes(table, layout, name)
-    table, notes = _name_columns(table, layout.header, name)
+        raise wrong_width(wrong, layout, name)
+    check_quotes(table, layout, name)
+    table, notes = name_columns(table, layout.header, name)
     return CsvTexts(table, {"encoding": layout.encoding, "separator": layout.separator}, notes)
 
 
-def _find_layout(path: Path, source: CsvSection, name: str) -> _Layout:
+def find_layout(path: Path, source: CsvSection, name: str) -> Layout:
+    """Find out how a file is written. Raises DataError where that is ambiguous."""
     encoding, has_quotes = _find_encoding(path, source, name)
     marks = [source.separator] if source.separator else list(SEPARATORS)
     headers = {mark: _read_header(path, source, encoding, mark) for mark in marks}
     fitting = [mark for mark, (header, _) in headers.items() if len(header) > 1] or marks[:1]
     if len(fitting) > 1:
-        layouts = {mark: _Layout(encoding, mark, *headers[mark], has_quotes) for mark in fitting}
+        layouts = {mark: Layout(encoding, mark, *headers[mark], has_quotes) for mark in fitting}
         parsed = {mark: _parse(path, source, layout, len(layout.header)) for mark, layout in layouts.items()}
         fitting = [mark for mark, (_, wrong) in parsed.items() if wrong is None] or fitting[:1]
     if len(fitting) > 1:
@@ -85,7 +86,7 @@ def _find_layout(path: Path, source: CsvSection, name: str) -> _Layout:
     header, first_row = headers[fitting[0]]
     if source.separator and len(header) == 1:
         _check_separator(header[0], source.separator, name)
-    return _Layout(encoding, fitting[0], [*(source.names or header)], first_row if source.header else 0, has_quotes)
+    return Layout(encoding, fitting[0], [*(source.names or header)], first_row if source.header else 0, has_quotes)
 
 
 def _check_separator(header: str, separator: str, name: str) -> None:
@@ -180,47 +181,54 @@ def _read_header(path: Path, source: CsvSection, encoding: str, separator: str) 
     return header, source.skip_rows + rows.line_num
 
 
-def _parse(path: Path, source: CsvSection, layout: _Layout, width: int) -> tuple[pa.Table | None, _OtherWidth | None]:
+def _parse(path: Path, source: CsvSection, layout: Layout, width: int) -> tuple[pa.Table | None, OtherWidth | None]:
     """Return the rows as text. If a row has another number of fields, return the first such row instead."""
     names = [str(position) for position in range(width)]
-    null_words = [*source.na_values, *(NULL_WORDS if source.keep_default_na else ())]
-    is_plain = not source.comment and path.suffix not in COMPRESSED
     for in_order in (False, True):
-        wrong: list[_OtherWidth] = []
-
-        def note(row: pacsv.InvalidRow, wrong: list[_OtherWidth] = wrong) -> str:
-            if not wrong:
-                wrong.append(_OtherWidth(row.number or 0, row.actual_columns, row.text))
-            return "skip"
-
+        wrong: list[OtherWidth] = []
         with open_bytes(path, source) as file:
-            table = pacsv.read_csv(
-                path if is_plain else file,  # pyarrow reads faster than Python
-                read_options=pacsv.ReadOptions(
-                    column_names=names,
-                    skip_rows=layout.first_row,
-                    encoding=layout.encoding,
-                    use_threads=not in_order,
-                    block_size=BLOCK_BYTES,
-                ),
-                parse_options=pacsv.ParseOptions(
-                    delimiter=layout.separator,
-                    quote_char=source.quote or False,
-                    newlines_in_values=layout.has_quotes,
-                    invalid_row_handler=note,
-                ),
-                convert_options=pacsv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    strings_can_be_null=bool(null_words),
-                    null_values=null_words,
-                ),
-            )
+            # pyarrow reads faster than Python.
+            plain = path if not source.comment and path.suffix not in COMPRESSED else file
+            table = pacsv.read_csv(plain, **csv_options(source, layout, names, wrong, in_order=in_order))
         if not wrong:
-            return pa.table([_without_empty(column) for column in table.columns], names), None
+            return pa.table([without_empty(column) for column in table.columns], names), None
     return None, wrong[0]  # whose number is known, where the rows were read in order
 
 
-def _without_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def csv_options(
+    source: CsvSection, layout: Layout, names: list[str], wrong: list[OtherWidth], *, in_order: bool
+) -> dict[str, Any]:
+    """Return the options of pyarrow's readers. The first row of another width is added to `wrong`."""
+    null_words = [*source.na_values, *(NULL_WORDS if source.keep_default_na else ())]
+
+    def note(row: pacsv.InvalidRow) -> str:
+        if not wrong:
+            wrong.append(OtherWidth(row.number or 0, row.actual_columns, row.text))
+        return "skip"
+
+    return {
+        "read_options": pacsv.ReadOptions(
+            column_names=names,
+            skip_rows=layout.first_row,
+            encoding=layout.encoding,
+            use_threads=not in_order,
+            block_size=BLOCK_BYTES,
+        ),
+        "parse_options": pacsv.ParseOptions(
+            delimiter=layout.separator,
+            quote_char=source.quote or False,
+            newlines_in_values=layout.has_quotes,
+            invalid_row_handler=note,
+        ),
+        "convert_options": pacsv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            strings_can_be_null=bool(null_words),
+            null_values=null_words,
+        ),
+    }
+
+
+def without_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column with null for empty fields. Doing it here is faster than in the reader."""
     is_empty = pc.equal(pc.binary_length(column), 0)
     if not pc.any(is_empty).as_py():
@@ -228,7 +236,8 @@ def _without_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(is_empty, pa.scalar(None, column.type), column)
 
 
-def _wrong_width(wrong: _OtherWidth, layout: _Layout, name: str) -> DataError:
+def wrong_width(wrong: OtherWidth, layout: Layout, name: str) -> DataError:
+    """Return the error that names a row of another width."""
     others = [mark for mark in SEPARATORS if mark != layout.separator and mark in layout.header[0]]
     hint = f"is dataset.separator {others[0]!r}?" if others else "fix it, or name all columns by dataset.names"
     return DataError(
@@ -237,7 +246,7 @@ def _wrong_width(wrong: _OtherWidth, layout: _Layout, name: str) -> DataError:
     )
 
 
-def _check_quotes(table: pa.Table, layout: _Layout, name: str) -> None:
+def check_quotes(table: pa.Table, layout: Layout, name: str) -> None:
     """Raise DataError for a quote that is never closed. The last row then reaches to the end of the file."""
     if not (layout.has_quotes and len(table)):
         return
@@ -250,7 +259,7 @@ def _check_quotes(table: pa.Table, layout: _Layout, name: str) -> None:
             )
 
 
-def _name_columns(table: pa.Table, header: Sequence[str], name: str) -> tuple[pa.Table, tuple[str, ...]]:
+def name_columns(table: pa.Table, header: Sequence[str], name: str) -> tuple[pa.Table, tuple[str, ...]]:
     """Name the columns by the header. Leaves out an exported index and empty columns without a name."""
     names = [entry.strip() for entry in header]
     notes = ["blanks around the names of columns removed"] if names != list(header) else []

@@ -1,6 +1,9 @@
 """Rows of a DuckDB query over files."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,15 +16,27 @@ def read_duckdb(source: DuckdbSource, root: Path) -> pa.Table:
 
     Raises DataError when DuckDB refuses the query.
     """
+    with _run(source, root) as relation:
+        return relation.to_arrow_table()
+
+
+def iterate_duckdb(source: DuckdbSource, root: Path, batch_rows: int) -> Iterator[pa.Table]:
+    """Yield the rows of a query in batches. Raises what `read_duckdb` raises."""
+    with _run(source, root) as relation:
+        for batch in relation.to_arrow_reader(batch_rows):
+            yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _run(source: DuckdbSource, root: Path) -> Iterator[Any]:
     import duckdb
 
     settings = {"autoinstall_known_extensions": False, "file_search_path": str(root)}
     with duckdb.connect(":memory:", config=settings) as connection:
         try:
-            table = connection.sql(source.query).to_arrow_table()
+            relation = connection.sql(source.query)
+            if twice := [name for name in relation.columns if relation.columns.count(name) > 1]:
+                raise DataError(f"dataset.query: it returns column {twice[0]!r} twice; name each column once")
+            yield relation
         except duckdb.Error as error:
             raise DataError(f"dataset.query: DuckDB refuses it ({first_line(error)}); fix the query") from error
-    names = table.column_names
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise DataError(f"dataset.query: it returns column {twice[0]!r} twice; name each column once")
-    return table

@@ -58,13 +58,19 @@ def read_files(source: FileSource, root: Path, copy_object: CopyObject) -> FileR
     if "://" not in source.path:
         return _read_all(source, root)
     with tempfile.TemporaryDirectory(prefix="waterflow-") as folder:
-        # A CSV is decompressed by its file's ending.
-        path = Path(folder) / (Path(hide_credentials(source.path)).name or "source")
-        if source.path.startswith("s3://"):
-            copy_object(source.path, path)
-        else:
-            download(source.path, path)
+        path, _ = download_file(source, Path(folder), copy_object)
         return parse_file(path, source)
+
+
+def download_file(source: FileSource, folder: Path, copy_object: CopyObject) -> tuple[Path, str]:
+    """Fetch the file behind `s3://…` or `https://…` into a folder. Also return its name for messages."""
+    name = hide_credentials(source.path)
+    path = folder / (Path(name).name or "source")  # a CSV is decompressed by its file's ending
+    if source.path.startswith("s3://"):
+        copy_object(source.path, path)
+    else:
+        download(source.path, path)
+    return path, name
 
 
 def parse_file(path: Path, source: FileSource | DvcSource, name: str | None = None) -> FileRows:
@@ -97,31 +103,34 @@ def _read_parquet(path: Path) -> pa.Table:
 
 
 def _read_all(source: FileSource, root: Path) -> FileRows:
-    paths = _find_files(source, root)
-    if len(paths) == 1 and _partitions(paths[0], source, root) == {}:
-        return parse_file(paths[0], source, None if paths[0] == _resolve(source.path, root) else _shown(paths[0], root))
-    parts = [(path, parse_file(path, source, _shown(path, root))) for path in paths]
+    paths = find_files(source, root)
+    if len(paths) == 1 and partitions_of(paths[0], source, root) == {}:
+        return parse_file(
+            paths[0], source, None if paths[0] == _resolve(source.path, root) else shown_path(paths[0], root)
+        )
+    parts = [(path, parse_file(path, source, shown_path(path, root))) for path in paths]
     names = parts[0][1].table.column_names
     for path, part in parts:
         if differing := set(names) ^ set(part.table.column_names):
             first = sorted(differing)[0]
-            has, lacks = (_shown(one, root) for one in ((paths[0], path) if first in names else (path, paths[0])))
+            has, lacks = (shown_path(one, root) for one in ((paths[0], path) if first in names else (path, paths[0])))
             raise DataError(
                 f"dataset.path: {has!r} has a column {first!r}, {lacks!r} has not; all files of a data set need the "
                 "same columns"
             )
-    tables = [_with_partitions(part.table.select(names), _partitions(path, source, root)) for path, part in parts]
+    tables = [with_partitions(part.table.select(names), partitions_of(path, source, root)) for path, part in parts]
     return FileRows(
         _concatenate(tables, paths, root),
         parts[0][1].settings,
         tuple(dict.fromkeys(note for _, part in parts for note in part.notes)),
         len(paths),
-        digest_of({_shown(path, root): sha256_of(path) for path in paths}),
+        digest_of({shown_path(path, root): sha256_of(path) for path in paths}),
         tuple(set(tables[0].column_names) - set(names)),
     )
 
 
-def _find_files(source: FileSource, root: Path) -> list[Path]:
+def find_files(source: FileSource, root: Path) -> list[Path]:
+    """Return the local files of a source, in order. Raises DataError where there is none."""
     place = _resolve(source.path, root)
     endings = ENDINGS[source.kind]
     if place.is_file():
@@ -162,11 +171,12 @@ def _resolve(path: str, root: Path) -> Path:
         raise ConfigError(f"dataset.path: {path!r} names no user's home ({error}); write the whole path") from error
 
 
-def _shown(path: Path, root: Path) -> str:
+def shown_path(path: Path, root: Path) -> str:
+    """Return a path as messages show it."""
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
-def _partitions(path: Path, source: FileSource, root: Path) -> dict[str, str]:
+def partitions_of(path: Path, source: FileSource, root: Path) -> dict[str, str]:
     """Return the columns that a file's folders stand for. They are called like `year=2024`, below the source's path."""
     base = _resolve(source.path, root)
     parts = path.parent.parts[_depth(base) if any(mark in source.path for mark in "*?[") else len(base.parts) :]
@@ -174,7 +184,8 @@ def _partitions(path: Path, source: FileSource, root: Path) -> dict[str, str]:
     return {name: value for name, value in pairs if name}
 
 
-def _with_partitions(table: pa.Table, partitions: dict[str, str]) -> pa.Table:
+def with_partitions(table: pa.Table, partitions: dict[str, str]) -> pa.Table:
+    """Return a table with the columns of its folders."""
     for name, value in partitions.items():
         if name not in table.column_names:
             is_null = value == "__HIVE_DEFAULT_PARTITION__"
@@ -195,8 +206,8 @@ def _concatenate(tables: list[pa.Table], paths: list[Path], root: Path) -> pa.Ta
             )
             kinds = [one.schema.field(name).type for one in (tables[0], table)]
             raise DataError(
-                f"dataset.path: column {name!r} is {kinds[0]} in {_shown(paths[0], root)!r} and {kinds[1]} in "
-                f"{_shown(path, root)!r}; write it alike in all files"
+                f"dataset.path: column {name!r} is {kinds[0]} in {shown_path(paths[0], root)!r} and {kinds[1]} in "
+                f"{shown_path(path, root)!r}; write it alike in all files"
             ) from error
     return pa.concat_tables(tables, promote_options="permissive")
 

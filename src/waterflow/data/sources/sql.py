@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
@@ -13,7 +14,7 @@ from waterflow.data.column_types import array_of
 from waterflow.errors import ConfigError, DataError, UnreachableError, WaterflowError
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL
+    from sqlalchemy import URL, Connection
 
 CONNECT_TIMEOUT_SECONDS = 10
 # How Postgres' and MySQL's drivers word transient failures of a server or a network.
@@ -25,19 +26,41 @@ TRANSIENT = re.compile(
 
 
 def read_sql(source: SqlSource, root: Path) -> pa.Table:
-    """Return the rows of the query.
+    """Return the rows of the query. Raises what `iterate_sql` raises."""
+    return next(iterate_sql(source, root, None))
+
+
+def iterate_sql(source: SqlSource, root: Path, batch_rows: int | None) -> Iterator[pa.Table]:
+    """Yield the rows of the query in batches. Without `batch_rows` there is one with all.
 
     Nothing that it changes is committed. Raises UnreachableError when the database does not answer, DataError when it
     refuses the login or the query, ConfigError when the address cannot be used.
     """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    url = _parse(source, root)
+    with _connect(source, url) as connection:
+        # Otherwise drivers look for parameters in the query and fail at each `%`.
+        raw = connection.execution_options(no_parameters=True, stream_results=batch_rows is not None)
+        try:
+            result = raw.exec_driver_sql(source.query)
+            names = [*result.keys()]
+            _check_names(names)
+            parts = [result.fetchall()] if batch_rows is None else result.partitions(batch_rows)
+            for rows in parts:
+                columns = zip(*rows, strict=True) if rows else [()] * len(names)
+                yield pa.table({name: array_of(values) for name, values in zip(names, columns, strict=True)})
+        except SQLAlchemyError as error:
+            raise _not_answered(error, url) from None
+
+
+def _connect(source: SqlSource, url: "URL") -> "Connection":
     from sqlalchemy import NullPool, create_engine
     from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-    url = _parse(source, root)
     timeout = {} if url.get_backend_name() == "sqlite" else {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
     try:
-        engine = create_engine(url, poolclass=NullPool, connect_args=timeout)
-        connection = engine.connect()
+        return create_engine(url, poolclass=NullPool, connect_args=timeout).connect()
     except (ImportError, ArgumentError) as error:
         reason = _first_line(error, url)
         raise ConfigError(
@@ -47,17 +70,6 @@ def read_sql(source: SqlSource, root: Path) -> pa.Table:
         raise _not_connected(error, url) from None
     except SQLAlchemyError as error:
         raise DataError(f"database {_server(url)}: {_first_line(error, url)}; check dataset.{_place(source)}") from None
-    with connection:
-        # Otherwise drivers look for parameters in the query and fail at each `%`.
-        raw = connection.execution_options(no_parameters=True)
-        try:
-            result = raw.exec_driver_sql(source.query)
-            names, rows = [*result.keys()], result.fetchall()
-        except SQLAlchemyError as error:
-            raise _not_answered(error, url) from None
-    _check_names(names)
-    columns = zip(*rows, strict=True) if rows else [()] * len(names)
-    return pa.table({name: array_of(values) for name, values in zip(names, columns, strict=True)})
 
 
 def _place(source: SqlSource) -> str:

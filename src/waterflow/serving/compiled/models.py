@@ -24,14 +24,14 @@ CALIBRATED = "waterflow.estimators.calibrated.CalibratedClassifier"
 THRESHOLD = "sklearn.model_selection._classification_threshold.FixedThresholdClassifier"
 
 BOOSTED = (f"{BOOSTING}.HistGradientBoostingClassifier", f"{BOOSTING}.HistGradientBoostingRegressor")
-REFUSE_MISSING: Mapping[str, Callable[[Any], CompiledModel]] = {
+LINEAR: Mapping[str, Callable[[Any], CompiledModel]] = {  # they take no NaN
     "sklearn.linear_model._ridge.Ridge": compile_line,
     "sklearn.linear_model._huber.HuberRegressor": compile_line,
     "waterflow.estimators.linear_median.LinearMedianRegressor": compile_linear_median,
     "sklearn.linear_model._logistic.LogisticRegression": compile_logistic,
     "sklearn.naive_bayes.GaussianNB": compile_gaussian_bayes,
 }
-TAKE_MISSING: Mapping[str, Callable[[Any], CompiledModel]] = {
+TREES: Mapping[str, Callable[[Any, int], CompiledModel]] = {
     "xgboost.sklearn.XGBClassifier": compile_xgboost,
     "xgboost.sklearn.XGBRegressor": compile_xgboost,
     "sklearn.ensemble._forest.RandomForestClassifier": compile_random_forest,
@@ -86,25 +86,27 @@ class Thresholded:
         return np.where(chances[:, self.positive] >= self.threshold, self.positive, 1 - self.positive), chances
 
 
-def compile_model(model: Any, categories: Categories) -> CompiledModel:
+def compile_model(model: Any, categories: Categories, threads: int = 1) -> CompiledModel:
     """Compile a fitted estimator with its wrappers. Raises NotCompilableError for any outside the closed set.
 
     `categories` are those of each feature, None for numbers.
     """
     path = path_of(model)
     if path in BOOSTED:
-        return compile_histogram_boosting(model, categories)
-    if compiler := REFUSE_MISSING.get(path) or TAKE_MISSING.get(path):
-        return compiler(model)
+        return compile_histogram_boosting(model, categories, threads)
+    if path in LINEAR:
+        return LINEAR[path](model)
+    if path in TREES:
+        return TREES[path](model, threads)
     if path == LABEL_ENCODED:
-        return Renamed(compile_model(model.estimator, categories), tuple(model.classes_.tolist()))
+        return Renamed(compile_model(model.estimator, categories, threads), tuple(model.classes_.tolist()))
     if path == CALIBRATED:
-        inner = compile_model(model.estimator, categories)
+        inner = compile_model(model.estimator, categories, threads)
         knots = tuple(map(tuple, model.knots))
         positive = inner.classes.index(model.positive)
         return Calibrated(inner, positive, model.slope, model.intercept, knots, inner.classes)
     if path == THRESHOLD and model.response_method == "predict_proba":
-        inner = compile_model(model.estimator_, categories)
+        inner = compile_model(model.estimator_, categories, threads)
         return Thresholded(inner, inner.classes.index(model.pos_label), model.threshold, inner.classes)
     raise NotCompilableError(f"the estimator {type(model).__name__} has no fast path")
 
@@ -113,7 +115,7 @@ def takes_missing(model: Any) -> bool:
     """Return whether the estimator inside takes NaN."""
     while path_of(model) in (LABEL_ENCODED, CALIBRATED, THRESHOLD):
         model = model.estimator
-    return path_of(model) in (*BOOSTED, *TAKE_MISSING)
+    return path_of(model) in (*BOOSTED, *TREES)
 
 
 def _probabilities(model: CompiledModel, features: Matrix) -> NDArray[Any]:

@@ -72,8 +72,10 @@ class CompiledPredictor:
         return features
 
 
-def compile_pipeline(pipeline: Any, features: Sequence[FeatureColumn]) -> CompiledPredictor:
+def compile_pipeline(pipeline: Any, features: Sequence[FeatureColumn], threads: int = 1) -> CompiledPredictor:
     """Compile a fitted pipeline. Blocks and estimators are a closed set.
+
+    On a few rows more threads than one cost more than they gain.
 
     Raises NotCompilableError, with a reason for people, for anything else.
     """
@@ -88,7 +90,7 @@ def compile_pipeline(pipeline: Any, features: Sequence[FeatureColumn]) -> Compil
         raise NotCompilableError("its preprocessing makes a sparse matrix")
     sources = tuple(name for block in blocks for name in block.sources)
     categories = [names for block in blocks for names in block.categories]
-    return CompiledPredictor(blocks, compile_model(model, categories), sources, takes_missing(model))
+    return CompiledPredictor(blocks, compile_model(model, categories, threads), sources, takes_missing(model))
 
 
 def _compile_blocks(transformer: Any, times: set[str]) -> Iterator[CompiledBlock]:

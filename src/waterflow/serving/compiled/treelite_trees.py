@@ -1,4 +1,4 @@
-"""Histogram boosting and random forests, by treelite on one thread."""
+"""Histogram boosting and random forests, by treelite."""
 
 import copy
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ LOG_LOSSES = ("poisson", "gamma")
 class _Trees:
     """A model of treelite with its settings. `gtil.predict` would parse them from JSON at each call."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, threads: int) -> None:
         self._model = treelite.sklearn.import_model(model)
-        self._config = GTILConfig(nthread=1, predict_type="raw")
+        self._config = GTILConfig(nthread=threads, predict_type="raw")
 
     def sum(self, features: Matrix) -> Matrix:
         """Return raw scores, shape (rows, outputs)."""
@@ -65,7 +65,7 @@ class RandomForest:
         return (answers.argmax(axis=1), answers) if self.classes else (answers[:, 0], None)
 
 
-def compile_histogram_boosting(model: Any, categories: Categories) -> HistogramBoosting:
+def compile_histogram_boosting(model: Any, categories: Categories, threads: int) -> HistogramBoosting:
     """Compile `HistGradientBoostingClassifier` or `…Regressor`.
 
     Raises NotCompilableError for an unknown loss, and where its codes of `categories` are not ours.
@@ -80,12 +80,12 @@ def compile_histogram_boosting(model: Any, categories: Categories) -> HistogramB
         order = np.concatenate((np.flatnonzero(is_category), np.flatnonzero(~is_category)))
         model = copy.copy(model)
         model._preprocessor = None  # its encoder: our categories arrive as the codes that it would make
-    return HistogramBoosting(_Trees(model), order, model.loss in LOG_LOSSES, classes)
+    return HistogramBoosting(_Trees(model, threads), order, model.loss in LOG_LOSSES, classes)
 
 
-def compile_random_forest(model: Any) -> RandomForest:
+def compile_random_forest(model: Any, threads: int) -> RandomForest:
     """Compile `RandomForestClassifier` or `RandomForestRegressor`."""
-    return RandomForest(_Trees(model), _classes_of(model))
+    return RandomForest(_Trees(model, threads), _classes_of(model))
 
 
 def _check_codes(model: Any, is_category: NDArray[np.bool_], categories: Sequence[tuple[str, ...]]) -> None:

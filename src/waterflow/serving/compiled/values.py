@@ -36,6 +36,8 @@ def read_labels(column: Sequence[Any]) -> Sequence[str | None]:
 
 
 def _floats(column: Sequence[Any], *, is_strict: bool) -> np.ndarray[Any, np.dtype[np.float64]]:
+    if isinstance(column, np.ndarray) and column.dtype.kind in "biuf":
+        return column.astype(np.float64, copy=False)
     if NUMBERS.issuperset(map(type, column)):
         return np.array(column, dtype=np.float64)
     return to_floats(pd.Series(column), errors="raise" if is_strict else "coerce").to_numpy()

@@ -1,4 +1,4 @@
-"""XGBoost, by `inplace_predict` on one thread."""
+"""XGBoost, by `inplace_predict`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +30,7 @@ class XGBoostTrees:
         return chances.argmax(axis=1), chances
 
 
-def compile_xgboost(model: Any) -> XGBoostTrees:
+def compile_xgboost(model: Any, threads: int) -> XGBoostTrees:
     """Compile `XGBClassifier` or `XGBRegressor`. Raises NotCompilableError for a linear booster, or odd objective."""
     is_classifier = hasattr(model, "classes_")
     if model.booster == "gblinear":
@@ -40,7 +40,7 @@ def compile_xgboost(model: Any) -> XGBoostTrees:
     if is_classifier and model.objective not in OBJECTIVES:
         raise NotCompilableError(f"XGBoost's objective {model.objective!r} has no fast path")
     booster = model.get_booster().copy()
-    booster.set_param({"nthread": 1})  # threads cost more than they gain on a few rows
+    booster.set_param({"nthread": threads})
     rounds = (0, model.best_iteration + 1) if _stopped_early(model) else (0, 0)
     return XGBoostTrees(booster, rounds, tuple(range(model.n_classes_)) if is_classifier else ())
 
