@@ -42,6 +42,8 @@ def _describe(path: str, command: Any) -> Iterator[str]:
     params = [param for param in command.params if param.name != "help"]
     usage = " ".join([path, *(_usage(param) for param in params)])
     yield from (f"## {path}", "", re.sub(r"\[/?\w+\]", "", command.help or ""), "", "```text", usage, "```", "")
+    examples = [line for line in (command.epilog or "").split("\n\n") if not line.startswith("Example")]
+    yield from ("```bash", *examples, "```", "") if examples else ()
     rows = [f"| `{_name(param)}` | {_sentence(param.help)} |" for param in params if param.help]
     if rows:
         yield from ("| | meaning |", "|---|---|", *rows, "")

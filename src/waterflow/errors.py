@@ -47,6 +47,20 @@ class Break(NamedTuple):
     rule: str
 
 
+def merge_breaks(breaks: Sequence[Break]) -> list[Break]:
+    """Return one break per row, with all that it breaks. Those of a whole column stay apart."""
+    groups: dict[tuple[str, str], list[Break]] = {}
+    for entry in breaks:
+        groups.setdefault((entry.row, "" if entry.row else entry.column), []).append(entry)
+    return [Break(row, *(_join(group, name) for name in Break._fields[1:])) for (row, _), group in groups.items()]
+
+
+def _join(breaks: Sequence[Break], field: str) -> str:
+    """Join one field of breaks. Equal ones of the same column are written once."""
+    cells = [(entry.column, getattr(entry, field)) for entry in breaks]
+    return "; ".join(value for _, value in dict.fromkeys(cells))
+
+
 class ContractError(DataError):
     """Rows that break the contract in `count` places. `breaks` holds the worst of each rule."""
 

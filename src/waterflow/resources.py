@@ -7,24 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from waterflow.config.compose import compose_profile
+from waterflow.config.header import find_outline
 from waterflow.config.own_code import add_own_folder
 from waterflow.config.profile import Profile
 from waterflow.config.project import Project, find_project
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError, StoreError
 from waterflow.provenance.signing import Keyring
-from waterflow.provenance.signing_keys import rotate_signing_key
+from waterflow.provenance.signing_keys import open_keyring, rotate_signing_key
 from waterflow.records.data import Prepared
 from waterflow.stores.base import ObjectStore, get_json, scratch_folder
 from waterflow.stores.home import HomeStores
 from waterflow.stores.open import open_store
-from waterflow.tracking.model_store import ModelStore
-from waterflow.tracking.registry import ModelRegistry
-from waterflow.tracking.runs import RunStore
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # MLflow and SQLAlchemy take seconds to import, and not every command needs them
     from waterflow.ledger.prediction_index import PredictionIndex
     from waterflow.ledger.store import Ledger
+    from waterflow.tracking.model_store import ModelStore
+    from waterflow.tracking.registry import ModelRegistry
+    from waterflow.tracking.runs import RunStore
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,20 @@ class Resources:
     project: Project
     profile: Profile
     store: ObjectStore
-    runs: RunStore
+
+    @cached_property
+    def runs(self) -> "RunStore":
+        """MLflow's runs. Raises UnreachableError when its server does not answer."""
+        from waterflow.tracking.runs import RunStore
+
+        runs = RunStore(self.profile)
+        HomeStores.of(self.profile, self.project.home).remember()
+        return runs
 
     @cached_property
     def keyring(self) -> Keyring:
         """The keys that sign and verify models and records."""
-        return self.runs.keyring
+        return open_keyring(self.profile)
 
     def rotate_keys(self, revoke: str | None = None) -> None:
         """Replace the signing key of this home. A key may be revoked by its id.
@@ -55,13 +64,17 @@ class Resources:
         rotate_signing_key(Path(private), Path(public), revoke=[revoke] if revoke else ())
 
     @cached_property
-    def models(self) -> ModelStore:
+    def models(self) -> "ModelStore":
         """The logged models."""
+        from waterflow.tracking.model_store import ModelStore
+
         return ModelStore(self.runs)
 
     @cached_property
-    def registry(self) -> ModelRegistry:
+    def registry(self) -> "ModelRegistry":
         """The registered models."""
+        from waterflow.tracking.registry import ModelRegistry
+
         return ModelRegistry(self.runs)
 
     @cached_property
@@ -87,7 +100,7 @@ def open_resources(project: Project | None = None, overrides: Sequence[str] = ()
 
     `overrides` are Hydra's; only those of `profile` count here.
 
-    Raises ConfigError, StoreError or UnreachableError, each in one line.
+    Raises ConfigError or StoreError, each in one line. MLflow and the ledger are opened where they are first used.
     """
     project = project or find_project()
     add_own_folder(project.root)
@@ -100,8 +113,15 @@ def open_resources(project: Project | None = None, overrides: Sequence[str] = ()
         ) from error
     stores = HomeStores.of(profile, project.home)
     stores.require_all()
-    resources = Resources(project, profile, open_store(profile.store_uri), RunStore(profile))
+    resources = Resources(project, profile, open_store(profile.store_uri))
     stores.remember()
+    return resources
+
+
+def open_for(pipeline: str) -> Resources:
+    """Open the profile's stores for a pipeline. Raises ConfigError unless it has a YAML."""
+    resources = open_resources()
+    find_outline(resources.project.conf, pipeline)
     return resources
 
 

@@ -37,20 +37,22 @@ from waterflow.promotion.acceptance import accept_rows
 from waterflow.promotion.approval import question_of
 from waterflow.promotion.champion_alias import find_change_since, shell_user
 from waterflow.promotion.rollback import rollback
+from waterflow.records.data import Share
 from waterflow.records.promotion import Approval, Registered
 from waterflow.records.run import Origin, RunRequest, Window
 from waterflow.records.training import Trained
 from waterflow.reporting.dvc_outputs import write_metrics, write_plots
 from waterflow.reporting.verdict_text import verdict_line
-from waterflow.resources import Resources, open_resources
+from waterflow.resources import Resources, open_for, open_resources
 from waterflow.serving.settings import ServiceSettings
 from waterflow.steps.evaluate import evaluate
 from waterflow.steps.prepare import prepare
 from waterflow.steps.promote import promote
 from waterflow.steps.register import register
-from waterflow.steps.train import train
+from waterflow.steps.train import ReportTrial, ignore_trial, train
 from waterflow.stores.base import Entry
 from waterflow.stores.open import copy_object
+from waterflow.tracking.registry import Version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
     from waterflow.reproduction.comparison import ComparedValue
     from waterflow.reproduction.reproduce import Reproduction
     from waterflow.serving.prediction_log.reading import ServedSummary
+
+MOST_CLASSES = 6
 
 __all__ = [
     "Audit",
@@ -74,6 +78,7 @@ __all__ = [
     "ServiceSettings",
     "StepExplanation",
     "Survey",
+    "Version",
     "accept_rows",
     "audit_store",
     "broken_nodes",
@@ -121,25 +126,28 @@ def run_all(
     request: RunRequest,
     resources: Resources,
     report: Callable[[str, str], None] = lambda step, text: None,
+    report_trial: ReportTrial = ignore_trial,
     ask: Callable[[Registered], Approval | None] = lambda registered: None,
 ) -> Registered:
     """Run the five steps here, one candidate after another.
 
     A candidate that fails is reported and left out, as a red task would be in Airflow. `report` is called
-    with a step's name and a line of progress; `ask` is called where the pipeline wants a person's approval, and
-    returns None when there is nobody to ask.
+    with a step's name and a line of progress, `report_trial` with each trial of a search; `ask` is called where the
+    pipeline wants a person's approval, and returns None when there is nobody to ask.
     """
     report("prepare", "reading, checking and splitting the rows")
     prepared = prepare(request, resources)
     for line in prepared.reading:
         report("read", line)
     report("prepare", f"{prepared.rows} rows, data {prepared.data.digest[:12]}")
+    for share in prepared.shares:
+        report("split", describe_share(share))
     with resources.runs.closing(prepared.parent_run_id, success=None):  # an interruption may come between two steps
         trained: list[Trained] = []
         for name in prepared.candidates:
             report("train", name)
             try:
-                trained.append(train(prepared, name, prepared.origin, resources))
+                trained.append(train(prepared, name, prepared.origin, resources, report_trial))
             except FitError as error:
                 report("failed", str(error))
                 continue
@@ -159,6 +167,14 @@ def run_all(
         return promote(prepared, registered, resources, approval)
 
 
+def describe_share(share: Share) -> str:
+    """Return one part in words, such as `train 90 rows: no 45, yes 45`."""
+    largest = sorted(share.by_class.items(), key=lambda entry: -entry[1])
+    counts = ", ".join(f"{name} {count}" for name, count in largest[:MOST_CLASSES])
+    more = f", and {len(largest) - MOST_CLASSES} classes more" if len(largest) > MOST_CLASSES else ""
+    return f"{share.part} {share.rows} rows{f': {counts}{more}' if counts else ''}"
+
+
 def origin_of_shell() -> Origin:
     """Return the origin of a typed run."""
     moment = datetime.now(UTC)
@@ -168,13 +184,6 @@ def origin_of_shell() -> Origin:
 def manual_window(start: str | None = None, end: str | None = None) -> Window:
     """Return the window of a typed run. It ends now unless `end` is given; raises ConfigError on unreadable times."""
     return window_of("manual", None, {"window_start": start, "window_end": end}, now=datetime.now(UTC))
-
-
-def open_for(pipeline: str) -> Resources:
-    """Open the profile's stores for a pipeline. Raises ConfigError unless it has a YAML."""
-    resources = open_resources()
-    find_outline(resources.project.conf, pipeline)
-    return resources
 
 
 def predict_file(

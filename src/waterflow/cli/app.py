@@ -3,6 +3,7 @@
 import gc
 import logging
 import sys
+from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -12,9 +13,10 @@ from rich.text import Text
 from waterflow.cli import lineage, operations, predict, predictions, promotion, reproduce, run, serve
 from waterflow.cli.console import err, print_table, warn, widen
 from waterflow.cli.data import data_app
+from waterflow.cli.examples import add_examples
 from waterflow.cli.keys import keys_app
 from waterflow.cli.step import step_app
-from waterflow.errors import ContractError
+from waterflow.errors import ContractError, merge_breaks
 from waterflow.system_errors import explain
 
 COMMANDS = (
@@ -39,7 +41,6 @@ COMMANDS = (
 app = typer.Typer(
     help="Run, inspect and operate training pipelines.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -48,11 +49,22 @@ app.add_typer(data_app, name="data")
 app.add_typer(keys_app, name="keys")
 for command in COMMANDS:
     app.command()(command)
+add_examples(app)
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        typer.echo(f"waterflow {metadata.version('waterflow-mlops')}")
+        raise typer.Exit
 
 
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and every log line.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Set up logging."""
     widen()
@@ -78,7 +90,7 @@ def main() -> None:
         if known is None or "--debug" in sys.argv:
             raise
         if isinstance(known, ContractError):
-            rows = ([Text(value or "–") for value in entry] for entry in known.breaks)
+            rows = ([Text(value or "–") for value in entry] for entry in merge_breaks(known.breaks))
             print_table(("row", "column", "value", "rule"), rows, console=err)
         warn("error", str(known))
         sys.exit(1)

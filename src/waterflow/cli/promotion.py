@@ -2,7 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markdown import Markdown
@@ -28,15 +28,17 @@ def ledger(
     as_json: AsJson = False,
 ) -> None:
     """Print every decision on the champion of PIPELINE, oldest first."""
-    from waterflow import workflow
+    from waterflow.resources import open_for  # of `workflow`, which imports MLflow
 
-    resources = workflow.open_for(pipeline)
+    resources = open_for(pipeline)
     if accept is not None:
+        from waterflow import workflow
+
         for line in workflow.accept_rows(pipeline, accept, workflow.shell_user(), resources):
             out.print(f"accepted    {line}", highlight=False)
         return
     if verify:
-        verify_ledger(pipeline, resources)
+        verify_ledger(pipeline, resources, as_json=as_json)
         return
     rows = resources.ledger.entries(pipeline)
     if as_json:
@@ -61,25 +63,31 @@ def print_row(row: "Decision") -> None:
     say(f"      [dim]{escape(row.reason)}{model}[/dim]")
 
 
-def verify_ledger(pipeline: str, resources: "Resources") -> None:
+def verify_ledger(pipeline: str, resources: "Resources", *, as_json: bool) -> None:
     """Verify the ledger. Exit with code 1 if anything is wrong."""
     from waterflow import workflow
 
     found, notes = workflow.verify_ledger(pipeline, resources)
-    for note in notes:
-        warn("note", note)
-    for problem in found:
-        warn("error", problem)
+    rows = [] if found else resources.ledger.entries(pipeline)
+    champion = rows[-1].to_version if rows else None
+    if as_json:
+        content = {"model": pipeline, "consistent": not found, "rows": len(rows), "champion": champion}
+        print_json(content | {"problems": list(found), "notes": list(notes)})
+    else:
+        for note in notes:
+            warn("note", note)
+        for problem in found:
+            warn("error", problem)
+        if not found:
+            say(f"ledger of {pipeline}: {len(rows)} rows, consistent; champion is {_version(champion)}")
     if found:
         raise typer.Exit(1)
-    rows = resources.ledger.entries(pipeline)
-    champion = _version(rows[-1].to_version) if rows else "–"
-    say(f"ledger of {pipeline}: {len(rows)} rows, consistent; champion is {champion}")
 
 
 def champion(
     pipeline: Pipeline,
     at: Annotated[str | None, typer.Option("--at", help="Such as 2026-04-01 or 2026-04-01T12:00+02:00.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print the champion of PIPELINE, now or at a moment."""
     from waterflow import workflow
@@ -91,14 +99,32 @@ def champion(
     if row is None or row.to_version is None:
         when = "" if moment is None else f" at {moment.isoformat()}"
         raise LedgerError(f"ledger of {pipeline}: it names no champion{when}; see `waterflow ledger {pipeline}`")
+    altered = workflow.find_change_since(row, resources)
+    if as_json:
+        print_json(describe_champion(row) | {"problem": altered})
+        return
     say(f"{pipeline} version {row.to_version}")
     if row.model_id:
         say(f"model       {row.model_id}, files {(row.model_digest or '–')[:12]}")
-    altered = workflow.find_change_since(row, resources)
     if altered:
         warn("warning", altered, "yellow")
     say(f"since       {row.champion_since:%Y-%m-%d %H:%M:%S} UTC, row {row.sequence} of the ledger")
     say(f"because     {row.kind} by {escape(row.actor)}: {escape(row.reason)}")
+
+
+def describe_champion(row: "Decision") -> dict[str, Any]:
+    """Return the champion of a ledger's row, for JSON."""
+    return {
+        "model": row.model,
+        "version": row.to_version,
+        "model_id": row.model_id,
+        "model_digest": row.model_digest,
+        "since": row.champion_since.isoformat(),
+        "sequence": row.sequence,
+        "kind": row.kind,
+        "actor": row.actor,
+        "reason": row.reason,
+    }
 
 
 def rollback(

@@ -1,6 +1,8 @@
 """`waterflow run`, `pipelines` and `show`."""
 
-from typing import TYPE_CHECKING, Annotated
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -8,21 +10,34 @@ from rich.table import Table
 from waterflow.cli import promotion
 from waterflow.cli.console import (
     FORCE_HELP,
+    AsJson,
     End,
     Overrides,
     Pipeline,
     Start,
     Yes,
     out,
-    print_step,
+    print_json,
     print_table,
     say,
     warn,
 )
-from waterflow.errors import WaterflowError
+from waterflow.cli.progress import Progress
+from waterflow.config.header import check_known
+from waterflow.errors import ConfigError, WaterflowError
 
 if TYPE_CHECKING:
-    from waterflow.records.promotion import Registered
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from waterflow.config.project import Project
+    from waterflow.records.promotion import Approval, Registered
+    from waterflow.records.run import RunRequest
+    from waterflow.workflow import Resources, Version
+
+
+FAILING_KINDS = ("hold", "reject", "canary")
+FAILED_CODE, INTERRUPTED_CODE = 3, 130
 
 
 def run(
@@ -32,11 +47,20 @@ def run(
     end: End = None,
     yes: Yes = False,
     force: Annotated[bool, typer.Option("--force", help=FORCE_HELP)] = False,
+    fail_on: Annotated[
+        str | None,
+        typer.Option("--fail-on", metavar="KINDS", help="Exit with code 3 after these decisions, such as hold,reject."),
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run the five steps of PIPELINE without Airflow."""
     from waterflow import workflow
+    from waterflow.config.header import find_outline
+    from waterflow.config.project import find_project
     from waterflow.records.run import RunRequest
 
+    find_outline(find_project().conf, pipeline)
+    kinds = _read_kinds(fail_on)
     window = workflow.manual_window(start, end)
     resources = workflow.open_resources(overrides=overrides or ())
     request = RunRequest(
@@ -46,53 +70,144 @@ def run(
         overrides=tuple(entry for entry in overrides or () if not entry.lstrip("+").startswith("profile")),
         force=force,
     )
-    registered = workflow.run_all(request, resources, report=print_progress, ask=promotion.asker(yes, resources))
-    print_result(registered, resources.profile.mlflow_url)
+    try:
+        registered = run_with_progress(request, resources, promotion.asker(yes, resources), silent=as_json)
+    except KeyboardInterrupt:
+        warn("stopped", f"by Ctrl-C. {describe_kept(force)}")
+        raise typer.Exit(INTERRUPTED_CODE) from None
+    if as_json:
+        print_json(registered.to_json())
+    else:
+        print_result(registered, resources.profile.mlflow_url)
+    if registered.decision is not None and registered.decision.kind in kinds:
+        warn("failed", f"the decision is {registered.decision.kind}, and --fail-on lists it")
+        raise typer.Exit(FAILED_CODE)
 
 
-def pipelines() -> None:
+def run_with_progress(
+    request: "RunRequest",
+    resources: "Resources",
+    ask: "Callable[[Registered], Approval | None]",
+    *,
+    silent: bool,
+) -> "Registered":
+    """Run the five steps and show their progress, unless silent."""
+    from waterflow import workflow
+
+    if silent:
+        return workflow.run_all(request, resources, ask=ask)
+    progress = Progress()
+
+    def ask_alone(registered: "Registered") -> "Approval | None":
+        with progress.paused():
+            return ask(registered)
+
+    with progress.running():
+        return workflow.run_all(request, resources, progress.report, progress.report_trial, ask_alone)
+
+
+def describe_kept(force: bool) -> str:
+    """Describe what an interrupted run keeps."""
+    typed = shlex.join(["waterflow", *(entry for entry in sys.argv[1:] if entry != "--force")])
+    begun = " (not with --force, which would fit them again)" if force else ""
+    return (
+        "Kept are the stored rows, every candidate that was fitted, and the finished trials of a search; the same "
+        f"command goes on from there{begun}: {typed}"
+    )
+
+
+def _read_kinds(fail_on: str | None) -> tuple[str, ...]:
+    kinds = tuple(kind.strip() for kind in fail_on.split(",")) if fail_on is not None else ()
+    for kind in kinds:
+        check_known(kind, FAILING_KINDS, "--fail-on")
+    return kinds
+
+
+def pipelines(as_json: AsJson = False) -> None:
     """List the pipelines of conf/ and validate each of them."""
-    from waterflow.config.compose import compose_pipeline
-    from waterflow.config.header import pipeline_files, read_outline
+    from waterflow.config.header import pipeline_files
     from waterflow.config.project import find_project
 
     project = find_project()
-    rows, problems = [], []
-    for path in pipeline_files(project.conf):
-        try:
-            outline = read_outline(path)
-            config = compose_pipeline(project, outline.name)
-        except WaterflowError as error:
-            problems.append(str(error))
-            rows.append((path.stem, "", "", "", "", "[red]no[/red]"))
-            continue
-        schedule = outline.schedule.cron if outline.schedule else "–"
-        count = str(len(config.candidates))
-        rows.append((outline.name, config.task, count, outline.strategy, schedule, "[green]yes[/green]"))
-    print_table(("pipeline", "task", "candidates", "strategy", "schedule", "valid"), rows)
-    for problem in problems:
-        warn("error", problem)
+    entries = [_describe_pipeline(path, project) for path in pipeline_files(project.conf)]
+    problems = [entry["problem"] for entry in entries if entry["problem"]]
+    if as_json:
+        print_json(entries)
+    else:
+        print_table(("pipeline", "task", "candidates", "strategy", "schedule", "valid"), map(_pipeline_row, entries))
+        for problem in problems:
+            warn("error", problem)
     if problems:
         raise typer.Exit(1)
 
 
-def show(pipeline: Pipeline) -> None:
+def _describe_pipeline(path: "Path", project: "Project") -> dict[str, Any]:
+    from waterflow.config.compose import compose_pipeline
+    from waterflow.config.header import read_outline
+
+    entry: dict[str, Any] = dict.fromkeys(("pipeline", "task", "candidates", "strategy", "schedule", "problem"))
+    entry |= {"pipeline": path.stem, "candidates": [], "valid": False}
+    try:
+        outline = read_outline(path)
+        config = compose_pipeline(project, outline.name)
+    except WaterflowError as error:
+        return entry | {"problem": str(error)}
+    return entry | {
+        "task": config.task,
+        "candidates": list(config.candidates),
+        "strategy": outline.strategy,
+        "schedule": outline.schedule.cron if outline.schedule else None,
+        "valid": True,
+    }
+
+
+def _pipeline_row(entry: dict[str, Any]) -> tuple[str, ...]:
+    if not entry["valid"]:
+        return (entry["pipeline"], "", "", "", "", "[red]no[/red]")
+    count, schedule = str(len(entry["candidates"])), entry["schedule"] or "–"
+    return (entry["pipeline"], entry["task"], count, entry["strategy"], schedule, "[green]yes[/green]")
+
+
+def show(pipeline: Pipeline, as_json: AsJson = False) -> None:
     """Print the versions of PIPELINE with their holdout metrics."""
     from waterflow import workflow
-    from waterflow.config.compose import compose_pipeline
 
     resources = workflow.open_resources()
-    metrics = compose_pipeline(resources.project, pipeline).shown_metrics
+    shown = _shown_metrics(pipeline, resources)
+    versions = resources.registry.list_versions(pipeline)
+    metrics = shown or tuple(dict.fromkeys(name for entry in versions for name in entry.metrics))
+    if as_json:
+        print_json({"model": pipeline, "metrics": list(metrics), "versions": [_describe_version(v) for v in versions]})
+        return
     rows = []
-    for entry in resources.registry.list_versions(pipeline):
+    for entry in versions:
         values = (_rounded(entry.metrics.get(name)) for name in metrics)
         rows.append((str(entry.version), entry.candidate, *values, ", ".join(entry.aliases) or "–"))
     print_table(("version", "candidate", *metrics, "aliases"), rows)
 
 
-def print_progress(step: str, text: str) -> None:
-    """Print one line of progress of a run."""
-    print_step(step, text, {"failed": "red", "cached": "green"}.get(step, "cyan"))
+def _shown_metrics(pipeline: str, resources: "Resources") -> tuple[str, ...]:
+    """Return the metrics that the YAML says to show. What is registered counts where there is no valid one."""
+    from waterflow.config.compose import compose_pipeline
+
+    try:
+        return compose_pipeline(resources.project, pipeline, checked=False).shown_metrics
+    except ConfigError as error:
+        if pipeline not in resources.registry.list_models():
+            raise
+        warn("note", f"{error}; the metrics are those of the versions", "yellow")
+        return ()
+
+
+def _describe_version(entry: "Version") -> dict[str, Any]:
+    return {
+        "version": entry.version,
+        "candidate": entry.candidate,
+        "aliases": list(entry.aliases),
+        "metrics": entry.metrics,
+        "model_id": entry.model_id,
+        "run_id": entry.run_id,
+    }
 
 
 def print_result(registered: "Registered", mlflow_url: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -92,7 +93,8 @@ def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:
 
 
 def _checked(profile: Profile) -> Profile:
-    check_mlflow_variables(profile, os.environ)
+    if "mlflow" not in sys.modules:  # which, once it is used, sets the variables of its process itself
+        check_mlflow_variables(profile, os.environ)
     return profile
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from waterflow.config.schema import PipelineConfig
+from waterflow.config.suggestions import list_valid
 from waterflow.errors import ConfigError, SignatureError, StoreError
 from waterflow.lineage.run_provenance import Provenance, read_provenance
 from waterflow.records.base import Record
@@ -14,7 +15,7 @@ from waterflow.records.evaluation import Evaluated
 from waterflow.records.training import Trained
 from waterflow.resources import Resources, load_config
 from waterflow.tracking.model_store import LoggedModel
-from waterflow.tracking.registry import Version
+from waterflow.tracking.registry import CHAMPION, Version
 from waterflow.tracking.run_queries import TrackedRun
 from waterflow.tracking.tags import EVALUATED_FILE, MLFLOW_PARENT_RUN_ID, MODEL_ID, PARENT_RUN_ID, RECORD_FILE
 
@@ -24,14 +25,17 @@ Kind = TypeVar("Kind", bound=Record)
 
 
 def find_version(reference: str, resources: Resources) -> Version:
-    """Return the version that `MODEL@VERSION` or `MODEL@ALIAS` names. Raises ConfigError with what would be valid."""
-    match = REFERENCE.fullmatch(reference)
+    """Return the version that `MODEL@VERSION` or `MODEL@ALIAS` names.
+
+    `MODEL` alone names its champion. Raises ConfigError with what would be valid.
+    """
+    match = REFERENCE.fullmatch(reference if "@" in reference else f"{reference}@{CHAMPION}")
     if match is None:
         raise ConfigError(f"version: {reference!r} names no version; write it like iris@3 or iris@champion")
     model, number, alias = match["model"], match["version"], match["alias"]
     known = resources.registry.list_models()
     if model not in known:
-        raise ConfigError(f"model: {model!r} is not registered; valid: {', '.join(known) or 'none yet'}")
+        raise ConfigError(f"model: {model!r} is not registered; {list_valid(model, known)}")
     versions = resources.registry.list_versions(model)
     for entry in versions:
         if entry.version == int(number or 0) or alias in entry.aliases:

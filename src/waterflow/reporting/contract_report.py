@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from waterflow.errors import Break, ContractError
+from waterflow.errors import Break, ContractError, merge_breaks
 from waterflow.resources import Resources
 from waterflow.stores.base import scratch_folder
 from waterflow.tracking.artifacts import write_json
@@ -31,8 +31,8 @@ def breaks_logged(run_id: str, resources: Resources) -> Iterator[None]:
 
 
 def markdown_table(breaks: Sequence[Break]) -> str:
-    """Lay the breaks out as a table of Markdown."""
-    rows = [Break._fields, tuple("---" for _ in Break._fields), *breaks]
+    """Lay the breaks out as a table of Markdown. It has a line per row."""
+    rows = [Break._fields, tuple("---" for _ in Break._fields), *merge_breaks(breaks)]
     return "\n".join("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
 
 

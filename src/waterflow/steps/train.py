@@ -1,6 +1,7 @@
 """train: fit, score and log one candidate."""
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from waterflow.caching.keys import fitting
@@ -22,11 +23,19 @@ if TYPE_CHECKING:  # scikit-learn takes a second to import, and where nothing is
     from waterflow.training.fitting import LabelledRows
 
 logger = logging.getLogger(__name__)
+ReportTrial = Callable[[int, int, str, float | None], None]
 
 
-def train(prepared: Prepared, candidate: str, origin: Origin, resources: Resources) -> Trained:
+def ignore_trial(done: int, planned: int, metric: str, best: float | None) -> None:
+    """Do nothing."""
+
+
+def train(
+    prepared: Prepared, candidate: str, origin: Origin, resources: Resources, report: ReportTrial = ignore_trial
+) -> Trained:
     """Fit one candidate in its nested MLflow run. `origin` names the attempt.
 
+    `report` is told of each trial of a search: how many are done, of how many, the metric, and the best value so far.
     What an earlier attempt of this run finished is returned untouched. What another run fitted from the same inputs is
     used again, once its record and model files are verified, unless the run is forced. Raises FitError when the fit
     fails or the main metric is undefined for it; the run is then FAILED and says why.
@@ -41,13 +50,18 @@ def train(prepared: Prepared, candidate: str, origin: Origin, resources: Resourc
         origin,
         resources,
         find=lambda key: find_trained(prepared, key, config.metrics.main, resources),
-        fit=lambda run_id, executed: _fit(prepared, config, run_id, executed, resources),
+        fit=lambda run_id, executed: _fit(prepared, config, run_id, executed, resources, report),
         name=candidate,
     )
 
 
 def _fit(
-    prepared: Prepared, config: PipelineConfig, run_id: str, executed: ExecutedAction, resources: Resources
+    prepared: Prepared,
+    config: PipelineConfig,
+    run_id: str,
+    executed: ExecutedAction,
+    resources: Resources,
+    report: ReportTrial,
 ) -> Trained:
     from waterflow.training.candidate import TrainingContext, train_candidate
 
@@ -57,7 +71,12 @@ def _fit(
     logger.info("fitting %s on %d rows", candidate, len(rows["train"].target))
     # A retry continues the study of trials, and so does a later run; a forced run begins its own.
     study = f"{executed.key}-{prepared.parent_run_id}" if prepared.force else executed.key
-    context = TrainingContext(resources.profile.find_database, study, count_threads())
+    context = TrainingContext(
+        resources.profile.find_database,
+        study,
+        count_threads(),
+        report=lambda done, planned, best: report(done, planned, config.metrics.main, best),
+    )
     fit = train_candidate(config, candidate, rows, context)
     trained = _log_fit(prepared, config, run_id, executed, fit, rows["train"], resources)
     logger.info("%s: %s %.4f %s", candidate, config.metrics.main, fit.scores[config.metrics.main], trained.where)

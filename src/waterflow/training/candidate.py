@@ -45,12 +45,14 @@ class ScoredCandidate:
 class TrainingContext:
     """What training takes beside the configuration. These are the database of studies, the study's name and threads.
 
-    `find_database` returns the address of the database; it is called only for tuning.
+    `find_database` returns the address of the database; it is called only for tuning. `report` is told of each trial:
+    how many are done, of how many, and the best value so far.
     """
 
     find_database: Callable[[], str]
     study_name: str
     threads: int
+    report: Callable[[int, int, float | None], None] = lambda done, planned, best: None
 
 
 def train_candidate(
@@ -111,7 +113,15 @@ def _tune(
     from waterflow.training.tuning.tuner import tune_candidate
 
     database, study = context.find_database(), context.study_name
-    return tune_candidate(config, candidate, splits, database_uri=database, study_name=study, threads=context.threads)
+    return tune_candidate(
+        config,
+        candidate,
+        splits,
+        database_uri=database,
+        study_name=study,
+        threads=context.threads,
+        report=context.report,
+    )
 
 
 def _score_fit(

@@ -9,6 +9,7 @@ import yaml
 from support.commands import Command
 from support.projects import candidates, free_port, write_pipeline, write_rows
 
+from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.datasets.loaders import iris
 
@@ -235,3 +236,46 @@ def test_debug_shows_the_traceback(tracked: Project) -> None:
     assert done.returncode == 1
     assert "Traceback (most recent call last)" in done.stderr
     assert "there is nothing to learn" in done.stderr
+
+
+def test_a_run_for_ci_ends_by_its_decision(waterflow: Command) -> None:
+    """`--fail-on` gives exit code 3, and `--json` prints the record of the run alone."""
+    answer = waterflow("run", "flowers", "strategy=quick", "--fail-on", "hold,reject", "--json")
+    assert answer.code == 3, answer.err
+    assert json.loads(answer.out)["decision"]["kind"] == "hold"
+    assert "failed: the decision is hold, and --fail-on lists it" in answer.err
+    assert waterflow("run", "flowers", "strategy=quick", "--fail-on", "reject").code == 0
+    assert "'holt' is unknown; did you mean 'hold'?" in waterflow("run", "flowers", "--fail-on", "holt").err
+
+
+def test_an_interrupted_run_says_how_to_go_on(waterflow: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what is kept, the command to type, and the exit code of shells."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workflow, "run_all", interrupt)
+    answer = waterflow("run", "flowers", "description='a b'", "--force")
+    assert answer.code == 130
+    assert "stopped: by Ctrl-C. Kept are the stored rows, every candidate that was fitted" in answer.err
+    assert answer.err.strip().endswith("waterflow run flowers 'description='\"'\"'a b'\"'\"''")
+
+
+def test_reading_commands_print_json_alone(waterflow: Command, tracked: Project) -> None:
+    """With the keys that the reference lists; a broken YAML does not hide versions."""
+    assert waterflow("run", "flowers").code == 0
+    (listed,) = json.loads(waterflow("pipelines", "--json").out)
+    assert (listed["pipeline"], listed["valid"], listed["problem"]) == ("flowers", True, None)
+    shown = json.loads(waterflow("show", "flowers", "--json").out)
+    assert shown["metrics"] == ["f1_macro", "accuracy", "log_loss"]
+    (version,) = shown["versions"]
+    assert (version["version"], sorted(version["aliases"])) == (1, ["challenger", "champion"])
+    champion = json.loads(waterflow("champion", "flowers", "--json").out)
+    assert (champion["version"], champion["kind"], champion["problem"]) == (1, "promote", "")
+    assert json.loads(waterflow("ledger", "flowers", "--verify", "--json").out)["consistent"] is True
+    write_pipeline(tracked, "flowers", metrics={"main": "beauty"})
+    answer = waterflow("show", "flowers")
+    assert answer.code == 0
+    assert "note: conf/pipeline/flowers.yaml: metrics.main: 'beauty' is no metric" in answer.err
+    assert "f1_macro" in answer.out
+    assert "did you mean 'flowers'?" in waterflow("show", "flower").err

@@ -1,5 +1,8 @@
 """Mistakes of people who are new to YAML and Hydra: each refusal has the file, the key, the value and what helps."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +10,8 @@ from support.projects import message_of
 
 from waterflow.config.compose import compose_pipeline, compose_profile
 from waterflow.config.header import read_outline
-from waterflow.config.mlflow_variables import RUNS
+from waterflow.config.mlflow_variables import RUNS, check_mlflow_variables
+from waterflow.config.profile import Profile
 from waterflow.config.project import Project
 from waterflow.errors import ConfigError
 
@@ -163,24 +167,38 @@ def test_an_override_is_named_with_what_to_write(project: Project, override: str
     assert "hydra.cc" not in message
 
 
-def test_the_profile_decides_where_runs_are_kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address of the shell that says otherwise is refused; one that a profile reads holds."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    message = message_of(lambda: compose_profile(project), ConfigError)
+BASE = {"name": "embedded", "tracking_uri": "sqlite:///home/mlflow.db", "store_uri": "store"}
+
+
+def test_an_address_that_contradicts_the_profile_is_refused() -> None:
+    """One that says the same holds, and so do variables that are no address."""
+    environment = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    message = message_of(lambda: check_mlflow_variables(Profile(**BASE), environment), ConfigError)
     assert message.startswith(
         "MLFLOW_TRACKING_URI: 'http://127.0.0.1:9' is set, but profile embedded keeps its runs at"
     )
-    monkeypatch.setenv("WATERFLOW_PROFILE", "stack")
-    assert compose_profile(project).tracking_uri == "http://127.0.0.1:9"
-    monkeypatch.delenv("WATERFLOW_PROFILE")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.home}/mlflow.db")
-    assert compose_profile(project).name == "embedded"
+    check_mlflow_variables(Profile(**BASE), {"MLFLOW_TRACKING_URI": "sqlite:///home/mlflow.db", "MLFLOW_WORKERS": "2"})
 
 
 @pytest.mark.parametrize("name", ["MLFLOW_REGISTRY_URI", *RUNS])
-def test_what_mlflow_would_obey_in_part_is_refused(
-    project: Project, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_what_mlflow_would_obey_in_part_is_refused(name: str) -> None:
     """A run, an experiment or a registry that the shell names."""
-    monkeypatch.setenv(name, "mine")
-    assert message_of(lambda: compose_profile(project), ConfigError).startswith(f"{name}: 'mine' is set, but")
+    message = message_of(lambda: check_mlflow_variables(Profile(**BASE), {name: "mine"}), ConfigError)
+    assert message.startswith(f"{name}: 'mine' is set, but")
+
+
+def test_the_stack_reads_the_address(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So there is nothing to contradict."""
+    monkeypatch.setenv("WATERFLOW_PROFILE", "stack")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert compose_profile(project).tracking_uri == "http://127.0.0.1:9"
+
+
+def test_a_command_refuses_the_address_of_the_shell(project: Project) -> None:
+    """Before it opens anything."""
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "WATERFLOW_HOME": str(project.home)}
+    command = [sys.executable, "-c", "from waterflow.cli import main; main()", "ledger", "flowers"]
+    done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: 'http://127.0.0.1:9' is set")
+    assert not project.home.exists()

@@ -5,7 +5,7 @@ database share its trials. The first trial has the parameters of the YAML, so tu
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, TrialState
 
 DEFAULT_TRIALS = 20
+TrialReport = Callable[[int, int, float | None], None]
 # Attributes of a trial: whether it has the configured parameters, and its outcome.
 CONFIGURED, OUTCOME = "configured", "outcome"
 
@@ -58,11 +59,13 @@ def tune_candidate(
     database_uri: str,
     study_name: str,
     threads: int = 1,
+    report: TrialReport = lambda done, planned, best: None,
 ) -> Tuned:
     """Score parameters until trials or time run out. Returns the best.
 
     A multi-threaded estimator gets all `threads`, trial after trial; of any other, as many trials run in parallel.
-    Seed, rows and `threads` determine the outcome. Raises FitError when every trial failed, StoreError or
+    `report` is told how many trials are done, of how many, and the best value so far. Seed, rows and `threads`
+    determine the outcome. Raises FitError when every trial failed, StoreError or
     UnreachableError when the database cannot be used.
     """
     threads = useful_threads(threads, len(splits[0].train_target))
@@ -72,6 +75,7 @@ def tune_candidate(
             batch = [search.ask() for _ in range(count)]
             with heartbeat(storage, batch), search.failing(batch):
                 search.run(batch)
+            report(len(search.finished()), search.planned, search.best_value)
         return search.result()
 
 
@@ -136,9 +140,14 @@ class _Search:
         for trial, (state, scored) in zip(batch, outcomes, strict=True):
             value = None if scored is None else scored.means[self.metric.name]
             self.study.tell(trial, value, state=state, skip_if_finished=True)
-            best = None if self.best is None else self.best[1].means[self.metric.name]
+            best = self.best_value
             if scored is not None and value is not None and (best is None or self.metric.better(value, best)):
                 self.best = (trial.number, scored)
+
+    @property
+    def best_value(self) -> float | None:
+        """The best value of this process. None before there is one."""
+        return None if self.best is None else self.best[1].means[self.metric.name]
 
     @contextmanager
     def failing(self, batch: Sequence["Trial"]) -> Iterator[None]:
