@@ -58,9 +58,7 @@ def main() -> None:
     values = {name: (ADMIN / name).read_text() for name in VALUES}
     rendered = sum(write(*file) for file in files(values))
     print(
-        f"secrets: {made} made, {rendered} files written for their consumers"
-        if made + rendered
-        else "secrets: all there"
+        f"secrets: {made} made, and {rendered} of their consumers' files" if made + rendered else "secrets: all there"
     )
 
 

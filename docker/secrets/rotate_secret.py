@@ -35,7 +35,7 @@ def main(*names: str) -> None:
     # The rendered files first: should this be cut short, the next start renders them from the old value.
     for file in [*stale, *(ADMIN / name for name in names)]:
         file.unlink(missing_ok=True)
-    print(f"{', '.join(names)}: removed, with {len(stale)} files of consumers; the next start makes them again")
+    print(f"{', '.join(names)}: removed, and {len(stale)} of their consumers' files; the next start makes them again")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from waterflow.operations.garbage_collection import survey as survey_objects
 from waterflow.operations.ledger_verification import verify_ledger
 from waterflow.operations.reconcile import reconcile
 from waterflow.operations.signing_keys import list_keys
+from waterflow.plurals import counted
 from waterflow.promotion.acceptance import accept_rows
 from waterflow.promotion.approval import question_of
 from waterflow.promotion.champion_alias import find_change_since, shell_user
@@ -153,7 +154,7 @@ def run_all(
                 continue
             if trained[-1].cached_from is not None:
                 report("cached", f"{name}: fitted by run {trained[-1].cached_from[:8]}")
-        report("evaluate", f"{len(trained)} of {len(prepared.candidates)} candidates")
+        report("evaluate", f"{len(trained)} of {counted(len(prepared.candidates), 'candidate')}")
         evaluated = evaluate(prepared, trained, resources)
         if evaluated.cached_from is not None:
             report("cached", f"evaluated by run {evaluated.cached_from[:8]}")

@@ -22,6 +22,7 @@ SETTINGS = ("api_auth", "fab", "api")
 SCRIPT = CHECKOUT / "docker" / "airflow" / "bin" / "add_user.py"
 DAG_RUNS = "/api/v2/dags/train_flowers/dagRuns"
 QUESTION = f"{DAG_RUNS}/none/taskInstances/approve/-1/hitlDetails"
+ANSWERS = f"{DAG_RUNS}/none/taskInstances/approve/xcomEntries"
 
 
 class Response:
@@ -180,7 +181,7 @@ ALLOWED = {
     "Approver": {"approve"},
     "User": {"trigger", "pause"},
     "Op": {"trigger", "pause", "approve"},
-    "Admin": {"trigger", "pause", "approve"},
+    "Admin": {"trigger", "pause", "approve", "forge", "forge again", "drop"},
 }
 
 
@@ -192,6 +193,9 @@ def test_a_role_may_do_what_its_name_says(server: Server, people: dict[str, str]
         "trigger": server.call("POST", DAG_RUNS, token, {"logical_date": None, "conf": {"strategy": "quick"}}),
         "pause": server.call("PATCH", "/api/v2/dags/train_flowers", token, {"is_paused": False}),
         "approve": server.call("PATCH", QUESTION, token, {"chosen_options": ["Approve"]}),
+        "forge": server.call("POST", ANSWERS, token, {"key": "return_value", "value": "{}"}),
+        "forge again": server.call("PATCH", f"{ANSWERS}/return_value", token, {"value": "{}"}),
+        "drop": server.call("DELETE", f"{ANSWERS}/return_value", token),
     }
     assert server.call("GET", "/api/v2/dags/train_flowers", token).status == 200
     assert {name for name, answer in answers.items() if answer.status != 403} == ALLOWED[role]

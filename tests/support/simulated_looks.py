@@ -45,13 +45,15 @@ class LookedAtRows:
         """Compare a challenger; return whether it is promoted, and on which rows."""
         plan = plan_look(self.counts, EVIDENCE, self.reuse)  # type: ignore[arg-type]
         self.counts[plan.chosen] += 1
+        if not plan.alpha:  # nothing is decided
+            return False, plan.chosen
         own, theirs = (
             Predicted(self.truth[plan.chosen], calls[plan.chosen], (0, 1)) for calls in (challenger, self.champion)
         )
         opponent = Opponent("champion version 1", 1, theirs, np.ones(plan.row_count, dtype=bool))
         rows = pd.DataFrame({CONFIG.target: self.truth[plan.chosen]})
         verdict, _ = reach_verdict(spend_alpha(CONFIG, plan), own, opponent, rows)
-        is_promoted = bool(plan.alpha) and verdict.outcome == "promote"
+        is_promoted = verdict.outcome == "promote"
         if is_promoted:
             self.champion = challenger
         return is_promoted, plan.chosen

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from waterflow.cli.console import MARKS, AsJson, Pipeline, Reference, out, print_json, say, short_digest, warn
+from waterflow.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ def lineage(reference: Reference, as_json: AsJson = False) -> None:
     else:
         out.print(tree_of(found))
         count = sum(node.resolves is True for node in workflow.walk_lineage(found))
-        say(f"\n{count} links resolve, {len(broken)} do not; – marks what cannot be checked")
+        say(f"\n{counted(count, 'link')} resolved, {len(broken)} broken; – marks what cannot be checked")
     for node in broken:
         warn("error", f"{node.kind}: {node.reason}")
     if broken:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from waterflow.cli.console import AsJson, out, print_json, print_step, print_table, say, warn
 from waterflow.errors import ConfigError
+from waterflow.plurals import counted
 
 if TYPE_CHECKING:
     from waterflow.workflow import Audit, Survey
@@ -144,8 +145,8 @@ def print_survey(found: "Survey", uri: str, older_than: str, *, deleted: bool) -
     for label, entries in lines.items():
         note = f"  than {older_than}, kept" if label == "younger" and entries else ""
         if entries or label in (did, "needed"):
-            count = f"{len(entries):,} object{'' if len(entries) == 1 else 's'}"
-            say(f"{label:<11} {count}, {sum(entry.size_bytes for entry in entries):,} bytes{note}")
+            size_bytes = sum(entry.size_bytes for entry in entries)
+            say(f"{label:<11} {counted(len(entries), 'object')}, {size_bytes:,} bytes{note}")
     for obstacle in found.obstacles:
         warn("warning", f"--delete would be refused: {obstacle}", "yellow")
     if found.unreachable and not deleted and not found.obstacles:

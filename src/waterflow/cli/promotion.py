@@ -9,6 +9,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 
 from waterflow.cli.console import AsJson, Pipeline, out, print_json, say, warn
+from waterflow.plurals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ def verify_ledger(pipeline: str, resources: "Resources", *, as_json: bool) -> No
         for problem in found:
             warn("error", problem)
         if not found:
-            say(f"ledger of {pipeline}: {len(rows)} rows, consistent; champion is {_version(champion)}")
+            say(f"ledger of {pipeline}: {counted(len(rows), 'row')}, consistent; champion is {_version(champion)}")
     if found:
         raise typer.Exit(1)
 

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from waterflow.cli.console import MARKS, AsJson, Reference, print_json, print_step, print_table, say, short_digest
+from waterflow.plurals import counted
 
 if TYPE_CHECKING:
     from waterflow.workflow import ComparedValue, Reproduction
@@ -65,7 +66,7 @@ def _comparison_rows(outcome: "Reproduction") -> Iterator[tuple[str, ...]]:
             summed["metrics of single classes"] += 1
         else:
             shown.append(line)
-    yield from ((MARKS[True], what, f"{count} values", "the same", "") for what, count in summed.items() if count)
+    yield from ((MARKS[True], what, counted(count, "value"), "the same", "") for what, count in summed.items() if count)
     for line in shown:
         apart = "" if line.difference is None else f"{line.difference:.3g}"
         values = (line.what, short_digest(line.recorded), short_digest(line.again))

@@ -12,6 +12,7 @@ from pandas.api import types as kinds
 from waterflow.config.schema import ColumnContract, ContractConfig, PipelineConfig
 from waterflow.data.columns import to_floats, to_times
 from waterflow.errors import Break, ContractError
+from waterflow.plurals import counted
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
@@ -55,7 +56,7 @@ def check_contract(frame: pd.DataFrame, config: PipelineConfig) -> None:
     has_wrong_type = any(entry.rule.startswith("type: ") for entry in worst)
     keys = ", or say by dataset.dtype, time_format or time_unit how to read it" if has_wrong_type else ""
     raise ContractError(
-        f"contract: {count} {'break' if count == 1 else 'breaks'} in {len(frame)} rows, first {_describe(worst[0])}; "
+        f"contract: {counted(count, 'break')} in {counted(len(frame), 'row')}, first {_describe(worst[0])}; "
         f"fix the data or the contract (`waterflow data profile {config.name}` proposes one){keys}",
         breaks=worst,
         count=count,
@@ -169,7 +170,7 @@ def _breaks_of(
     if error.check_output is None:
         return 1, [Break("", name, str(error.failure_cases), error.check.name)]
     if isinstance(error.check_output, bool):
-        return 1, [Break("", "", f"{len(frame)} rows", error.check.name)]
+        return 1, [Break("", "", counted(len(frame), "row"), error.check.name)]
     holds = error.check_output.fillna(False).astype(bool)
     broken = holds.index[~holds]
     return len(broken), _worst_breaks(broken, name, error.check.name, rules, frame, config)

@@ -4,6 +4,7 @@ import pandas as pd
 
 from waterflow.config.schema import PipelineConfig
 from waterflow.errors import ConfigError, DataError, first_line
+from waterflow.plurals import counted
 
 
 def filter_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -17,10 +18,10 @@ def filter_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[pd.DataFra
     notes = []
     if config.rows.where is not None:
         frame, dropped = _keep(frame, _accepts(frame, config.rows.where), "rows.where")
-        notes.append(f"rows.where dropped {dropped} rows")
+        notes.append(f"rows.where dropped {counted(dropped, 'row')}")
     if config.target_nulls == "drop" and config.target in frame:
         frame, dropped = _keep(frame, frame[config.target].notna(), "target_nulls")
-        notes.append(f"target_nulls dropped {dropped} rows")
+        notes.append(f"target_nulls dropped {counted(dropped, 'row')}")
     return frame, tuple(notes)
 
 

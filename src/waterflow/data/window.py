@@ -12,6 +12,7 @@ from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 from waterflow.config.schema import DURATION, PipelineConfig
 from waterflow.data.time_formats import parse_time_texts, times_from_numbers
 from waterflow.errors import ConfigError, DataError
+from waterflow.plurals import counted
 from waterflow.records.run import Window
 
 EXACT_UNITS = ("minute", "hour")  # the others are counted on the calendar, so that a day may have 23 hours
@@ -131,7 +132,9 @@ def parse_times(frame: pd.DataFrame, time_column: str, time_zone: str) -> pd.Ser
         reason = str(error).splitlines()[0].partition(". You might")[0].partition(". Try")[0]
         raise DataError(f"{place} cannot be read as times ({reason}); fix the values") from error
     if times.isna().any():
-        raise DataError(f"time_column: {time_column!r} is null in {int(times.isna().sum())} rows; fill or remove them")
+        raise DataError(
+            f"time_column: {time_column!r} is null in {counted(int(times.isna().sum()), 'row')}; fill or remove them"
+        )
     return times
 
 

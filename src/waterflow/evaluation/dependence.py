@@ -18,6 +18,7 @@ from scipy import stats
 from waterflow.config.schema import PipelineConfig
 from waterflow.evaluation.bootstrap import Codes, Units, Values
 from waterflow.evaluation.long_run_variance import autoregressive_variance, cosine_variance, optimal_block_length
+from waterflow.plurals import counted
 
 LEAST_PERIODS = 8
 LEAST_GROUPS = 5
@@ -245,7 +246,7 @@ def _in_time(influence: Values, periods: Codes, dependence: Dependence) -> Clust
         blocks,
         variance=max(estimates) + between_classes,
         freedom=min(terms, effective_count(blocks) - 1),
-        units=f"{count:,} blocks " + (f"in {ORDER}" if is_by_key else f"of {_plural(length, dependence.unit)}"),
+        units=f"{count:,} blocks " + (f"in {ORDER}" if is_by_key else f"of {counted(length, dependence.unit)}"),
         parts=periods,
         least=LEAST_PERIODS,
         noun=f"runs of rows in {ORDER}" if is_by_key else f"{dependence.unit}s",
@@ -284,7 +285,3 @@ def _stratum_means(influence: Values, strata: Codes) -> Values:
 
 def _codes(values: NDArray[Any]) -> Codes:
     return np.asarray(pd.factorize(values, sort=values.dtype.kind == "i", use_na_sentinel=False)[0])
-
-
-def _plural(count: int, unit: str) -> str:
-    return f"{count} {unit}{'s' * (count != 1)}"

@@ -15,6 +15,7 @@ from waterflow.lineage.verification import Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.operations.disk_usage import DiskUsage, DiskUsageCounter, SizeSummary
 from waterflow.operations.integrity import IntegrityResult, PipelineInspection, look_at, run_name, version_name
+from waterflow.plurals import counted
 from waterflow.records.base import Record
 from waterflow.reproduction.reproduce import reproduce
 from waterflow.resources import Resources
@@ -91,7 +92,7 @@ def audit(
     verifier, usage = Verifier(resources), DiskUsageCounter(resources)
     results: list[IntegrityResult] = []
     for entry in chosen:
-        report(f"{entry.pipeline}: {len(entry.runs)} runs, {len(entry.versions)} versions")
+        report(f"{entry.pipeline}: {counted(len(entry.runs), 'run')}, {counted(len(entry.versions), 'version')}")
         for run in entry.runs:
             results += look_at(run_name(run), partial(_count, run, usage))
         results += PipelineInspection(entry.runs, entry.versions, resources, verifier).inspect()

@@ -23,8 +23,13 @@ ANSWER = (permissions.ACTION_CAN_EDIT, permissions.RESOURCE_HITL_DETAIL)
 TRIGGER = (permissions.ACTION_CAN_CREATE, permissions.RESOURCE_DAG_RUN)
 QUESTIONS = (permissions.ACTION_CAN_ACCESS_MENU, permissions.RESOURCE_HITL_DETAIL)  # the page Required Actions
 EDIT_DAGS = (permissions.ACTION_CAN_EDIT, permissions.RESOURCE_DAG)
+# A task believes what the one before it handed over: the answer of whoever approved, say.
+CHANGE_XCOMS = tuple(
+    (action, permissions.RESOURCE_XCOM)
+    for action in (permissions.ACTION_CAN_CREATE, permissions.ACTION_CAN_EDIT, permissions.ACTION_CAN_DELETE)
+)
 # What earlier starts of a stack, and Airflow's own defaults, allow beyond the roles below.
-WITHDRAWN = (("User", ANSWER), ("Trigger", EDIT_DAGS))
+WITHDRAWN = (("User", ANSWER), ("Trigger", EDIT_DAGS), *(("Op", right) for right in CHANGE_XCOMS))
 
 client_address: ContextVar[str] = ContextVar("client_address", default="")
 throttle = LoginThrottle()

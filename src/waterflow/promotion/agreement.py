@@ -8,6 +8,7 @@ from scipy import stats
 
 from waterflow.config.metrics import Task
 from waterflow.config.schema import PipelineConfig
+from waterflow.plurals import counted
 from waterflow.promotion.predictions import columns_of
 from waterflow.records.promotion import Check
 from waterflow.scoring.metrics import predict_rows
@@ -35,7 +36,8 @@ def check_agreement(own: pd.DataFrame, compared: pd.DataFrame, config: PipelineC
     if scores:
         distinct = max(own[name].nunique() for name in scores)
         varies = max(compared[name].nunique() for name in scores) > 1
-        actual, expected = f"{distinct} distinct values on {len(own)} rows", "more than one, as the compared model"
+        actual = f"{counted(distinct, 'distinct value')} on {counted(len(own), 'row')}"
+        expected = "more than one, as the compared model"
         checks.append(Check(name="varies", passed=distinct > 1 or not varies, actual=actual, expected=expected))
         correlation = mean_rank_correlation(own[scores], compared[scores])
         passed = correlation is None or correlation >= limits.rank_correlation
@@ -44,7 +46,7 @@ def check_agreement(own: pd.DataFrame, compared: pd.DataFrame, config: PipelineC
         checks.append(Check(name="rank_correlation", passed=passed, actual=actual, expected=expected))
     if config.task == "classification":
         share = float((own["challenger"].to_numpy() == compared["challenger"].to_numpy()).mean())
-        actual, expected = f"{share:.3f} of {len(own)} rows", f"at least {limits.equal_decisions:g}"
+        actual, expected = f"{share:.3f} of {counted(len(own), 'row')}", f"at least {limits.equal_decisions:g}"
         passed = share >= limits.equal_decisions
         checks.append(Check(name="equal_decisions", passed=passed, actual=actual, expected=expected))
     return tuple(checks)

@@ -14,6 +14,7 @@ from waterflow.caching.keys import evaluation, key_of
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import write_parquet
 from waterflow.errors import FitError
+from waterflow.plurals import counted
 from waterflow.promotion.challenger import fit_challenger, predict_challenger
 from waterflow.promotion.holdout import reach_verdict
 from waterflow.promotion.looks import LookPlan, spend_alpha, take_look
@@ -165,7 +166,8 @@ def _complete(
     if not plan.alpha and verdict.outcome != "hold":
         changes["outcome"] = "insufficient evidence"
         changes["reason"] = (
-            f"nothing is left to spend on these rows after {plan.number - 1} looks; new rows renew it; {verdict.reason}"
+            f"nothing is left to spend on these rows after {counted(plan.number - 1, 'look')}; new rows renew it; "
+            f"{verdict.reason}"
         )
     if opponent.unusable:
         changes["reason"] = f"{opponent.unusable}; {changes.get('reason', verdict.reason)}"

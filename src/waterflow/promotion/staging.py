@@ -17,6 +17,7 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import read_parquet
 from waterflow.data.columns import as_served
 from waterflow.errors import StoreError
+from waterflow.plurals import counted
 from waterflow.promotion.serving_process import Served, ServingProcess
 from waterflow.provenance.hashing import digest_of, sha256_of
 from waterflow.records.data import Blob, Prepared
@@ -129,9 +130,9 @@ def check_serving(served: Served, expected: pd.DataFrame, size_mb: float, config
     loads = Check(name="loads", passed=has_loaded, actual=actual, expected="in a fresh process")
     if not has_loaded:
         return (loads,)
-    names = "none" if served.inputs is None else f"{len(served.inputs)} columns"
+    names = "none" if served.inputs is None else counted(len(served.inputs), "column")
     has_example = served.example_rows is not None
-    example = f"{served.example_rows} rows predicted" if has_example else served.error or "none"
+    example = f"{counted(served.example_rows or 0, 'row')} predicted" if has_example else served.error or "none"
     at_most = f"at most {limits.size_mb:g} MB"
     return (
         loads,
@@ -170,7 +171,7 @@ def compare_predictions(served: Served, recorded: pd.DataFrame, task: Task, tole
         apart = _distance(served.probabilities, recorded[columns]) if columns else 0.0
     else:
         apart = _distance(served.predictions, before)
-    actual = f"{len(before)} rows, at most {apart:.2g} apart"
+    actual = f"{counted(len(before), 'row')}, at most {apart:.2g} apart"
     return Check(name="predictions", passed=apart <= tolerance, actual=actual, expected=expected)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from waterflow.errors import Break, ContractError, merge_breaks
+from waterflow.plurals import counted
 from waterflow.resources import Resources
 from waterflow.stores.base import scratch_folder
 from waterflow.tracking.artifacts import write_json
@@ -20,7 +21,7 @@ def breaks_logged(run_id: str, resources: Resources) -> Iterator[None]:
         yield
     except ContractError as error:
         table = markdown_table(error.breaks)
-        logger.info("the worst of %d breaks of the contract:\n%s", error.count, table)
+        logger.info("the worst of %s of the contract:\n%s", counted(error.count, "break"), table)
         with scratch_folder() as folder:
             content = {"count": error.count, "worst": [entry._asdict() for entry in error.breaks]}
             write_json(folder / CONTRACT_FOLDER / "breaks.json", content)

@@ -3,6 +3,7 @@
 from waterflow.config.profile import Profile
 from waterflow.config.schema import PipelineConfig
 from waterflow.links import dag_run_url
+from waterflow.plurals import counted
 from waterflow.records.data import Prepared
 from waterflow.records.promotion import Registered
 
@@ -34,5 +35,6 @@ def _describe_version(registered: Registered, config: PipelineConfig) -> str:
     )
     return (
         f"**{config.name} version {registered.version}**: {evaluated.winner.candidate}, best of "
-        f"{len(evaluated.ranked)} candidates for {config.target}; on {evaluated.holdout_rows} held-out rows: {metrics}."
+        f"{counted(len(evaluated.ranked), 'candidate')} for {config.target}; "
+        f"on {evaluated.holdout_rows} held-out rows: {metrics}."
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from waterflow.plurals import counted
 from waterflow.records.base import Record
 
 EXACT = 0.0
@@ -44,9 +45,9 @@ class ComparedPredictions:
     def summarize(self, what: str) -> ComparedValue:
         """Return the comparison as one line."""
         agrees = self.differing.empty
-        again = "all agree" if agrees else f"{len(self.differing)} rows differ"
+        again = "all agree" if agrees else f"differing: {counted(len(self.differing), 'row')}"
         return ComparedValue(
-            what=what, recorded=f"{self.count} rows", again=again, difference=self.largest, agrees=agrees
+            what=what, recorded=counted(self.count, "row"), again=again, difference=self.largest, agrees=agrees
         )
 
 

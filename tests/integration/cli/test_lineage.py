@@ -48,7 +48,7 @@ def test_lineage_is_a_tree_in_the_shell(resources: Resources, waterflow: Command
         "image  none",
     ):
         assert said in answer.out
-    assert "10 links resolve, 0 do not" in answer.out
+    assert "10 links resolved, 0 broken" in answer.out
 
 
 def test_lineage_as_json_can_be_read(resources: Resources, waterflow: Command) -> None:
@@ -106,7 +106,7 @@ def test_a_broken_link_is_an_error_and_a_finding(resources: Resources, waterflow
     """Each command says which, and why."""
     traced = waterflow("lineage", "flowers@1")
     assert traced.code == 1
-    assert "9 links resolve, 1 do not" in traced.out
+    assert "9 links resolved, 1 broken" in traced.out
     assert traced.err.startswith("error: data set: ")
     refused = waterflow("reproduce", "flowers@1")
     assert (refused.code, refused.err.count("altered or cut short")) == (1, 1)

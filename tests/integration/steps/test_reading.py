@@ -66,4 +66,4 @@ def test_a_column_of_lists_is_no_obstacle_once_it_is_dropped(resources: Resource
     source = {"kind": "parquet", "path": "data/flowers.parquet"}
     prepared = prepare(request_of(pipeline(dataset=source, drop=["tags"], target_nulls="drop")), resources)
     assert (prepared.rows, "tags" in stored_rows(prepared, resources)) == (149, False)
-    assert "target_nulls dropped 1 rows" in prepared.reading
+    assert "target_nulls dropped 1 row" in prepared.reading

@@ -6,6 +6,7 @@ from support.projects import config_of, message_of
 
 from waterflow.data.filtering import filter_rows
 from waterflow.errors import ConfigError, DataError
+from waterflow.plurals import counted
 
 ROWS = pd.DataFrame(
     {"amount": [5.0, -1.0, None], "unit price": [1, 2, 3], "country": ["DE", "FR", "DE"], "species": ["a", "b", None]}
@@ -25,7 +26,7 @@ def test_an_expression_keeps_the_rows_that_it_accepts(where: str, kept: list[int
     """A comparison with null accepts nothing; the number of dropped rows is noted."""
     frame, notes = filter_rows(ROWS, config_of(rows={"where": where}))
     assert frame["unit price"].tolist() == ROWS["unit price"].iloc[kept].tolist()
-    assert notes == (f"rows.where dropped {3 - len(kept)} rows",)
+    assert notes == (f"rows.where dropped {counted(3 - len(kept), 'row')}",)
 
 
 @pytest.mark.parametrize(
@@ -45,5 +46,5 @@ def test_no_row_left_is_refused() -> None:
 def test_rows_without_a_target_are_dropped_on_request() -> None:
     """And counted."""
     frame, notes = filter_rows(ROWS, config_of(target_nulls="drop"))
-    assert (len(frame), notes) == (2, ("target_nulls dropped 1 rows",))
+    assert (len(frame), notes) == (2, ("target_nulls dropped 1 row",))
     assert len(filter_rows(ROWS, config_of())[0]) == 3

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support.simulated import most_by_chance
-from support.simulated_looks import promoted_by_climbing, wrong_before_any
+from support.simulated_looks import promoted_by_climbing
 
 from waterflow.config.schema import EvidenceConfig
 from waterflow.promotion.looks import FLOOR, alpha_of_look, plan_look, resamples_for
@@ -68,13 +68,7 @@ def test_resamples_reach_the_alpha_that_is_left() -> None:
     assert resamples_for(FLOOR, 2000) == 20_000
 
 
-def test_seven_models_of_equal_skill_are_promoted_at_most_at_twice_alpha() -> None:
-    """Whoever tries again after each hold has no more; tests/evidence does it for thousands."""
-    first, _ = wrong_before_any(100, looks=7, growth=0)
-    assert first * 100 <= most_by_chance(100, 0.1)
-
-
 def test_whoever_climbs_by_numbers_is_stopped_by_spending() -> None:
-    """Thirty random guesses and their vote pass without it, and seldom with it."""
-    assert promoted_by_climbing(20, 30, reuse="ignore") > 0.4
-    assert promoted_by_climbing(20, 30) <= most_by_chance(20, 0.1) / 20
+    """Thirty random guesses and their vote pass without it, and seldom with it; tests/evidence counts thousands."""
+    assert promoted_by_climbing(10, 30, reuse="ignore") > 0.4
+    assert promoted_by_climbing(10, 30) <= most_by_chance(10, 0.1) / 10

@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 from waterflow.config.schema import CsvSection
 from waterflow.data.text_values import NULL_WORDS
 from waterflow.errors import DataError
+from waterflow.plurals import counted
 
 SEPARATORS = (",", ";", "\t", "|")
 BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -81,7 +82,9 @@ def find_layout(path: Path, source: CsvSection, name: str) -> Layout:
         parsed = {mark: _parse(path, source, layout, len(layout.header)) for mark, layout in layouts.items()}
         fitting = [mark for mark, (_, wrong) in parsed.items() if wrong is None] or fitting[:1]
     if len(fitting) > 1:
-        shown = " or ".join(f"{len(headers[mark][0])} columns with `separator: {mark!r}`" for mark in fitting)
+        shown = " or ".join(
+            f"{counted(len(headers[mark][0]), 'column')} with `separator: {mark!r}`" for mark in fitting
+        )
         raise DataError(f"dataset.separator: {name!r} has {shown}; state which in dataset")
     header, first_row = headers[fitting[0]]
     if source.separator and len(header) == 1:
