@@ -4,40 +4,27 @@ import base64
 import binascii
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any
 
 import anyio
+from bodies import App, Body, Message, Receive, RefusedError, Send
 from mlflow.server.auth.entities import User
 from passwords import Passwords, TooManyFailuresError
-from policy import Access, Policy, highest_access
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+from policy import SERVICE, Access, Policy, highest_access
 
 logger = logging.getLogger(__name__)
 
 MAX_JSON_BYTES = 4_000_000  # MLflow's own bound on a batch is a quarter of it; a body is kept in memory
 LARGE_BYTES = 100_000
 TRANSFERS_AT_ONCE = 6  # uploads and downloads of one account
-LARGE_BODIES_AT_ONCE = 4
+PEOPLES_TRANSFERS_AT_ONCE = 24  # of all but the pipelines' account: each may hold one of the server's 40 threads
+LARGE_BODIES_AT_ONCE = 4  # of one account
 ARTIFACTS = ("/mlflow-artifacts/artifacts/", "/get-artifact", "/model-versions/get-artifact", "/artifacts/files")
 
 # The account whose password the gate has verified, for MLflow's own question in the same request.
 caller: ContextVar[User | None] = ContextVar("caller", default=None)
-
-
-class RefusedError(Exception):
-    """A request that does not reach MLflow."""
-
-    def __init__(self, status: int, reason: str, **headers: str) -> None:
-        """Keep what to answer."""
-        super().__init__(reason)
-        self.status, self.reason, self.headers = status, reason, headers
 
 
 class Gate:
@@ -48,7 +35,8 @@ class Gate:
         self._app, self._policy, self._passwords = app, policy, passwords
         self._max_upload_bytes = max_upload_bytes
         self._transfers: dict[str, anyio.Semaphore] = defaultdict(lambda: anyio.Semaphore(TRANSFERS_AT_ONCE))
-        self._large_bodies = anyio.Semaphore(LARGE_BODIES_AT_ONCE)
+        self._peoples_transfers = anyio.Semaphore(PEOPLES_TRANSFERS_AT_ONCE)
+        self._large_bodies: dict[str, anyio.Semaphore] = defaultdict(lambda: anyio.Semaphore(LARGE_BODIES_AT_ONCE))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
@@ -76,9 +64,18 @@ class Gate:
         limit = self._max_upload_bytes if is_artifact else MAX_JSON_BYTES
         length = _content_length(headers, limit)
         is_large = length is None or length > LARGE_BYTES
-        slot = self._transfers[user.username] if is_artifact else self._large_bodies if is_large else nullcontext()
-        async with slot:
+        async with self._slot(user.username, is_artifact, is_large):
             await Body(receive, send, limit).serve(self._app, scope)
+
+    @asynccontextmanager
+    async def _slot(self, username: str, is_artifact: bool, is_large: bool) -> AsyncIterator[None]:
+        """Wait until an account may transfer a file, or send a large body."""
+        if is_artifact:
+            async with self._transfers[username], nullcontext() if username == SERVICE else self._peoples_transfers:
+                yield
+        else:
+            async with self._large_bodies[username] if is_large else nullcontext():
+                yield
 
     async def _authenticate(self, scope: Message) -> User:
         credentials = _credentials(scope)
@@ -123,37 +120,6 @@ def _content_length(headers: Mapping[bytes, bytes], limit: int) -> int | None:
     if length > limit:
         raise RefusedError(413, f"{length} bytes are too many; at most {limit} are accepted.")
     return length
-
-
-class Body:
-    """A request's body, ended when it is longer than allowed, whatever length was announced."""
-
-    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
-        """Wrap what the web server gave."""
-        self._receive, self._send, self._left = receive, send, limit
-
-    async def serve(self, app: App, scope: Message) -> None:
-        """Let the app answer. Raises RefusedError in place of its answer when the body is too long."""
-        try:
-            await app(scope, self.receive, self.send)
-        except Exception:
-            if self._left >= 0:
-                raise
-        if self._left < 0:
-            raise RefusedError(413, "the body is too long.")
-
-    async def receive(self) -> Message:
-        """Count what arrives."""
-        message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        if self._left < 0:
-            raise ConnectionAbortedError("the body is too long")
-        return message
-
-    async def send(self, message: Message) -> None:
-        """Send, unless the request was refused meanwhile."""
-        if self._left >= 0:
-            await self._send(message)
 
 
 def _why(required: Access) -> str:

@@ -23,6 +23,8 @@ from mlflow.server import auth, fastapi_app, handlers
 from passwords import Passwords
 from policy import read_policy
 from rules import keep_rules
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 REPLACED = {
     handlers: ("MultipartDownloadMixin", "MultipartUploadMixin", "PresignedUploadMixin"),
@@ -78,6 +80,8 @@ def create_app() -> Gate:
     fastapi_app._EfficientWSGIResponder = _BoundedResponder
     keep_rules()
     app = auth.create_app()
+    # Flask would hold a thread for each that reads slowly, and anybody may read these.
+    app.router.routes.insert(0, Mount("/static-files", StaticFiles(directory=str(mlflow.server.app.static_folder))))
     open_in_model_view(mlflow.server.app)
     return Gate(app, read_policy(), Passwords(), int(float(os.environ.get("MLFLOW_MAX_UPLOAD_MB", "2000")) * 1e6))
 

@@ -17,9 +17,10 @@ from support.projects import free_port, stop, wait_for
 SERVER = Path(__file__).resolve().parents[2] / "mlflow-server"
 sys.path.append(str(SERVER / "app"))  # as its image has it
 
+from bodies import Body, Receive, RefusedError, Send  # noqa: E402
 from policy import Policy, read_policy  # noqa: E402
 
-__all__ = ["Policy", "read_policy"]
+__all__ = ["Body", "Policy", "Receive", "RefusedError", "Send", "read_policy"]
 ADMIN, SERVICE, READER, STRANGER = "admin", "airflow", "rita", "sam"
 PASSWORD = "a-password-of-tests"
 
@@ -34,14 +35,14 @@ class MLflowServer:
     commands: "subprocess.Popen[str]"
 
     def ask(
-        self, account: str | None, method: str, path: str, *, password: str = PASSWORD, **more: Any
+        self, account: str | None, method: str, path: str, *, password: str = PASSWORD, timeout: float = 60, **more: Any
     ) -> requests.Response:
         """Send a request as an account; `path` goes as it stands, without being normalised."""
         auth = (account, password) if account else None
         prepared = requests.Request(method, self.url, auth=auth, **more).prepare()
         prepared.url = self.url + path + (f"?{prepared.url.partition('?')[2]}" if "?" in str(prepared.url) else "")
         with requests.Session() as session:
-            return session.send(prepared, timeout=60, allow_redirects=False)
+            return session.send(prepared, timeout=timeout, allow_redirects=False)
 
     def account(self, *words: str) -> tuple[int, str]:
         """Run the command behind `make mlflow-user`; return its exit code and what it says."""

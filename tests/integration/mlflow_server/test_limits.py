@@ -1,16 +1,19 @@
 """How much may be sent and kept, whatever lengths are announced."""
 
+import asyncio
 import socket
 import threading
+import time
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import mlflow.server
 import pytest
 import requests
 from support.mlflow_attacks import API, Champion
-from support.mlflow_server import PASSWORD, READER, SERVICE, STRANGER, MLflowServer
+from support.mlflow_server import PASSWORD, READER, SERVICE, STRANGER, Body, MLflowServer, Receive, RefusedError, Send
 
 MEGABYTE = 1_000_000
 
@@ -121,17 +124,90 @@ def test_a_slow_reader_does_not_fill_the_memory(server: MLflowServer, champion: 
     assert server.ask(READER, "GET", page).content == bytes(3 * MEGABYTE - 1)
 
 
+def test_slow_downloads_of_many_people_hold_up_nobody(server: MLflowServer, champion: Champion) -> None:
+    """Together they hold fewer threads than the server has; others wait for none of them."""
+    path = champion.artifact.replace("card.md", "slow.bin")
+    assert server.ask(SERVICE, "PUT", path, data=bytes(3 * MEGABYTE - 1)).ok
+    page = f"/get-artifact?run_id={champion.run_id}&path=slow.bin"
+    people = {f"slow-{number}": server.new_account(f"slow-{number}", "all") for number in range(8)}
+    waiting = [
+        open_request(server, "GET", page, account=name, password=password)
+        for name, password in people.items()
+        for _ in range(6)
+    ]
+    time.sleep(2)  # until each that may has begun
+    assert server.ask(SERVICE, "GET", f"{API}/users/current", timeout=10).status_code == 200
+    for connection in waiting:
+        connection.close()
+
+
+def test_slow_readers_of_pages_hold_up_nobody(server: MLflowServer) -> None:
+    """Whoever asks for the UI's scripts needs no account, and may take as long as they like."""
+    scripts = Path(mlflow.server.__file__).parent.glob("js/build/static/js/main.*.js")
+    path = f"/static-files/static/js/{next(scripts).name}"
+    waiting = [open_request(server, "GET", path) for _ in range(60)]
+    time.sleep(2)  # until each has begun
+    assert server.ask(SERVICE, "GET", f"{API}/users/current", timeout=10).status_code == 200
+    for connection in waiting:
+        connection.close()
+
+
+def test_large_bodies_of_an_account_wait_for_one_another(server: MLflowServer, champion: Champion) -> None:
+    """Four are received at once; small ones, and large ones of others, do not wait."""
+    announced = ("Content-Length: 200000", "Expect: 100-continue")
+    bodies = [open_request(server, "POST", f"{API}/runs/search", *announced, account=READER) for _ in range(4)]
+    for body in bodies:
+        assert body.recv(1000).startswith(b"HTTP/1.1 100 ")
+    with open_request(server, "POST", f"{API}/runs/search", *announced, account=READER) as fifth:
+        fifth.settimeout(1)
+        with pytest.raises(TimeoutError):
+            fifth.recv(1000)
+        assert server.ask(READER, "GET", champion.artifact).status_code == 200
+        with open_request(server, "POST", f"{API}/runs/log-batch", *announced) as other:
+            assert other.recv(1000).startswith(b"HTTP/1.1 100 ")
+        for body in bodies:
+            body.close()
+        fifth.settimeout(30)
+        assert fifth.recv(1000).startswith(b"HTTP/1.1 100 ")
+
+
+@pytest.mark.parametrize(("has_begun", "expected"), [(True, [200]), (False, [])])
+def test_an_answer_that_has_begun_is_not_begun_again(has_begun: bool, expected: list[int]) -> None:
+    """A body that grows too long meanwhile cuts it off; before, the request is refused."""
+    sent: list[int] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"too long", "more_body": True}
+
+    async def send(message: Mapping[str, object]) -> None:
+        sent.append(int(str(message["status"])))
+
+    async def app(_scope: object, receive: Receive, send: Send) -> None:
+        if has_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()
+
+    with nullcontext() if has_begun else pytest.raises(RefusedError):
+        asyncio.run(Body(receive, send, limit=3).serve(app, {}))
+    assert sent == expected
+
+
 def resident_bytes(process: int) -> int:
     """Return the memory of a process."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * 4096
 
 
-def open_request(server: MLflowServer, method: str, path: str, *headers: str, account: str = SERVICE) -> socket.socket:
-    """Send the head of a request, and read nothing."""
+def open_request(
+    server: MLflowServer, method: str, path: str, *headers: str, account: str = SERVICE, password: str = PASSWORD
+) -> socket.socket:
+    """Send the head of a request, and read nothing. The operating system keeps little of the answer."""
     host, port = server.url.removeprefix("http://").split(":")
-    connection = socket.create_connection((host, int(port)), timeout=30)
-    token = b64encode(f"{account}:{PASSWORD}".encode()).decode()
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(30)
+    connection.connect((host, int(port)))
+    token = b64encode(f"{account}:{password}".encode()).decode()
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{port}", f"Authorization: Basic {token}", *headers, "", ""]
     connection.sendall("\r\n".join(lines).encode())
     return connection
