@@ -21,7 +21,7 @@ if audit --no-deps --format json --requirement "$scratch/old" >"$scratch/answer"
 fi
 
 failed=0
-for lock in requirements.lock requirements-dvc.lock requirements-bert.lock requirements-catboost.lock requirements-lightgbm.lock requirements-dev.lock requirements-docs.lock; do
+for lock in requirements*.lock; do
   echo "$lock"
   audit --require-hashes --requirement "$lock" || failed=1
 done

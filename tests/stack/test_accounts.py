@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -90,22 +91,24 @@ def test_a_trigger_that_bypasses_the_api_fails_in_one_line(stack: Stack, iris_ru
 @pytest.mark.parametrize(
     ("method", "path", "body", "allowed"),
     [
-        ("POST", RUNS, {"logical_date": None, "conf": {"strategy": "none"}}, {"Trigger", "User", "Op"}),
+        ("POST", RUNS, {"logical_date": None, "conf": {"strategy": "quick"}}, {"Trigger", "User", "Op"}),
         ("PATCH", "/dags/train_iris", {"is_paused": False}, {"User", "Op"}),
         ("PATCH", QUESTION, {"chosen_options": ["Approve"]}, {"Approver", "Op"}),
-        ("POST", f"{RUNS}/none/taskInstances/approve/xcomEntries", {"key": "return_value", "value": "{}"}, {"Op"}),
+        ("POST", f"{RUNS}/none/taskInstances/approve/xcomEntries", {"key": "return_value", "value": "{}"}, set()),
         ("GET", "/connections", None, {"Op"}),
         ("GET", "/variables", None, {"Op"}),
         ("PATCH", "/pools/training", {"slots": 4, "name": "training"}, {"Op"}),
     ],
 )
 def test_each_role_may_do_its_own(
-    stack: Stack, tokens: dict[str, str], method: str, path: str, body: Any, allowed: set[str]
+    stack: Stack, tokens: dict[str, str], iris_run: str, method: str, path: str, body: Any, allowed: set[str]
 ) -> None:
     """Everybody else is answered 403, the anonymous 401."""
+    if path == RUNS:  # a run of that name is there, so whoever may start one is told so, and none starts
+        body = body | {"dag_run_id": iris_run}
     answers = {role: stack.airflow(method, path, token=tokens[role], json=body).status_code for role in ROLES}
-    if path != RUNS:  # a bad conf is refused to everybody, which shows nothing here
-        assert {role for role, status in answers.items() if status != 403} == allowed
+    assert {role for role, status in answers.items() if status != 403} == allowed
+    assert 409 in answers.values() or path != RUNS
     assert requests.request(method, f"{stack.airflow_url}/api/v2{path}", json=body, timeout=30).status_code == 401
 
 
@@ -118,20 +121,29 @@ def wait_for_question(stack: Stack, dag_id: str) -> str:
     return path
 
 
+def answer_at_once(stack: Stack, path: str, token: str, body: dict[str, Any]) -> list[int]:
+    """Send the same answer twenty times at once; return the sorted statuses."""
+    with ThreadPoolExecutor(20) as threads:
+        answers = threads.map(lambda _: stack.airflow("PATCH", path, token=token, json=body).status_code, range(20))
+        return sorted(answers)
+
+
 def test_only_an_approver_promotes(stack: Stack, tokens: dict[str, str], asking: str) -> None:
     """Who may edit tasks can end the question, and has approved nothing; an approver's yes moves the alias."""
     path = wait_for_question(stack, asking)
     yes = {"chosen_options": ["Approve"], "params_input": {}}
+    everywhere = "/dags/~/dagRuns/~/taskInstances/approve"
     for role in ("Viewer", "Trigger", "User"):
-        assert stack.airflow("PATCH", f"{path}/-1/hitlDetails", token=tokens[role], json=yes).status_code == 403
+        for question in (path, everywhere):
+            assert answer_at_once(stack, f"{question}/-1/hitlDetails", tokens[role], yes) == [403] * 20
+    assert not stack.airflow("GET", f"{path}/-1/hitlDetails").json()["response_received"]
     done = stack.airflow("PATCH", path, token=tokens["User"], json={"new_state": "success"})
     assert done.status_code == 200, done.text
     run_id = path.split("/")[4]
     stack.wait(asking, run_id)
     assert "champion" not in stack.aliases(NAME)
     path = wait_for_question(stack, asking)
-    answered = stack.airflow("PATCH", f"{path}/-1/hitlDetails", token=tokens["Approver"], json=yes)
-    assert answered.status_code == 200, answered.text
+    assert answer_at_once(stack, f"{path}/-1/hitlDetails", tokens["Approver"], yes) == [200] + [409] * 19
     assert stack.wait(asking, path.split("/")[4]) == "success"
     assert stack.aliases(NAME)["champion"]
     rows = json.loads(stack.compose("run", "--rm", "-T", "cli", "waterflow", "ledger", NAME, "--json").stdout)
@@ -161,6 +173,25 @@ def test_a_logout_ends_a_token(stack: Stack, passwords: dict[str, str]) -> None:
     assert stack.airflow("GET", "/dags", token=token).status_code == 200
     stack.airflow("GET", "/auth/logout", token=token, allow_redirects=False)
     assert stack.airflow("GET", "/dags", token=token).status_code == 403
+
+
+def test_a_logout_ends_what_streams(stack: Stack, iris_run: str, passwords: dict[str, str]) -> None:
+    """Logs that are read line by line, and the wait for a run; a websocket opens with no token at all."""
+    token = stack.token("viewer", passwords["Viewer"])
+    streams = [f"{RUNS}/{iris_run}/taskInstances/prepare/logs/1", f"{RUNS}/{iris_run}/wait?interval=1"]
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/x-ndjson"}
+
+    def statuses() -> list[int]:
+        urls = [f"{stack.airflow_url}/api/v2{path}" for path in streams]
+        return [requests.get(url, headers=headers, timeout=60).status_code for url in urls]
+
+    assert statuses() == [200, 200]
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    for path in ("/", *(f"/api/v2{path}" for path in streams)):
+        more = headers | upgrade | {"Sec-WebSocket-Key": "d2F0ZXJmbG93d2F0ZXJmbA=="}
+        assert requests.get(f"{stack.airflow_url}{path}", headers=more, timeout=60).status_code != 101
+    stack.airflow("GET", "/auth/logout", token=token, allow_redirects=False)
+    assert statuses() == [403, 403]
 
 
 def test_guessing_slows_down_the_guesser_alone(stack: Stack, passwords: dict[str, str]) -> None:
