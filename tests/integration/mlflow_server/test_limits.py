@@ -1,6 +1,7 @@
 """How much may be sent and kept, whatever lengths are announced."""
 
 import asyncio
+import select
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ from support.mlflow_attacks import API, Champion
 from support.mlflow_server import PASSWORD, READER, SERVICE, STRANGER, Body, MLflowServer, Receive, RefusedError, Send
 
 MEGABYTE = 1_000_000
+PEOPLES_TRANSFERS_AT_ONCE = 24
 
 
 def test_an_upload_that_is_too_long_is_refused(server: MLflowServer, champion: Champion) -> None:
@@ -126,16 +128,19 @@ def test_a_slow_reader_does_not_fill_the_memory(server: MLflowServer, champion: 
 
 def test_slow_downloads_of_many_people_hold_up_nobody(server: MLflowServer, champion: Champion) -> None:
     """Together they hold fewer threads than the server has; others wait for none of them."""
-    path = champion.artifact.replace("card.md", "slow.bin")
-    assert server.ask(SERVICE, "PUT", path, data=bytes(3 * MEGABYTE - 1)).ok
-    page = f"/get-artifact?run_id={champion.run_id}&path=slow.bin"
+    folder = Path(server.environment["MLFLOW_ARTIFACTS_DESTINATION"], champion.experiment_id, champion.run_id)
+    with (folder / "artifacts" / "large.bin").open("wb") as file:
+        file.truncate(30 * MEGABYTE)  # more than connections keep
+    page = f"/get-artifact?run_id={champion.run_id}&path=large.bin"
     people = {f"slow-{number}": server.new_account(f"slow-{number}", "all") for number in range(8)}
     waiting = [
         open_request(server, "GET", page, account=name, password=password)
         for name, password in people.items()
         for _ in range(6)
     ]
-    time.sleep(2)  # until each that may has begun
+    while len(select.select(waiting, [], [], 60)[0]) < PEOPLES_TRANSFERS_AT_ONCE:
+        time.sleep(0.1)
+    time.sleep(3)  # for more than these to begin, were they let
     assert server.ask(SERVICE, "GET", f"{API}/users/current", timeout=10).status_code == 200
     for connection in waiting:
         connection.close()
