@@ -130,9 +130,9 @@ def test_slow_downloads_of_many_people_hold_up_nobody(server: MLflowServer, cham
     """Together they hold fewer threads than the server has; others wait for none of them."""
     folder = Path(server.environment["MLFLOW_ARTIFACTS_DESTINATION"], champion.experiment_id, champion.run_id)
     with (folder / "artifacts" / "large.bin").open("wb") as file:
-        file.truncate(30 * MEGABYTE)  # more than connections keep
+        file.truncate(8 * MEGABYTE)  # more than connections keep
     page = f"/get-artifact?run_id={champion.run_id}&path=large.bin"
-    people = {f"slow-{number}": server.new_account(f"slow-{number}", "all") for number in range(8)}
+    people = {f"slow-{number}": server.new_account(f"slow-{number}", "all") for number in range(7)}
     waiting = [
         open_request(server, "GET", page, account=name, password=password)
         for name, password in people.items()
@@ -157,7 +157,7 @@ def test_slow_readers_of_pages_hold_up_nobody(server: MLflowServer) -> None:
         connection.close()
 
 
-def test_large_bodies_of_an_account_wait_for_one_another(server: MLflowServer, champion: Champion) -> None:
+def test_large_bodies_of_an_account_wait_for_one_another(server: MLflowServer) -> None:
     """Four are received at once; small ones, and large ones of others, do not wait."""
     announced = ("Content-Length: 200000", "Expect: 100-continue")
     bodies = [open_request(server, "POST", f"{API}/runs/search", *announced, account=READER) for _ in range(4)]
@@ -167,7 +167,7 @@ def test_large_bodies_of_an_account_wait_for_one_another(server: MLflowServer, c
         fifth.settimeout(1)
         with pytest.raises(TimeoutError):
             fifth.recv(1000)
-        assert server.ask(READER, "GET", champion.artifact).status_code == 200
+        assert server.ask(READER, "GET", f"{API}/users/current").status_code == 200
         with open_request(server, "POST", f"{API}/runs/log-batch", *announced) as other:
             assert other.recv(1000).startswith(b"HTTP/1.1 100 ")
         for body in bodies:
