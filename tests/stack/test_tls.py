@@ -298,19 +298,12 @@ def test_a_page_of_another_origin_changes_and_reads_nothing(clients: Clients, or
         assert "Access-Control-Allow-Origin" not in headers, server
 
 
-def test_a_client_cannot_choose_its_address(clients: Clients) -> None:
-    """A guesser who claims another one each time is slowed down all the same; links keep to the public address."""
-    claimed = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"}
+def test_a_client_cannot_choose_the_address_that_is_logged(clients: Clients) -> None:
+    """Airflow knows a client by the connection to the proxy, not by what its headers claim."""
+    claimed = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"}
     answer = clients.ask("GET", "airflow", "/api/v2/auth/login", headers=claimed)
     assert answer.headers["Location"] == f"{address('airflow')}/auth/login/"
-    wrong = {"username": "guessed-from-everywhere", "password": "wrong"}
-    for method, server, path, more in (
-        ("POST", "airflow", "/auth/token", {"json": wrong}),
-        ("GET", "mlflow", "/api/2.0/mlflow/users/current", {"auth": tuple(wrong.values())}),
-    ):
-        addresses = [{"X-Forwarded-For": f"203.0.113.{number}"} for number in range(12)]
-        statuses = [clients.ask(method, server, path, headers=headers, **more).status_code for headers in addresses]
-        assert 429 in statuses, server
+    assert "203.0.113.9" not in clients.stack.compose("logs", "airflow-apiserver").stdout
 
 
 def test_a_request_that_is_too_large_ends_at_the_proxy(clients: Clients) -> None:
