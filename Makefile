@@ -47,9 +47,9 @@ install-catboost: $(BIN)/.catboost ## Add the extra `catboost` (about 400 MB)
 install-lightgbm: $(BIN)/.lightgbm ## Add the extra `lightgbm` (a few MB)
 
 .PHONY: test-bert
-test-bert: .venv-bert/.ready ## Fine-tune a packaged MiniLM on real reviews, offline, to a registered version
+test-bert: .venv-bert/.ready ## Test the extras: MiniLM fine-tuned on real reviews, offline; LightGBM and CatBoost
 	.venv-bert/bin/waterflow data fetch reviews
-	HF_HUB_OFFLINE=1 .venv-bert/bin/python -m pytest -q -n 2 --dist loadfile tests/bert
+	HF_HUB_OFFLINE=1 .venv-bert/bin/python -m pytest -q -n 2 --dist loadfile tests/bert tests/integration/estimators/test_boosting_extras.py
 
 .PHONY: test-stack
 test-stack: $(BIN)/.dev ## Test the whole stack in Docker, from clean volumes, beside one that may be running
@@ -172,11 +172,13 @@ $(BIN)/.dvc: $(BIN)/.runtime requirements-dvc.lock
 	@touch $@
 
 # Tests of the extra have an environment of their own, so that all other tests run without it.
-.venv-bert/.ready: $(BIN)/.uv requirements.lock requirements-dev.lock requirements-bert.lock requirements-bert-test.lock pyproject.toml
+.venv-bert/.ready: $(BIN)/.uv requirements.lock requirements-dev.lock requirements-bert.lock requirements-bert-test.lock \
+		requirements-catboost.lock requirements-lightgbm.lock pyproject.toml
 	@echo "setting up .venv-bert: the locked requirements, torch, transformers and a packaged MiniLM (once)"
 	@test -x .venv-bert/bin/python || $(BIN)/python -m venv .venv-bert
 	@$(UV) pip install -q --python .venv-bert/bin/python --require-hashes --compile-bytecode -r requirements.lock \
-		-r requirements-dev.lock -r requirements-bert.lock -r requirements-bert-test.lock
+		-r requirements-dev.lock -r requirements-bert.lock -r requirements-bert-test.lock \
+		-r requirements-catboost.lock -r requirements-lightgbm.lock
 	@$(UV) pip install -q --python .venv-bert/bin/python --no-deps -e .
 	@touch $@
 

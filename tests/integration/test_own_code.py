@@ -131,3 +131,21 @@ def test_a_path_that_leads_nowhere_is_refused(
     write_pipeline(resources.project, "wrong", own_pipeline(PACKAGE), **changes)
     message = message_of(lambda: compose_pipeline(resources.project, "wrong"), ConfigError)
     assert all(part in message for part in parts), message
+
+
+def test_a_module_that_did_not_travel_is_found_before_it_serves(resources: Resources) -> None:
+    """Staging runs where the package is not, so an import inside a method fails there and not in service."""
+    folder = resources.project.root / "own" / PACKAGE
+    (folder / "late.py").write_text(
+        f"from {PACKAGE}.models import Nearest\n\n\n"
+        "class Late(Nearest):\n"
+        "    def predict(self, X):\n"
+        f"        from {PACKAGE}.arithmetic import multiply\n"
+        "        return super().predict(multiply(X, 1.0))\n"
+    )
+    keys = own_pipeline(PACKAGE) | {"candidates": {"late": {"estimator": f"{PACKAGE}.late.Late"}}}
+    write_pipeline(resources.project, "late", keys)
+    registered = workflow.run_all(request_of("late"), resources)
+    failed = {check.name: check.actual for check in registered.checks if not check.passed}
+    assert f"No module named '{PACKAGE}'" in failed["predictions"]
+    assert "champion" not in registered.aliases

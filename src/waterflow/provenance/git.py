@@ -61,8 +61,9 @@ def _top_of(root: Path) -> Path:
 
 
 def _diff_of_new(top: Path, path: Path, options: Sequence[str]) -> bytes:
-    # No repository is asked: two files are compared, and the first is empty.
-    command = ["git", "-C", str(top), "diff", "--no-index", *options, "--", os.devnull, str(path)]
+    # Two files are compared, of which the first is empty; git still reads the configuration of the repository.
+    start = ["git", *without_config(top), "-c", f"safe.directory={top}", "-C", str(top)]
+    command = [*start, "diff", "--no-index", *options, "--", os.devnull, str(path)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=30)
     if done.returncode != 1:  # which means that they differ
         raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
