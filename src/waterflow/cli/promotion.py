@@ -14,6 +14,7 @@ from waterflow.plurals import counted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from waterflow.records.evaluation import Verdict
     from waterflow.records.promotion import Approval, Decision, Registered
     from waterflow.workflow import Resources
 
@@ -176,9 +177,23 @@ def print_decision(registered: "Registered") -> None:
 
     if registered.evaluated.verdict is not None:
         say(f"verdict     {escape(workflow.verdict_line(registered.evaluated.verdict))}")
+        if remedy := suggest_remedy(registered.evaluated.verdict):
+            say(f"to decide   {escape(remedy)}")
     if registered.decision is not None:
         say(f"decision    {describe(registered.decision)}")
     say(f"because     {escape(registered.reason)}")
+
+
+def suggest_remedy(verdict: "Verdict") -> str:
+    """Return what would let a verdict be reached. Empty if rows were compared."""
+    if verdict.outcome != "insufficient evidence" or verdict.difference is not None:
+        return ""
+    if verdict.excluded_rows:
+        return (
+            f"it takes rows that {verdict.against} was not fitted on: run again once there are new ones; declare key, "
+            "if columns identify a row; the share held out is split.test_fraction, the least number promotion.min_rows"
+        )
+    return "it takes more held-out rows: a longer window, a larger split.test_fraction, or a smaller promotion.min_rows"
 
 
 def describe(decision: "Decision") -> str:

@@ -157,7 +157,10 @@ def _parse(values: pd.Series, place: str, time_format: str) -> pd.Series:
         wrong = values[parsed.isna() & values.notna()]
         shown = f"{wrong.iloc[0]!r}" if len(wrong) else "a value"
         stated = "ISO 8601" if time_format == "ISO8601" else f"time_format {time_format!r}"
-        raise DataError(f"{place} cannot be read as times ({shown} is no time in {stated}); fix the values") from error
+        raise DataError(
+            f"{place} cannot be read as times ({shown} is no time in {stated}); list words that mean no time in "
+            "dataset.na_values, state dataset.time_format, or fix the values"
+        ) from error
 
 
 def _readings(example: float) -> Iterator[str]:

@@ -130,7 +130,7 @@ def parse_times(frame: pd.DataFrame, time_column: str, time_zone: str) -> pd.Ser
         times = to_utc(times, time_zone, nonexistent="raise") if times.dt.tz is None else times.dt.tz_convert("UTC")
     except ValueError as error:
         reason = str(error).splitlines()[0].partition(". You might")[0].partition(". Try")[0]
-        raise DataError(f"{place} cannot be read as times ({reason}); fix the values") from error
+        raise DataError(f"{place} cannot be read as times ({reason}); state time_zone, or fix the values") from error
     if times.isna().any():
         raise DataError(
             f"time_column: {time_column!r} is null in {counted(int(times.isna().sum()), 'row')}; fill or remove them"

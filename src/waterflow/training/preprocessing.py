@@ -113,7 +113,7 @@ def _check_part(part: _AssignedBlock) -> None:
         if not any(str(value).strip() for value in part.columns[name].dropna()):  # stops at the first with content
             raise DataError(
                 f"{part.place}: column {name!r} is empty in all {len(part.columns)} training rows; "
-                f"drop it, or fix the data"
+                f"add `drop: [{name}]` or fix the data"
             )
 
 

@@ -82,7 +82,7 @@ def test_an_audit_is_a_table_and_a_report(resources: Resources, waterflow: Comma
     assert report.endswith("## Findings\n\nNone.\n")
 
 
-@pytest.mark.parametrize("command", [("lineage", "flowers"), ("reproduce", "flowers@2"), ("audit", "tulips")])
+@pytest.mark.parametrize("command", [("lineage", "flower"), ("reproduce", "flowers@2"), ("audit", "tulips")])
 def test_what_does_not_exist_is_one_line(resources: Resources, waterflow: Command, command: tuple[str, str]) -> None:
     """And the exit code is 1."""
     answer = waterflow(*command)

@@ -3,8 +3,10 @@ import sys
 
 import pytest
 import typer
+from support.promotion import VERDICT
 
 from waterflow.cli.app import app
+from waterflow.cli.promotion import suggest_remedy
 from waterflow.config.project import Project
 from waterflow.errors import Break, merge_breaks
 
@@ -65,3 +67,21 @@ def test_breaks_of_a_row_are_one_line() -> None:
         Break("", "zip", "", "is missing"),
         Break("", "city", "", "is missing"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("excluded", "said"), [(40, "rows that version 1 was not fitted on"), (0, "more held-out rows")]
+)
+def test_a_verdict_without_comparable_rows_says_what_helps(excluded: int, said: str) -> None:
+    """Other rows, or more of them, with the keys that decide how many."""
+    verdict = VERDICT.model_copy(
+        update={
+            "outcome": "insufficient evidence",
+            "difference": None,
+            "excluded_rows": excluded,
+            "against": "version 1",
+        }
+    )
+    assert said in suggest_remedy(verdict)
+    assert "split.test_fraction" in suggest_remedy(verdict)
+    assert not suggest_remedy(VERDICT)
