@@ -134,6 +134,7 @@ def log_model(
 ) -> LoggedModel:
     """Log a fitted pipeline to its run. The first rows are its example."""
     example: pd.DataFrame = rows.features.head(EXAMPLE_ROWS)
+    contract = config.contract.columns if config.contract else {}
     paths = model_code(config, candidate)
     estimator_path, packages = config.candidates[candidate].estimator, trace_paths(paths[1:]).packages
     return resources.models.log_model(
@@ -146,6 +147,7 @@ def log_model(
         pipeline_name=prepared.pipeline,
         tags={tag.DATA_DIGEST: prepared.data.digest},
         modules=own_modules(paths),
+        whole=[name for name, rules in contract.items() if rules.type == "integer" and not rules.nullable],
     )
 
 

@@ -152,6 +152,8 @@ def run_all(
             except FitError as error:
                 report("failed", str(error))
                 continue
+            if trained[-1].tuning_warning:
+                report("warning", trained[-1].tuning_warning)
             if trained[-1].cached_from is not None:
                 report("cached", f"{name}: fitted by run {trained[-1].cached_from[:8]}")
         report("evaluate", f"{len(trained)} of {counted(len(prepared.candidates), 'candidate')}")

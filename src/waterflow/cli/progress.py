@@ -11,7 +11,7 @@ from rich.text import Text
 
 from waterflow.cli.console import out, print_step
 
-COLOURS = {"failed": "red", "cached": "green"}
+COLOURS = {"failed": "red", "warning": "yellow", "cached": "green"}
 FIRST_SECONDS, LONGEST_SECONDS = 10.0, 60.0
 
 

@@ -34,7 +34,7 @@ from waterflow.config.mlflow_variables import check_mlflow_variables
 from waterflow.config.overrides import allow_new_key, check_overrides
 from waterflow.config.own_code import add_own_folder
 from waterflow.config.problems import validate
-from waterflow.config.profile import Profile
+from waterflow.config.profile import Profile, escape_home
 from waterflow.config.project import Project
 from waterflow.config.references import UNRESOLVED, check_references
 from waterflow.config.schema import PipelineConfig
@@ -86,10 +86,11 @@ def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:
     if named.is_file() and not profile_overrides:
         # Every command and task opens its profile; reading the file directly saves the 70 ms of Hydra.
         place = f"conf/profile/{named.name}"
-        return _checked(validate(Profile, _resolved(OmegaConf.load(named), project, place), place))
+        content = escape_home(_resolved(OmegaConf.load(named), project, place), project.home)
+        return _checked(validate(Profile, content, place))
     check_overrides(profile_overrides, project.conf)
     composed = _compose(project, ["~pipeline@_global_", *profile_overrides], "conf/profile")
-    return _checked(validate(Profile, composed["profile"], "conf/profile"))
+    return _checked(validate(Profile, escape_home(composed["profile"], project.home), "conf/profile"))
 
 
 def _checked(profile: Profile) -> Profile:

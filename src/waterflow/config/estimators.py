@@ -7,6 +7,7 @@ from typing import Any
 from waterflow.config.metrics import Task
 from waterflow.config.own_code import load_object
 from waterflow.config.schema import Block, CandidateConfig
+from waterflow.config.search_values import check_search
 from waterflow.config.suggestions import list_valid
 from waterflow.errors import ConfigError
 
@@ -87,6 +88,7 @@ def check_candidate(candidate: CandidateConfig, task: Task, place: str) -> None:
     if task == "regression" and is_classifier(estimator):
         raise ConfigError(f"{place}.estimator: {candidate.estimator!r} is a classifier; task is regression")
     _check_parameters(candidate, estimator, place)
+    check_search(candidate, estimator, place)
 
 
 def check_weighable(candidate: CandidateConfig, weight: str, place: str) -> None:

@@ -1,9 +1,15 @@
-"""The metrics of pipelines, with their task and direction."""
+"""The metrics of pipelines, with their task and direction, and classes in the names of metrics."""
 
+import hashlib
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+COMPARISONS = {"<": "lt ", "<=": "le ", ">": "gt ", ">=": "ge "}
+LOOKS_MADE = re.compile(r"(?:lt|le|gt|ge) |.*:[0-9a-f]{8}$", re.DOTALL)
+LONGEST_NAME = 150  # of a class, in characters; MLflow accepts 250 for the whole name of a metric
 
 from waterflow.config.suggestions import list_valid
 
@@ -56,3 +62,18 @@ def list_metrics(name: str, task: Task, own: Iterable[str] = ()) -> str:
     valid = [*metrics_of(task), *own]
     meant = next((metric for metric in valid if metric.startswith(f"{name}_")), name)
     return list_valid(meant, valid)
+
+
+def metric_name(label: Any) -> str:
+    """Return a class as part of a metric's name, such as `recall.le 50K` for `<=50K`.
+
+    MLflow accepts letters, digits, spaces and few signs. A label that holds others, is very long or could be taken for
+    a changed one is followed by a part of its sha256: equal names stand for equal labels, whatever other classes there
+    are, so the label is found by naming the known ones.
+    """
+    text = str(label)
+    plain = re.sub(r"^[<>]=?", lambda sign: COMPARISONS[sign[0]], text)
+    name = " ".join(re.sub(r"[^\w .:-]", "_", plain).split())[:LONGEST_NAME] or "_"
+    if name == plain and not LOOKS_MADE.match(text):
+        return name
+    return f"{name}:{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -1,10 +1,34 @@
 """The servers and folders of a run. They are never part of its logged configuration."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
 from waterflow.errors import ConfigError
+
+NOT_IN_ADDRESSES = frozenset("%?#")
+
+
+def escape_home(content: Mapping[str, Any], home: Path) -> dict[str, Any]:
+    """Return a profile whose addresses spell the home as URLs do.
+
+    SQLAlchemy and MLflow decode `%2F`, and end a path at `?`; a folder may be called so nonetheless.
+    """
+    if not NOT_IN_ADDRESSES.intersection(str(home)):
+        return dict(content)
+    plain, quoted = str(home), quote(str(home), safe="/ ")
+    changed = {
+        name: value.replace(plain, quoted)
+        for name, value in content.items()
+        if isinstance(value, str) and value.startswith("sqlite:///")
+    }
+    root = content.get("artifact_root")
+    if isinstance(root, str) and root.startswith(plain):
+        changed["artifact_root"] = f"file://{quote(root)}"
+    return {**content, **changed}
 
 
 class Profile(BaseModel):

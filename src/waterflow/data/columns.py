@@ -51,8 +51,8 @@ def to_times(column: pd.Series) -> pd.Series:
 def as_served(frame: pd.DataFrame) -> pd.DataFrame:
     """Return columns of the types that MLflow's signature serves.
 
-    Times are in UTC without their zone. Nullable integers are float64, as a null beside integers arrives in JSON: the
-    type of integers refuses it. Other columns are unchanged.
+    Times are in UTC without their zone. Nullable integers are float64, as integers beside a null arrive in JSON. Other
+    columns are unchanged.
     """
     zoned = {str(name): column.dt.tz_convert(None) for name, column in frame.select_dtypes("datetimetz").items()}
     return frame.assign(**zoned, **as_numbers(frame.select_dtypes("Int64")))

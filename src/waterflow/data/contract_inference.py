@@ -9,7 +9,7 @@ import yaml
 from pandas.api import types as kinds
 
 from waterflow.config.project import Project
-from waterflow.config.schema import PipelineConfig
+from waterflow.config.schema import ContractType, PipelineConfig
 from waterflow.data.contract import has_type
 from waterflow.data.sources.files import CopyObject
 from waterflow.data.sources.reading import load_source
@@ -61,7 +61,7 @@ def _flow(value: Any) -> str:
 
 def _propose_column(column: pd.Series, config: PipelineConfig) -> dict[str, Any]:
     values = column.dropna()
-    kind = _kind_of(values)
+    kind = kind_of(values)
     proposed: dict[str, Any] = {"type": kind} if kind else {}
     if len(values) == len(column):
         proposed["nullable"] = False
@@ -79,9 +79,9 @@ def _propose_column(column: pd.Series, config: PipelineConfig) -> dict[str, Any]
     return proposed
 
 
-def _kind_of(values: pd.Series) -> str | None:
+def kind_of(values: pd.Series) -> ContractType | None:
     """Return the narrowest type of all values. Text that can be parsed as times stays text."""
-    wanted = ["boolean", "integer", "number", "text"]
+    wanted: list[ContractType] = ["boolean", "integer", "number", "text"]
     if kinds.is_datetime64_any_dtype(values):
         wanted = ["datetime"]
     return next((kind for kind in wanted if len(values) and has_type(values, kind).all()), None)

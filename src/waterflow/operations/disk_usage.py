@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from waterflow.errors import StoreError
 from waterflow.lineage.run_provenance import read_provenance
@@ -65,7 +66,7 @@ class DiskUsageCounter:
 
     def add_database(self) -> None:
         """Count MLflow's own database where it is a file."""
-        path = Path(self._resources.runs.uri.removeprefix("sqlite:///"))
+        path = Path(unquote(self._resources.runs.uri.removeprefix("sqlite:///")))
         if path.is_file():
             self._count("tracking database", path.stat().st_size)
 

@@ -125,7 +125,8 @@ def compare_on_holdout(
         logger.warning("verdict: %s", warning)
     if config.promotion.show == "verdict":
         verdict, pair = hide_numbers(verdict), None
-    report = VerdictReport(config.name, ranked[0].candidate, config.task, verdict, pair)
+    cautions = tuple(entry.tuning_warning for entry in ranked if entry.tuning_warning)
+    report = VerdictReport(config.name, ranked[0].candidate, config.task, verdict, pair, cautions)
     return ComparedModels(verdict, ranked, fits, challenger, report)
 
 

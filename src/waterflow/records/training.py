@@ -69,7 +69,8 @@ class Trained(Record):
     """One fitted candidate: run, model, and scores for selection.
 
     `metrics` leaves out those per class, which MLflow has. Scored on folds they are means over them, and `spread`
-    holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took.
+    holds their standard deviations. `tuned` holds the parameters that a search chose, `trials` how many it took,
+    of which `failed_trials` failed, such as by `trial_failure`.
     `choices` are what a fit takes on top of the YAML. `threads` is how many it had. `fitted_on` are its rows: a fit of
     the same recipe on other rows than the training part has no metrics of its own. `rows_until` is the time of the last
     of them, where that is known. `model_digest` is the sha256 of all files of the model. `cached_from` is the MLflow
@@ -86,6 +87,8 @@ class Trained(Record):
     spread: dict[str, float] = Field(default_factory=dict)
     tuned: dict[str, Any] = Field(default_factory=dict)
     trials: int = 0
+    failed_trials: int = 0
+    trial_failure: str = ""
     choices: FitChoices = FitChoices()
     threads: int = 0
     fitted_on: FitRows = FitRows()
@@ -98,6 +101,13 @@ class Trained(Record):
         """The parameters of this fit on top of the YAML's. Validation rows stop it by themselves."""
         watches = self.scored_on == "validation" and self.fitted_on == FitRows()
         return self.choices.params if watches else self.choices.params_with_rounds
+
+    @property
+    def tuning_warning(self) -> str:
+        """What to know of a search most of whose trials failed. Empty for others."""
+        if self.failed_trials * 2 <= self.trials:
+            return ""
+        return f"{self.candidate}: {self.failed_trials} of {self.trials} trials failed ({self.trial_failure})"
 
     @property
     def where(self) -> str:

@@ -18,13 +18,17 @@ MAX_CLASSES = 12
 
 @dataclass(frozen=True)
 class VerdictReport:
-    """A verdict and the rows behind it. `pair` is None where none could be compared."""
+    """A verdict and the rows behind it. `pair` is None where none could be compared.
+
+    `cautions` are about candidates, such as those most of whose trials failed.
+    """
 
     pipeline: str
     challenger: str
     task: Task
     verdict: Verdict
     pair: Pair | None
+    cautions: tuple[str, ...] = ()
 
     def to_html(self) -> str:
         """Return the page, with its pictures as SVG."""
@@ -58,6 +62,7 @@ class VerdictReport:
             "pipeline": self.pipeline,
             "challenger": self.challenger,
             "verdict": self.verdict,
+            "warnings": (*self.verdict.warnings, *self.cautions),
             "models": self._models,
             "sentence": sentence[0].upper() + sentence[1:],
             "numbers": list_numbers(self.verdict),

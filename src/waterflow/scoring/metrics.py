@@ -4,7 +4,6 @@ Labels are hashed to integers once. scikit-learn sorts and compares them as stri
 seconds on many rows.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -16,13 +15,10 @@ from sklearn import metrics as skm
 from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 
-from waterflow.config.metrics import Task
+from waterflow.config.metrics import Task, metric_name
 from waterflow.config.schema import CostsConfig
 from waterflow.errors import ConfigError, DataError
 from waterflow.estimators.label_encoded import LabelEncodedClassifier
-
-COMPARISONS = {"<": "lt ", "<=": "le ", ">": "gt ", ">=": "ge "}
-LONGEST_NAME = 150  # of a class, in characters; MLflow accepts 250 for the whole name of a metric
 
 
 @dataclass(frozen=True)
@@ -56,7 +52,9 @@ def predict_rows(
     if isinstance(pipeline, Pipeline) and len(pipeline) > 1:  # transform once for labels and probabilities
         model, transformed = pipeline[-1], pipeline[:-1].transform(features)
     truth, counted = target.to_numpy(), None if weights is None else weights.to_numpy(dtype=float)
-    if isinstance(model, LabelEncodedClassifier | FixedThresholdClassifier):  # predict would compute them again
+    is_threshold = isinstance(model, FixedThresholdClassifier)
+    if is_threshold or (isinstance(model, LabelEncodedClassifier) and model.decides_by_probability):
+        # predict would compute them again
         chances = model.predict_proba(transformed)
         return Predicted(truth, model.classes_[_decide(model, chances)], tuple(model.classes_), chances, counted)
     prediction = np.asarray(model.predict(transformed)).ravel()
@@ -168,29 +166,11 @@ def _score_classes(predicted: Predicted, costs: CostsConfig | None, positive: An
         scores |= _score_probabilities(coded, np.asarray(predicted.probabilities), positive)
     if costs is not None:
         scores["expected_cost"] = _expected_cost(coded, costs, positive)
-    for position, name in enumerate(_metric_names(coded.classes)):
+    for position, name in enumerate(map(metric_name, coded.classes)):
         scores[f"precision.{name}"] = precision[position]
         scores[f"recall.{name}"] = recall[position]
         scores[f"f1.{name}"] = f1[position]
     return {name: float(value) for name, value in scores.items()}
-
-
-def _metric_names(classes: Iterable[Any]) -> list[str]:
-    """Return a name for each class, for use in metrics. MLflow accepts it.
-
-    `<=50K` becomes `le 50K`. Other signs become `_`, and names that then are equal are numbered.
-    """
-    names: list[str] = []
-    for label in map(str, classes):
-        plain = name = re.sub(r"[^\w .:-]", "_", re.sub("[<>]=?", lambda sign: COMPARISONS[sign[0]], label))[
-            :LONGEST_NAME
-        ]
-        number = 1
-        while name in names:
-            number += 1
-            name = f"{plain}:{number}"
-        names.append(name)
-    return names
 
 
 def _score_probabilities(coded: _Coded, probabilities: NDArray[np.float64], positive: Any) -> dict[str, float]:

@@ -106,7 +106,7 @@ def _log_fit(
         metrics=headline(fit.scores),
         spread=headline(fit.spread),
         tuned=fit.tuned.params if fit.tuned else {},
-        trials=int(fit.tuned.trials["seconds"].notna().sum()) if fit.tuned else 0,
+        **(fit.tuned.counts if fit.tuned else {}),
         choices=fit.choices,
         threads=count_threads(),
         fit_seconds=fit.fitted.fit_seconds,

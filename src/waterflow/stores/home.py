@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from waterflow.config.profile import Profile
 from waterflow.errors import StoreError
@@ -79,6 +80,8 @@ def _is_used(path: Path) -> bool:
 def _local_paths(addresses: tuple[str | None, ...]) -> Iterator[Path]:
     for address in addresses:
         if address is not None and address.startswith("sqlite:///"):
-            yield Path(address.removeprefix("sqlite:///"))
+            yield Path(unquote(address.removeprefix("sqlite:///")))
+        elif address is not None and address.startswith("file://"):
+            yield Path(unquote(address.removeprefix("file://")))
         elif address is not None and "://" not in address:
             yield Path(address)

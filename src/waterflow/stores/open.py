@@ -1,6 +1,7 @@
 """Stores by their addresses."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 from waterflow.errors import ConfigError
 from waterflow.stores.base import ObjectStore
@@ -23,4 +24,5 @@ def open_store(uri: str) -> ObjectStore:
         return S3Store(uri)
     if "://" in uri and not uri.startswith("file://"):
         raise ConfigError(f"profile.store_uri: {uri!r} is not supported; valid: a folder, file://… or s3://bucket")
-    return FolderStore(Path(uri.removeprefix("file://")).resolve())
+    path = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
+    return FolderStore(Path(path).resolve())

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import cloudpickle
@@ -14,6 +15,8 @@ from mlflow import pyfunc
 from mlflow.models import Model
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.utils import requirements_utils
+
+from waterflow.estimators import served_model
 
 if TYPE_CHECKING:  # scikit-learn takes a second to import, and a run in which nothing is fitted needs none of it
     from sklearn.pipeline import Pipeline
@@ -45,7 +48,8 @@ class Cloudpickled:
     should not trust.
     """
 
-    payload = "model.pkl"
+    payload = served_model.MODEL_FILE
+    module = "waterflow_model"
 
     def save(self, pipeline: "Pipeline", folder: Path, description: Model, **given: Any) -> None:
         """See `Format`."""
@@ -58,6 +62,8 @@ class Cloudpickled:
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_CLOUDPICKLE,
             **given,
         )
+        # The flavour's own `python_function` ignores its parameters, and so gives labels alone.
+        _load_by(served_model, self.module, folder, description)
 
     def load(self, folder: Path) -> "Pipeline":
         """See `Format`."""
@@ -100,10 +106,7 @@ class FineTuned:
         steps = Pipeline([*pipeline.steps[:-1], (pipeline.steps[-1][0], inference.remove_estimator(pipeline[-1]))])
         (folder / inference.STEPS_FILE).write_bytes(cloudpickle.dumps(steps))
         (folder / inference.SETTINGS_FILE).write_text(json.dumps(estimator.to_settings(), indent=2), "utf-8")
-        (folder / "code").mkdir()
-        shutil.copy(inference.__file__, folder / "code" / f"{self.module}.py")
-        description.flavors[pyfunc.FLAVOR_NAME] |= {pyfunc.MAIN: self.module, pyfunc.CODE: "code"}
-        description.save(str(folder / MLMODEL_FILE_NAME))
+        _load_by(inference, self.module, folder, description)
 
     def load(self, folder: Path) -> "Pipeline":
         """See `Format`."""
@@ -115,6 +118,17 @@ class FineTuned:
         name, decision = loaded.steps.steps[-1]
         estimator = BertClassifier.from_settings(loaded.settings, loaded.model, loaded.tokenizer)
         return Pipeline([*loaded.steps.steps[:-1], (name, inference.insert_estimator(decision, estimator))])
+
+
+def _load_by(loader: ModuleType, name: str, folder: Path, description: Model) -> None:
+    """Let `python_function` load a model by a copy of a module, in the model's folder."""
+    (folder / "code").mkdir()
+    shutil.copy(str(loader.__file__), folder / "code" / f"{name}.py")
+    flavor = description.flavors[pyfunc.FLAVOR_NAME]
+    flavor |= {pyfunc.MAIN: name, pyfunc.CODE: "code"}
+    flavor.pop(pyfunc.DATA, None)
+    flavor.pop("model_path", None)
+    description.save(str(folder / MLMODEL_FILE_NAME))
 
 
 CLOUDPICKLED, FINE_TUNED = Cloudpickled(), FineTuned()

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import mlflow
 import pandas as pd
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, infer_signature
+from mlflow.models import Model
 
 import waterflow
 from waterflow.data.columns import as_served
@@ -23,6 +23,7 @@ from waterflow.tracking.errors import check_reachable, translated
 from waterflow.tracking.fluent import use_tracking_uri
 from waterflow.tracking.model_files import SignedFiles, digest_of_files, model_statement, remove_unsigned
 from waterflow.tracking.model_formats import FORMATS, Format, format_of, without_advice, without_package_map
+from waterflow.tracking.model_signature import signature_of
 from waterflow.tracking.run_queries import RunQueries, unless_gone
 from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_SIGNATURE, PIPELINE
 
@@ -63,11 +64,13 @@ class ModelStore:
         requirements: Sequence[str],
         tags: dict[str, str],
         modules: Iterable[str] = (),
+        whole: Collection[str] = (),
     ) -> LoggedModel:
         """Log a fitted pipeline, and sign it. Raises SignatureError without a key.
 
         It gets a signature, an input example and the given requirements. Classes of `modules`, which are the user's
-        own, are pickled by value as Waterflow's are, so that the model loads without them. MLflow's own `log_model`
+        own, are pickled by value as Waterflow's are, so that the model loads without them; for `whole` see
+        `signature_of`. MLflow's own `log_model`
         does the same and more: it loads the model again to try its example, reads the run's metrics back and, without a
         run of the fluent API, chooses experiment 0.
         """
@@ -81,7 +84,12 @@ class ModelStore:
                     pipeline,
                     folder,
                     description,
-                    signature=infer_signature(example, pipeline.predict(example)),
+                    signature=signature_of(
+                        example,
+                        pipeline.predict(example),
+                        whole=whole,
+                        has_probabilities=hasattr(pipeline, "predict_proba"),
+                    ),
                     input_example=example,
                     pip_requirements=list(requirements),
                 )

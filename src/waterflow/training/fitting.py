@@ -17,7 +17,7 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.data.block_columns import assign_columns
 from waterflow.data.own_features import build_own_features, make_features
 from waterflow.errors import FitError, WaterflowError, first_line
-from waterflow.estimators.label_encoded import label_encoded
+from waterflow.estimators.label_encoded import has_float_labels, label_encoded
 from waterflow.records.training import DecisionRule, FitChoices
 from waterflow.training.decision import with_decision
 from waterflow.training.parallelism import given_threads, limited_threads, useful_threads
@@ -122,7 +122,7 @@ def preprocess_split(
         preprocessor = Pipeline([("features", own), ("blocks", preprocessor)])
     started = time.perf_counter()
     with fit_errors(candidate, "preprocessing"):
-        transformed = preprocessor.fit_transform(train.features, train.target)
+        transformed = preprocessor.fit_transform(train.features, _target_to_encode(train.target, config))
         watched = preprocessor.transform(validation.features) if validation else None
     return PreprocessedSplit(
         preprocessor=preprocessor,
@@ -147,7 +147,7 @@ def fit_estimator(
     """
     chosen = config.candidates[candidate]
     estimator = build_estimator(chosen, config.seed, f"candidates.{candidate}")
-    model = label_encoded(estimator)
+    model = label_encoded(estimator, split.train_target)
     started, _captured.lines = time.perf_counter(), []
     with fit_errors(candidate, "fitting"):
         estimator.set_params(**params)
@@ -166,6 +166,12 @@ def _fit_arguments(estimator: Any, split: PreprocessedSplit, early_stopping_roun
     if split.validation_weights is not None:
         watched["sample_weight_eval_set"] = [split.validation_weights.to_numpy()]
     return weights | watched
+
+
+def _target_to_encode(target: pd.Series, config: PipelineConfig) -> Any:
+    """Return the target as preprocessing takes it. Target encoding would take classes such as 0.5 for a quantity."""
+    is_encoded = config.task == "classification" and has_float_labels(target)
+    return pd.factorize(target, sort=True)[0] if is_encoded else target
 
 
 def assemble_pipeline(split: PreprocessedSplit, fitted: FittedEstimator) -> FittedPipeline:

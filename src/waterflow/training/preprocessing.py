@@ -25,7 +25,15 @@ from waterflow.config.schema import Block
 from waterflow.data.block_columns import assign_columns, count_categories
 from waterflow.data.columns import as_numbers, type_of
 from waterflow.errors import ConfigError, DataError
-from waterflow.training.transformers import CategoryLabels, Clipper, DateParts, KnownCategories, TfidfTerms
+from waterflow.training.transformers import (
+    CategoryLabels,
+    Clipper,
+    DateParts,
+    KnownCategories,
+    OutputNames,
+    TfidfTerms,
+    name_category,
+)
 
 SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
 CONTENTS = {"numeric": "numbers", "datetime": "times", "categorical": "text"}
@@ -51,6 +59,11 @@ class _AssignedBlock:
         select = self.block.select
         kind = select.type or ("pattern" if select.pattern is not None else "names")
         return f"{self.place.rpartition('.')[2]}_{kind}"
+
+    @property
+    def keeps_names(self) -> bool:
+        """Whether it makes of each column one of the same name."""
+        return self.block.encode in (None, "ordinal", "category") and not self.block.indicator
 
 
 def build_preprocessor(
@@ -90,7 +103,7 @@ def build_preprocessor(
         [(part.name, _transformer(part, seed, task, is_sparse), list(part.columns)) for part in parts],
         remainder="drop",
         sparse_threshold=1.0 if is_sparse else 0.0,
-        verbose_feature_names_out=False,
+        verbose_feature_names_out=OutputNames(frozenset(part.name for part in parts if part.keeps_names)),
     )
     return transformer.set_output(transform="pandas") if is_frame else transformer
 
@@ -207,6 +220,7 @@ def _encoder(block: Block, seed: int, task: Task, is_sparse: bool) -> Any:
     if block.encode == "onehot":
         return OneHotEncoder(
             handle_unknown="infrequent_if_exist",
+            feature_name_combiner=name_category,
             min_frequency=block.min_frequency,
             sparse_output=is_sparse and block.scale is None,
         )

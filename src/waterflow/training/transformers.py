@@ -4,6 +4,7 @@ Models are pickled with this module's code, so that they load where Waterflow is
 only Waterflow's functions that import nothing themselves, and raises ValueError.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -17,6 +18,33 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.validation import FLOAT_DTYPES, check_is_fitted, validate_data
 
 from waterflow.data.columns import to_floats, type_of
+
+UNSAFE = re.compile(r'[%/\[\]<>",:{}\\]')
+
+
+def escape_name(name: str) -> str:
+    """Percent-encode what XGBoost or LightGBM refuse in a name. `price [EUR]` becomes `price %5BEUR%5D`."""
+    return UNSAFE.sub(lambda sign: f"%{ord(sign[0]):02X}", name)
+
+
+def name_category(column: str, category: Any) -> str:
+    """Return the name of a category's column, `COLUMN=CATEGORY`."""
+    return f"{column.replace('=', '%3D')}={category}"
+
+
+class OutputNames:
+    """Name output columns, each once, reversibly. A name that a block made gets the block before it.
+
+    `keeping` are the blocks whose columns keep their names, such as numbers. A column `signup_month` and the month of
+    `signup` thus differ.
+    """
+
+    def __init__(self, keeping: frozenset[str]) -> None:
+        self.keeping = keeping
+
+    def __call__(self, block: str, name: str) -> str:
+        """Return the name of a block's column."""
+        return escape_name(name) if block in self.keeping else f"{block}/{escape_name(name)}"
 
 
 class Clipper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types

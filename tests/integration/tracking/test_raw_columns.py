@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
@@ -15,7 +18,7 @@ from xgboost import XGBClassifier
 
 from waterflow import workflow
 from waterflow.config.project import Project
-from waterflow.config.schema import Block
+from waterflow.config.schema import DEFAULT_PREPROCESSING, Block
 from waterflow.estimators.label_encoded import label_encoded
 from waterflow.records.training import DecisionRule
 from waterflow.training.decision import with_decision
@@ -63,7 +66,7 @@ CASES = {
             *REST,
         ],
         with_decision(
-            label_encoded(XGBClassifier(n_estimators=3)),
+            label_encoded(XGBClassifier(n_estimators=3), LATE),
             DecisionRule(positive=True, threshold=0.3, positive_rate=0.5, slope=2.0, intercept=0.1),
         ),
     ),
@@ -87,6 +90,7 @@ for path in sys.argv[2:]:
         "example": model.predict(model.input_example).tolist(),
         "json": validate_serving_input(path, open(path + "/serving_input_example.json").read()).tolist(),
         "new": model.predict(rows).tolist(),
+        "chances": model.predict(rows, params={"probabilities": True}).to_dict("list"),
     })
 print(json.dumps(answers))
 """
@@ -125,3 +129,43 @@ def test_models_predict_raw_columns_where_waterflow_is_not_installed(tracked: Pr
     assert [answer["example"] for answer in answers] == expected
     assert [answer["json"] for answer in answers] == expected
     assert [len(answer["new"]) for answer in answers] == [3, 3, 3]
+    for answer in answers:  # one column per class; together they are certain
+        assert list(answer["chances"]) == ["False", "True"]
+        assert np.add(*answer["chances"].values()) == pytest.approx([1, 1, 1])
+
+
+def test_a_model_takes_what_its_example_did_not_show(tracked: Project, tmp_path: Path) -> None:
+    """Nulls and fractions beside integers, 0 and 1 for booleans, empty texts, whole numbers: as training took them."""
+    resources = workflow.open_resources(tracked)
+    experiment = resources.runs.ensure_experiment("unshown")
+    run_id = resources.runs.client.create_run(experiment).info.run_id
+    rows = pd.DataFrame(
+        {"age": [30, 40, 50, 60], "member": [True, False, True, False], "note": ["a", "b", None, "a"], "paid": 2.5}
+    )
+    preprocessor = build_preprocessor(rows, DEFAULT_PREPROCESSING, 0, "classification")
+    pipeline = Pipeline([("preprocess", preprocessor), ("model", LogisticRegression())]).fit(rows, [0, 1, 0, 1])
+    logged = resources.models.log_model(
+        pipeline,
+        experiment_id=experiment,
+        run_id=run_id,
+        name="unshown",
+        example=rows,
+        requirements=["mlflow"],
+        pipeline_name="unshown",
+        tags={},
+        whole=["paid", "age"],
+    )
+    (tmp_path / "model").mkdir()
+    path = resources.models.fetch_model(logged.model_id, "unshown", tmp_path / "model")
+    model = mlflow.pyfunc.load_model(str(path))
+    assert str(model.metadata.signature.inputs.input_dict()["age"].type) == "DataType.long"  # the contract's word
+    for changed in (
+        {"member": [1, 0, 1, 1]},
+        {"member": [True, None, False, True]},
+        {"note": np.nan},
+        {"paid": [1, 2, 3, 4]},
+        {"paid": [1.5, None, 2, 3]},
+    ):
+        assert len(model.predict(rows.assign(**changed))) == 4
+    with pytest.raises(MlflowException, match="age"):
+        model.predict(rows.assign(age=[30, None, 20, 10]))

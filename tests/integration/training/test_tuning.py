@@ -175,6 +175,15 @@ def test_when_every_trial_fails_the_first_reason_is_given(tune: Callable[..., Tu
     assert "-7" in message
 
 
+def test_trials_that_fail_are_counted_with_a_reason(tune: Callable[..., Tuned]) -> None:
+    """A candidate most of whose trials fail is shown as such."""
+    space = {"max_depth": {"low": -9, "high": 1, "integer": True}}
+    counts = tune(searching({"method": "tpe", "trials": 6, "space": space}, params={"max_depth": 2})).counts
+    assert counts["trials"] == 6
+    assert counts["failed_trials"] > 3
+    assert "max_depth" in counts["trial_failure"]
+
+
 def test_a_time_budget_that_ends_before_the_first_trial_leaves_the_usual_parameters(tune: Callable[..., Tuned]) -> None:
     """They are tried however short the time is, and the run says so."""
     tuned = tune(searching({"time_budget_seconds": 1e-6}))

@@ -119,3 +119,39 @@ def test_an_estimator_that_cannot_weigh_rows_is_refused() -> None:
     message = message_of(lambda: check_weighable(neighbors, "fare", "candidates.knn"), ConfigError)
     assert "cannot weigh rows (weight: 'fare')" in message
     check_weighable(CandidateConfig(estimator="sklearn.naive_bayes.GaussianNB"), "fare", "candidates.nb")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name", "dimension", "reason"),
+    [
+        ("sklearn.ensemble.RandomForestClassifier", "max_depth", {"low": 2, "high": 9}, "add `integer: true`"),
+        ("sklearn.neighbors.KNeighborsClassifier", "n_neighbors", {"low": 1, "high": 2}, "add `integer: true`"),
+        ("xgboost.XGBClassifier", "max_depth", {"low": 2, "high": 9}, "add `integer: true`"),
+        ("sklearn.linear_model.LogisticRegression", "C", {"low": -3, "high": -1}, "fix low and high"),
+        ("sklearn.tree.DecisionTreeClassifier", "criterion", {"choices": ["gini", "giny"]}, "does not take 'giny'"),
+    ],
+)
+def test_a_search_of_values_that_the_estimator_refuses_is_refused_at_once(
+    estimator: str, name: str, dimension: dict[str, Any], reason: str
+) -> None:
+    """Not trial after trial."""
+    candidate = CandidateConfig.model_validate({"estimator": estimator, "search": {"space": {name: dimension}}})
+    message = message_of(lambda: check_candidate(candidate, "classification", "candidates.own"), ConfigError)
+    assert message.startswith(f"candidates.own.search.space.{name}: ")
+    assert reason in message
+
+
+@pytest.mark.parametrize(
+    ("name", "dimension"),
+    [
+        ("max_features", {"low": 0.2, "high": 0.9}),
+        ("min_samples_leaf", {"low": 1, "high": 9, "integer": True}),
+        ("max_depth", {"choices": [None, 8]}),
+    ],
+)
+def test_a_search_of_valid_values_passes(name: str, dimension: dict[str, Any]) -> None:
+    """A parameter may take shares or numbers."""
+    candidate = CandidateConfig.model_validate(
+        {"estimator": "sklearn.ensemble.RandomForestClassifier", "search": {"space": {name: dimension}}}
+    )
+    check_candidate(candidate, "classification", "candidates.own")

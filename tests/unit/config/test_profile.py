@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 from support.projects import message_of
 
 from waterflow.config.compose import compose_profile
@@ -39,3 +40,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_profile_without_a_database_says_so() -> None:
     """A profile of one's own may be from before there was one."""
     assert "database_uri is missing" in message_of(Profile(**BASE).find_database, ConfigError)
+
+
+def test_a_home_may_be_called_like_a_part_of_an_address(project: Project, tmp_path: Path) -> None:
+    """SQLAlchemy and MLflow decode `%2F` and end a path at `?`, so addresses spell it."""
+    home = tmp_path / "a%2Fb ?c#"
+    profile = compose_profile(Project(conf=project.conf, home=home))
+    assert make_url(profile.find_database()).database == f"{home}/waterflow.db"
+    assert profile.artifact_root == f"file://{tmp_path}/a%252Fb%20%3Fc%23/mlartifacts"
+    assert profile.store_uri == f"{home}/store"

@@ -8,6 +8,7 @@ from support.projects import config_of
 from waterflow.datasets.loaders import iris
 from waterflow.estimators.calibrated import unwrap_estimator
 from waterflow.estimators.label_encoded import LabelEncodedClassifier, label_encoded
+from waterflow.scoring.metrics import predict_rows, score_rows
 from waterflow.training.fitting import LabelledRows, captured_warnings, fit_candidate, fit_estimator, preprocess_split
 
 ROWS = iris()
@@ -98,10 +99,37 @@ def test_categories_and_nulls_are_taken_as_they_are() -> None:
 
 
 def test_only_what_wants_numbers_is_wrapped() -> None:
-    """Scikit-learn's classifiers know names."""
+    """Scikit-learn's classifiers know names, but take 0.5 and 1.5 for a quantity."""
     from sklearn.naive_bayes import GaussianNB
     from xgboost import XGBClassifier, XGBRegressor
 
-    assert isinstance(label_encoded(XGBClassifier()), LabelEncodedClassifier)
-    assert isinstance(label_encoded(XGBRegressor()), XGBRegressor)
-    assert isinstance(label_encoded(GaussianNB()), GaussianNB)
+    stars = Y.map({"setosa": 0.5, "versicolor": 1.0, "virginica": 4.5})
+    assert isinstance(label_encoded(XGBClassifier(), Y), LabelEncodedClassifier)
+    assert isinstance(label_encoded(XGBRegressor(), stars), XGBRegressor)
+    assert isinstance(label_encoded(GaussianNB(), Y), GaussianNB)
+    assert isinstance(label_encoded(GaussianNB(), stars), LabelEncodedClassifier)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        "sklearn.linear_model.LogisticRegression",
+        "sklearn.neighbors.KNeighborsClassifier",
+        "sklearn.naive_bayes.GaussianNB",
+        "sklearn.svm.SVC",
+        "sklearn.ensemble.HistGradientBoostingClassifier",
+        "xgboost.XGBClassifier",
+    ],
+)
+def test_fractions_are_classes_where_the_task_is_classification(estimator: str) -> None:
+    """Ratings such as 0.5 and 4.5 come back as they are; target encoding takes them for classes too."""
+    stars = Y.map({"setosa": 0.5, "versicolor": 1.0, "virginica": 4.5})
+    rows = X.assign(garden=np.where(ODD, "north", "south"))
+    blocks = [{"select": {"type": "categorical"}, "encode": "target"}, {"select": {"type": "numeric"}}]
+    config = config_of(candidates={"own": {"estimator": estimator, "preprocessing": blocks}})
+    pipeline = fit_candidate(config, "own", LabelledRows(rows, stars)).pipeline
+    assert pipeline.classes_.tolist() == [0.5, 1.0, 4.5]
+    predicted = predict_rows(pipeline, rows, stars, "classification")
+    assert (predicted.prediction == pipeline.predict(rows)).all()
+    assert score_rows(predicted, "classification")["accuracy"] > 0.9
+    assert (predicted.probabilities is None) == estimator.endswith("SVC")

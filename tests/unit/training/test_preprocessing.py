@@ -95,7 +95,10 @@ def test_what_a_block_drops_is_listed_with_what_none_takes() -> None:
     blocks = [block(names=["width"]), block(type="numeric", drop=True), block(type="categorical", encode="onehot")]
     assert assign_columns(ROWS, blocks)[1] == ["height", "wild", "picked"]
     preprocessor = build(ROWS, *blocks).fit(ROWS)
-    assert list(preprocessor.get_feature_names_out()) == ["width", "garden_north", "garden_south", "garden_nan"]
+    assert list(preprocessor.get_feature_names_out()) == [
+        "width",
+        *(f"2_categorical/garden={name}" for name in ("north", "south", "nan")),
+    ]
 
 
 def test_blocks_that_drop_everything_are_refused() -> None:
@@ -158,13 +161,18 @@ def test_what_was_missing_can_be_told() -> None:
     """The indicator stands beside the filled column, as a feature of its own."""
     preprocessor = build(ROWS[["width"]], block(type="numeric", impute="median", indicator=True))
     assert preprocessor.fit_transform(ROWS[["width"]])[:, 1].tolist() == [0, 0, 1, 0]
-    assert list(preprocessor.get_feature_names_out()) == ["width", "missingindicator_width"]
+    assert list(preprocessor.get_feature_names_out()) == [
+        "0_numeric/width",
+        "0_numeric/missingindicator_width",
+    ]
 
 
 def test_a_missing_word_can_be_a_category() -> None:
     """Null means unknown, and may tell something itself."""
     preprocessor = build(ROWS, block("onehot", type="categorical", impute="missing")).fit(ROWS)
-    assert list(preprocessor.get_feature_names_out()) == ["garden_missing", "garden_north", "garden_south"]
+    assert list(preprocessor.get_feature_names_out()) == [
+        f"0_categorical/garden={name}" for name in ("missing", "north", "south")
+    ]
 
 
 def test_bounds_are_learnt_before_gaps_are_filled() -> None:
@@ -278,6 +286,35 @@ def test_categories_reach_estimators_that_know_them(model: Any) -> None:
     new = rows.head(2).assign(garden=["east", None], wild=[None, None], petals=[99, 3])
     assert pipeline.predict(new).shape == (2,)
     assert pipeline[0].transform(new)["garden"].dtype == "category"
+
+
+def test_names_that_people_write_reach_boosting_unharmed() -> None:
+    """XGBoost refuses brackets and `<` in a name, and what a block makes may be called like another column."""
+    from xgboost import XGBClassifier
+
+    rows, labels = flowers(80)
+    rows = pd.DataFrame(
+        {
+            "price [EUR]": rows.iloc[:, 0].factorize()[0],
+            "share<18": np.arange(80) / 80,
+            "share%3C18": np.arange(80) % 7,
+            "signup": pd.date_range("2024-01-01", periods=80),
+            "signup_month": np.arange(80) % 5,
+            "kind": ["a", "b"] * 40,
+        }
+    )
+    blocks = [
+        block(type="numeric"),
+        block(type="datetime", encode="dates"),
+        block(type="categorical", encode="category"),
+    ]
+    transformer = build(rows, *blocks)
+    names = list(transformer.fit_transform(rows).columns)
+    assert names[:2] == ["price %5BEUR%5D", "share%3C18"]
+    assert {"signup_month", "1_datetime/signup_month"} <= set(names)
+    assert len(set(names)) == len(names)
+    model = XGBClassifier(n_estimators=3, enable_categorical=True)
+    model.fit(transformer.transform(rows), (labels == "rose").astype(int))
 
 
 def test_a_text_that_a_model_reads_itself_passes_as_it_is() -> None:

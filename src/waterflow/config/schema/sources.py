@@ -106,10 +106,14 @@ class ExcelSource(ReadingSection):
 
 
 class DuckdbSource(ReadingSection):
-    """The rows of a DuckDB query over files. It reads like `select * from 'data/*.parquet'`."""
+    """The rows of a DuckDB query over files. It reads like `select * from 'data/*.parquet'`.
+
+    `database` is a DuckDB database, relative to the project; its tables can be named in the query.
+    """
 
     kind: Literal["duckdb"]
     query: str
+    database: str | None = None
 
 
 class SqlSource(ReadingSection):

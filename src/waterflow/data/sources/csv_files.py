@@ -158,9 +158,12 @@ def open_bytes(path: Path, source: CsvSection) -> Iterator[BinaryIO]:
         case ".zip":
             with zipfile.ZipFile(path) as archive:
                 names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-                if not names:
+                data = [name for name in names if not Path(name).name.startswith((".", "_")) and "__MACOSX" not in name]
+                if not data:
                     raise ValueError("the archive has no file")
-                file = io.BytesIO(archive.read(names[0]))
+                if len(data) > 1:
+                    raise ValueError(f"the archive has {len(data)} files: {', '.join(data[:5])}; leave one in it")
+                file = io.BytesIO(archive.read(data[0]))
         case _:
             file = path.open("rb")
     with file:

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from waterflow.config.schema import DuckdbSource
+from waterflow.data.sources.files import resolve_path
 from waterflow.errors import DataError, first_line
 
 
@@ -34,6 +35,9 @@ def _run(source: DuckdbSource, root: Path) -> Iterator[Any]:
     settings = {"autoinstall_known_extensions": False, "file_search_path": str(root)}
     with duckdb.connect(":memory:", config=settings) as connection:
         try:
+            if source.database:
+                path = str(resolve_path(source.database, root)).replace("'", "''")
+                connection.execute(f"attach '{path}' as db (read_only); use db")
             relation = connection.sql(source.query)
             if twice := [name for name in relation.columns if relation.columns.count(name) > 1]:
                 raise DataError(f"dataset.query: it returns column {twice[0]!r} twice; name each column once")

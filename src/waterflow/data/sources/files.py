@@ -106,7 +106,7 @@ def _read_all(source: FileSource, root: Path) -> FileRows:
     paths = find_files(source, root)
     if len(paths) == 1 and partitions_of(paths[0], source, root) == {}:
         return parse_file(
-            paths[0], source, None if paths[0] == _resolve(source.path, root) else shown_path(paths[0], root)
+            paths[0], source, None if paths[0] == resolve_path(source.path, root) else shown_path(paths[0], root)
         )
     parts = [(path, parse_file(path, source, shown_path(path, root))) for path in paths]
     names = parts[0][1].table.column_names
@@ -131,7 +131,7 @@ def _read_all(source: FileSource, root: Path) -> FileRows:
 
 def find_files(source: FileSource, root: Path) -> list[Path]:
     """Return the local files of a source, in order. Raises DataError where there is none."""
-    place = _resolve(source.path, root)
+    place = resolve_path(source.path, root)
     endings = ENDINGS[source.kind]
     if place.is_file():
         return [place]
@@ -164,7 +164,8 @@ def _sorted(paths: Iterator[Path]) -> list[Path]:
     return sorted(path for path in paths if path.is_file() and not path.name.startswith((".", "_")))
 
 
-def _resolve(path: str, root: Path) -> Path:
+def resolve_path(path: str, root: Path) -> Path:
+    """Return a path relative to `root`. Raises ConfigError where `~` names nobody's home."""
     try:
         return root / Path(path).expanduser()
     except RuntimeError as error:
@@ -178,7 +179,7 @@ def shown_path(path: Path, root: Path) -> str:
 
 def partitions_of(path: Path, source: FileSource, root: Path) -> dict[str, str]:
     """Return the columns that a file's folders stand for. They are called like `year=2024`, below the source's path."""
-    base = _resolve(source.path, root)
+    base = resolve_path(source.path, root)
     parts = path.parent.parts[_depth(base) if any(mark in source.path for mark in "*?[") else len(base.parts) :]
     pairs = [part.split("=", 1) for part in parts if "=" in part]
     return {name: value for name, value in pairs if name}

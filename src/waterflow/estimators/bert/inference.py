@@ -176,9 +176,13 @@ class TextModel:
             self.tokenizer = AutoTokenizer.from_pretrained(folder / TOKENIZER, **options)
         self.classifier = insert_estimator(self.steps[-1], TextClassifier(self.model, self.tokenizer, self.settings))
 
-    def predict(self, rows: Any, params: dict[str, Any] | None = None) -> NDArray[Any]:
-        """Return the class of each row of raw columns."""
-        return self.classifier.predict(self.steps[:-1].transform(rows))
+    def predict(self, rows: Any, params: dict[str, Any] | None = None) -> NDArray[Any] | pd.DataFrame:
+        """Return the class of each row of raw columns, or with `probabilities` a column per class."""
+        transformed = self.steps[:-1].transform(rows)
+        if not (params or {}).get("probabilities"):
+            return self.classifier.predict(transformed)
+        columns = [str(name) for name in self.classifier.classes_]
+        return pd.DataFrame(self.classifier.predict_proba(transformed), columns=columns)
 
 
 def _load_pyfunc(path: str) -> TextModel:

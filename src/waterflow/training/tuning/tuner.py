@@ -50,6 +50,14 @@ class Tuned:
     study: "Study"
     note: str | None
 
+    @property
+    def counts(self) -> dict[str, Any]:
+        """Return how many trials ran and failed, and a reason, as `Trained` names them."""
+        ran = self.trials[self.trials["seconds"].notna()]
+        failed = ran[ran["state"] == "FAIL"]
+        reason = str(failed["reason"].iloc[0]) if len(failed) else ""
+        return {"trials": len(ran), "failed_trials": len(failed), "trial_failure": reason[:500]}
+
 
 def tune_candidate(
     config: PipelineConfig,

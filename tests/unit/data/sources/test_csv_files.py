@@ -138,9 +138,15 @@ def zipped(content: bytes | None) -> bytes:
     return packed.getvalue()
 
 
-def test_a_zip_is_read_by_its_first_file(project: Project) -> None:
-    """A folder above it is none."""
+def test_a_zip_is_read_by_its_only_file(project: Project) -> None:
+    """Anything else would be a guess: an archive with two is refused by their names."""
     assert columns(project, csv_source(project, zipped(b"a,b\n1,2\n"), "rows.csv.zip")) == {"a": [1], "b": [2]}
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("may.csv", "__MACOSX/._may.csv", "june.csv"):
+            archive.writestr(name, "a,b\n1,2\n")
+    message = refusal(project, csv_source(project, packed.getvalue(), "two.csv.zip"))
+    assert "'data/two.csv.zip' is no CSV (the archive has 2 files: may.csv, june.csv" in message
 
 
 def damaged(packed: bytes) -> bytes:
