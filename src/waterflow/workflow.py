@@ -14,9 +14,11 @@ from waterflow.caching.explain import InputChange, StepExplanation
 from waterflow.caching.explain import explain as explain_run
 from waterflow.config.compose import compose_pipeline
 from waterflow.config.header import find_outline
-from waterflow.config.project import find_project
-from waterflow.data.contract_inference import infer_contract
+from waterflow.config.project import Project, find_project
+from waterflow.data.column_profile import summarise_values
 from waterflow.data.preparation import window_for
+from waterflow.data.proposed_roles import rank_targets
+from waterflow.data.sources.recognition import parse_settings, recognise_source
 from waterflow.data.window import window_of
 from waterflow.datasets.download import FETCHABLE, Fetchable, is_fetched
 from waterflow.datasets.download import fetch as fetch_dataset
@@ -31,6 +33,7 @@ from waterflow.operations.garbage_collection import Survey
 from waterflow.operations.garbage_collection import remove as remove_objects
 from waterflow.operations.garbage_collection import survey as survey_objects
 from waterflow.operations.ledger_verification import verify_ledger
+from waterflow.operations.pipeline_init import ExaminedData, examine_data, suggest_name, write_pipeline
 from waterflow.operations.reconcile import reconcile
 from waterflow.operations.signing_keys import list_keys
 from waterflow.plurals import counted
@@ -52,7 +55,6 @@ from waterflow.steps.promote import promote
 from waterflow.steps.register import register
 from waterflow.steps.train import ReportTrial, ignore_trial, train
 from waterflow.stores.base import Entry
-from waterflow.stores.open import copy_object
 from waterflow.tracking.registry import Version
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from waterflow.operations.audit import Audit
     from waterflow.records.batch import BatchScored
     from waterflow.records.prediction_log import RecordedOutcomes
+    from waterflow.reporting.data_profile import DataProfile
     from waterflow.reproduction.comparison import ComparedValue
     from waterflow.reproduction.reproduce import Reproduction
     from waterflow.serving.prediction_log.reading import ServedSummary
@@ -71,6 +74,7 @@ __all__ = [
     "Audit",
     "ComparedValue",
     "Entry",
+    "ExaminedData",
     "Fetchable",
     "InputChange",
     "LineageNode",
@@ -84,6 +88,7 @@ __all__ = [
     "audit_store",
     "broken_nodes",
     "evaluate",
+    "examine",
     "explain_run",
     "fetch_dataset",
     "find_change_since",
@@ -98,9 +103,10 @@ __all__ = [
     "origin_of_shell",
     "predict_file",
     "prepare",
+    "profile_data",
     "promote",
-    "propose_contract",
     "question_of",
+    "rank_targets",
     "read_predictions",
     "reconcile",
     "record_outcomes_from",
@@ -111,6 +117,8 @@ __all__ = [
     "run_all",
     "score_interval",
     "shell_user",
+    "suggest_name",
+    "summarise_values",
     "survey_objects",
     "trace_lineage",
     "train",
@@ -119,6 +127,7 @@ __all__ = [
     "walk_lineage",
     "window_of",
     "write_metrics",
+    "write_pipeline",
     "write_plots",
 ]
 
@@ -221,11 +230,19 @@ def score_interval(
     return interval_scoring.score_interval(pipeline, window, resources, report)
 
 
-def propose_contract(pipeline: str, overrides: Sequence[str], window: Window) -> str:
-    """Return a contract for a window's rows, as YAML."""
+def profile_data(pipeline: str, overrides: Sequence[str], window: Window) -> "DataProfile":
+    """Return the profile of a window's rows, with a contract that they obey."""
+    from waterflow.operations.data_profiling import profile_pipeline  # matplotlib
+
     project = find_project()
     config = compose_pipeline(project, pipeline, overrides)
-    return infer_contract(config, window_for(window, config), project, copy_object)
+    return profile_pipeline(config, window_for(window, config), project)
+
+
+def examine(data: str, table: str | None, reading: Sequence[str], project: Project, here: Path) -> ExaminedData:
+    """Read data that no pipeline describes. `reading` holds settings such as `day_first=true`."""
+    dataset = recognise_source(data, project.root, here, table, parse_settings([*reading]))
+    return examine_data(dataset, project)
 
 
 def list_datasets() -> list[tuple[Fetchable, bool]]:

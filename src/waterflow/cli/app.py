@@ -10,7 +10,7 @@ import typer
 from rich.logging import RichHandler
 from rich.text import Text
 
-from waterflow.cli import lineage, operations, predict, predictions, promotion, reproduce, run, serve
+from waterflow.cli import init, lineage, operations, predict, predictions, promotion, reproduce, run, serve
 from waterflow.cli.console import err, print_table, warn, widen
 from waterflow.cli.data import data_app
 from waterflow.cli.examples import add_examples
@@ -20,6 +20,7 @@ from waterflow.errors import ContractError, merge_breaks
 from waterflow.system_errors import explain
 
 COMMANDS = (
+    init.init,
     run.run,
     run.pipelines,
     run.show,

@@ -1,11 +1,11 @@
-"""`waterflow data`: download data sets and propose contracts."""
+"""`waterflow data`: download data sets, look at rows."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from waterflow.cli.console import AsJson, End, Overrides, Pipeline, Start, err, print_json, print_table, say
+from waterflow.cli.console import AsJson, End, Overrides, Pipeline, Start, err, print_json, print_table, say, warn
 from waterflow.config.project import find_project
 
 HERE = {True: "[green]yes[/green]", False: "no"}
@@ -42,11 +42,27 @@ def fetch(
 
 
 @data_app.command()
-def profile(pipeline: Pipeline, overrides: Overrides = None, start: Start = None, end: End = None) -> None:
-    """Propose a contract for PIPELINE from its rows, as YAML."""
+def profile(
+    pipeline: Pipeline,
+    overrides: Overrides = None,
+    start: Start = None,
+    end: End = None,
+    html: Annotated[Path | None, typer.Option(help="Where to write the page; by default below .waterflow/.")] = None,
+) -> None:
+    """Propose a contract for PIPELINE, as YAML. Draws its rows."""
     from waterflow import workflow
 
-    typer.echo(workflow.propose_contract(pipeline, overrides or (), workflow.manual_window(start, end)), nl=False)
+    data = workflow.profile_data(pipeline, overrides or (), workflow.manual_window(start, end))
+    typer.echo(f"# From {len(data.frame)} rows of {data.where}; loosen what may rightly vary.")
+    for line in data.reading:
+        typer.echo(f"# {line}")
+    typer.echo(data.contract, nl=False)
+    for concern in data.concerns:
+        warn("warning", concern, "yellow")
+    page = html or find_project().home / "profiles" / f"{pipeline}.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(data.to_html(), "utf-8")
+    err.print(f"page: {page}", soft_wrap=True, markup=False)
 
 
 def _size(size_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""The metrics of pipelines, with their task and direction, and classes in the names of metrics."""
+"""The metrics of pipelines, and their names per class."""
 
 import hashlib
 import math
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from waterflow.config.suggestions import list_valid
+
 COMPARISONS = {"<": "lt ", "<=": "le ", ">": "gt ", ">=": "ge "}
 LOOKS_MADE = re.compile(r"(?:lt|le|gt|ge) |.*:[0-9a-f]{8}$", re.DOTALL)
 LONGEST_NAME = 150  # of a class, in characters; MLflow accepts 250 for the whole name of a metric
-
-from waterflow.config.suggestions import list_valid
 
 Task = Literal["classification", "regression"]
 
@@ -65,7 +65,7 @@ def list_metrics(name: str, task: Task, own: Iterable[str] = ()) -> str:
 
 
 def metric_name(label: Any) -> str:
-    """Return a class as part of a metric's name, such as `recall.le 50K` for `<=50K`.
+    """Return a class as part of a metric's name. `<=50K` becomes `le 50K`.
 
     MLflow accepts letters, digits, spaces and few signs. A label that holds others, is very long or could be taken for
     a changed one is followed by a part of its sha256: equal names stand for equal labels, whatever other classes there

@@ -13,7 +13,7 @@ NOT_IN_ADDRESSES = frozenset("%?#")
 
 
 def escape_home(content: Mapping[str, Any], home: Path) -> dict[str, Any]:
-    """Return a profile whose addresses spell the home as URLs do.
+    """Return a profile whose addresses quote the home.
 
     SQLAlchemy and MLflow decode `%2F`, and end a path at `?`; a folder may be called so nonetheless.
     """

@@ -1,4 +1,4 @@
-"""Whether an estimator takes the values that a search would try."""
+"""A check of the values that a search would try."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ BOOSTERS = ("xgboost", "lightgbm", "catboost")
 
 
 def check_search(candidate: CandidateConfig, estimator: Any, place: str) -> None:
-    """Raise ConfigError for a search of values that the estimator refuses. Every trial with one would fail."""
+    """Raise ConfigError for values that the estimator refuses. Every trial with one would fail."""
     space = candidate.search.space if candidate.search else {}
     for name, dimension in space.items():
         accepts = _accepted(estimator, name)
@@ -33,7 +33,7 @@ def check_search(candidate: CandidateConfig, estimator: Any, place: str) -> None
 
 
 def _between(dimension: Dimension) -> float:
-    """Return a value that the search may try, with a fraction."""
+    """Return a fraction that the search may try."""
     assert dimension.low is not None
     assert dimension.high is not None
     middle = (dimension.low + dimension.high) / 2
@@ -48,7 +48,7 @@ def _reason(dimension: Dimension, accepts: Any, estimator: str) -> str:
 
 
 def _accepted(estimator: Any, name: str) -> Any:
-    """Return a function that says whether a value of a parameter is valid. What is unknown is valid."""
+    """Return a check of a parameter's values. What is unknown is valid."""
     kind = type(estimator)
     if kind.__module__.partition(".")[0] in BOOSTERS:
         return lambda value: name not in INTEGERS or value is None or isinstance(value, int)

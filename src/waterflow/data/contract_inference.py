@@ -8,25 +8,11 @@ import pandas as pd
 import yaml
 from pandas.api import types as kinds
 
-from waterflow.config.project import Project
 from waterflow.config.schema import ContractType, PipelineConfig
 from waterflow.data.contract import has_type
-from waterflow.data.sources.files import CopyObject
-from waterflow.data.sources.reading import load_source
-from waterflow.data.window import cut_to_window
-from waterflow.records.run import Window
 
 MOST_CATEGORIES = 20
 MOST_PAIRS = 30
-
-
-def infer_contract(config: PipelineConfig, window: Window | None, project: Project, copy_object: CopyObject) -> str:
-    """Return a contract that the rows of a window obey. The result is YAML to paste into the pipeline."""
-    source = load_source(config, project, copy_object, window)
-    frame = cut_to_window(source.frame, window, config)
-    origin = f"# From {len(frame)} rows of {source.facts.where}; loosen what may rightly vary.\n"
-    origin += "".join(f"# {line}\n" for line in source.facts.reading_lines)
-    return origin + contract_yaml(propose_contract(frame, config))
 
 
 def propose_contract(frame: pd.DataFrame, config: PipelineConfig) -> dict[str, Any]:
@@ -47,16 +33,17 @@ def propose_contract(frame: pd.DataFrame, config: PipelineConfig) -> dict[str, A
 def contract_yaml(contract: dict[str, Any]) -> str:
     """Return a proposed contract as YAML, one column per line."""
     lines = ["contract:"]
-    lines += [f"  {name}: {_flow(value)}" for name, value in contract.items() if name != "columns"]
+    lines += [f"  {name}: {write_yaml(value)}" for name, value in contract.items() if name != "columns"]
     lines.append("  columns:")
     for name, column in contract["columns"].items():
-        lines.append(f"    {_flow(name)}: {_flow(column)}")
+        lines.append(f"    {write_yaml(name)}: {write_yaml(column)}")
     return "\n".join(lines) + "\n"
 
 
-def _flow(value: Any) -> str:
+def write_yaml(value: Any) -> str:
+    """Return a value as YAML of one line. Hydra's `${` is escaped."""
     text = yaml.safe_dump(value, sort_keys=False, default_flow_style=True, width=100_000, allow_unicode=True)
-    return text.strip().removesuffix("...").strip()
+    return text.strip().removesuffix("...").strip().replace("${", "\\${")
 
 
 def _propose_column(column: pd.Series, config: PipelineConfig) -> dict[str, Any]:

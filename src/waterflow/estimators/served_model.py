@@ -16,7 +16,7 @@ MODEL_FILE = "model.pkl"
 
 
 class ServedModel:
-    """A fitted pipeline behind MLflow's interface: raw columns in, labels, numbers or probabilities out."""
+    """A fitted pipeline behind MLflow's interface. It takes raw columns."""
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline

@@ -104,7 +104,7 @@ class Trained(Record):
 
     @property
     def tuning_warning(self) -> str:
-        """What to know of a search most of whose trials failed. Empty for others."""
+        """A warning where most trials failed. Empty for others."""
         if self.failed_trials * 2 <= self.trials:
             return ""
         return f"{self.candidate}: {self.failed_trials} of {self.trials} trials failed ({self.trial_failure})"

@@ -51,7 +51,7 @@ def plot_candidates(scores: Mapping[str, Mapping[str, float]], shown: Sequence[s
     first.set_yticks(range(len(names)), _labels(names))
     first.invert_yaxis()
     of_all = f", the best {len(names)} of {len(scores)}" if len(names) < len(scores) else ""
-    figure.suptitle(f"Candidates {where}{of_all} (winner: {_label(winner)})", fontsize=11)
+    figure.suptitle(f"Candidates {where}{of_all} (winner: {shorten_label(winner)})", fontsize=11)
     return figure
 
 
@@ -99,7 +99,7 @@ def plot_residual_histograms(residuals: Mapping[str, NDArray[np.float64]]) -> Fi
     figure = _figure(3.7 * len(residuals), 2.6)
     for axis, (name, values) in zip(figure.subplots(1, len(residuals), sharey=True), residuals.items(), strict=True):
         axis.hist(values, bins=edges, color=COLOURS[0])
-        axis.set_title(_label(name), fontsize=10)
+        axis.set_title(shorten_label(name), fontsize=10)
     return figure
 
 
@@ -145,7 +145,7 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _label(name: object) -> str:
+def shorten_label(name: object) -> str:
     """Return a short label of one line. No `$` begins a formula in it."""
     text = " ".join(str(name).split())
     text = text if len(text) <= MAX_LABEL_CHARS else f"{text[: MAX_LABEL_CHARS - 1]}…"
@@ -153,7 +153,7 @@ def _label(name: object) -> str:
 
 
 def _labels(names: Sequence[object]) -> list[str]:
-    return [_label(name) for name in names]
+    return [shorten_label(name) for name in names]
 
 
 def _plot_confusion(predicted: Predicted) -> Figure:
@@ -184,7 +184,7 @@ def _plot_curves(predicted: Predicted, kind: str) -> Figure:
             x, y, _ = skm.roc_curve(actual, scores)
         else:
             y, x, _ = skm.precision_recall_curve(actual, scores, drop_intermediate=True)
-        axis.plot(x, y, color=COLOURS[number % len(COLOURS)], label=_label(predicted.classes[position]))
+        axis.plot(x, y, color=COLOURS[number % len(COLOURS)], label=shorten_label(predicted.classes[position]))
     note = f"\nthe {len(shown)} most frequent of {drawable} classes" if len(shown) < drawable else ""
     if kind == "roc":
         axis.plot([0, 1], [0, 1], color="#bbbbbb", linestyle="--", linewidth=1)

@@ -1,4 +1,4 @@
-"""Jinja2 templates for people. HTML and Markdown are each escaped by their own rules."""
+"""Jinja2 templates for people. HTML, Markdown and YAML are each escaped by their own rules."""
 
 import html
 from functools import cache
@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from waterflow.data.contract_inference import write_yaml
 from waterflow.reporting.verdict_text import format_confidence, format_interval, format_number
 
 FOLDER = Path(__file__).parent / "templates"
@@ -15,7 +16,7 @@ FOLDER = Path(__file__).parent / "templates"
 
 def render(template: str, **values: Any) -> str:
     """Return a filled template. Whatever comes from data or YAML is escaped."""
-    return _environment(template.endswith(".md.j2")).get_template(template).render(**values)
+    return _environment(template.split(".")[-2]).get_template(template).render(**values)
 
 
 def escape_markdown(content: object) -> Markup:
@@ -25,11 +26,17 @@ def escape_markdown(content: object) -> Markup:
     return Markup(html.escape(str(content), quote=False).replace("|", "\\|").replace("`", "'"))  # noqa: S704
 
 
+def write_comment(text: object) -> str:
+    """Return text as one line, for a comment."""
+    return " ".join(str(text).split())
+
+
 @cache
-def _environment(is_markdown: bool) -> Environment:
+def _environment(ending: str) -> Environment:
+    is_markdown = ending == "md"
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
-        autoescape=True,
+        autoescape=ending != "yaml",  # noqa: S701  # YAML has a filter of its own for values and comments
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -37,4 +44,5 @@ def _environment(is_markdown: bool) -> Environment:
         finalize=escape_markdown if is_markdown else None,
     )
     environment.filters |= {"number": format_number, "interval": format_interval, "confidence": format_confidence}
+    environment.filters |= {"yaml": write_yaml, "comment": write_comment}
     return environment

@@ -121,7 +121,7 @@ class FineTuned:
 
 
 def _load_by(loader: ModuleType, name: str, folder: Path, description: Model) -> None:
-    """Let `python_function` load a model by a copy of a module, in the model's folder."""
+    """Let `python_function` load a model by a copied module."""
     (folder / "code").mkdir()
     shutil.copy(str(loader.__file__), folder / "code" / f"{name}.py")
     flavor = description.flavors[pyfunc.FLAVOR_NAME]

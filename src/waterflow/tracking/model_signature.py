@@ -1,4 +1,4 @@
-"""MLflow's signature of a model: which raw columns it takes, and what it answers."""
+"""MLflow's signature of a model."""
 
 from collections.abc import Collection
 from typing import Any

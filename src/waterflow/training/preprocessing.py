@@ -62,7 +62,7 @@ class _AssignedBlock:
 
     @property
     def keeps_names(self) -> bool:
-        """Whether it makes of each column one of the same name."""
+        """Whether its columns keep their names."""
         return self.block.encode in (None, "ordinal", "category") and not self.block.indicator
 
 

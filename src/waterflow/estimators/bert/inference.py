@@ -177,7 +177,7 @@ class TextModel:
         self.classifier = insert_estimator(self.steps[-1], TextClassifier(self.model, self.tokenizer, self.settings))
 
     def predict(self, rows: Any, params: dict[str, Any] | None = None) -> NDArray[Any] | pd.DataFrame:
-        """Return the class of each row of raw columns, or with `probabilities` a column per class."""
+        """Return the class of each row. With `probabilities`, a column per class."""
         transformed = self.steps[:-1].transform(rows)
         if not (params or {}).get("probabilities"):
             return self.classifier.predict(transformed)

@@ -52,7 +52,7 @@ class Tuned:
 
     @property
     def counts(self) -> dict[str, Any]:
-        """Return how many trials ran and failed, and a reason, as `Trained` names them."""
+        """Return the numbers of trials, as `Trained` names them."""
         ran = self.trials[self.trials["seconds"].notna()]
         failed = ran[ran["state"] == "FAIL"]
         reason = str(failed["reason"].iloc[0]) if len(failed) else ""
