@@ -231,7 +231,7 @@ def score_interval(
 
 
 def profile_data(pipeline: str, overrides: Sequence[str], window: Window) -> "DataProfile":
-    """Return the profile of a window's rows, with a contract that they obey."""
+    """Return the profile of a window's rows, with a contract."""
     from waterflow.operations.data_profiling import profile_pipeline  # matplotlib
 
     project = find_project()

@@ -53,7 +53,7 @@ def examine_data(dataset: Mapping[str, Any], project: Project) -> ExaminedData:
 
 
 def suggest_name(data: str) -> str:
-    """Return a pipeline's name for a file, folder, address or query."""
+    """Return a name for a file, folder, address or query."""
     words = re.findall(r"from\s+'?([\w./*-]+)", data, re.IGNORECASE) or [data]
     stem = Path(words[0].partition("?")[0].rstrip("/")).name.partition(".")[0]
     name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")

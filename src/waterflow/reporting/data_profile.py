@@ -22,7 +22,7 @@ INK = "#7d8891"  # legible on a light and on a dark page
 
 @dataclass(frozen=True)
 class DataProfile:
-    """The rows of a pipeline, and what is questionable about them.
+    """The rows of a pipeline, and their questionable traits.
 
     `roles` says what a column is for, by name; `concerns` are whole sentences, `contract` is proposed YAML.
     """
@@ -53,7 +53,7 @@ class DataProfile:
 
 
 def _draw(values: pd.Series, column: ColumnProfile) -> Figure:
-    """Draw a histogram, or of categories a bar for each frequent one."""
+    """Draw a histogram, or the most frequent categories."""
     figure = Figure(figsize=(3.4, 1.5), layout="constrained")
     figure.patch.set_alpha(0)
     axis = figure.subplots()
