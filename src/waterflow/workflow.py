@@ -180,7 +180,7 @@ def run_all(
 
 
 def describe_share(share: Share) -> str:
-    """Return one part in words, such as `train 90 rows: no 45, yes 45`."""
+    """Return one part in words: `train 90 rows: no 45`."""
     largest = sorted(share.by_class.items(), key=lambda entry: -entry[1])
     counts = ", ".join(f"{name} {count}" for name, count in largest[:MOST_CLASSES])
     more = f", and {len(largest) - MOST_CLASSES} classes more" if len(largest) > MOST_CLASSES else ""

@@ -88,5 +88,6 @@ def fit_pipeline(
     """Return a fitted pipeline as training makes it."""
     frame = training_rows()
     transformer = fit_preprocessor(blocks, target)
-    model = label_encoded(clone(estimator)).fit(transformer.transform(frame), targets(frame)[target])
+    labels = targets(frame)[target]
+    model = label_encoded(clone(estimator), labels).fit(transformer.transform(frame), labels)
     return Pipeline([("preprocess", transformer), ("model", with_decision(model, rule))])

@@ -74,7 +74,7 @@ class Progress:
         )
 
     def _print_now_and_then(self, over: Event) -> None:
-        """Print a line at growing intervals, from 10 seconds to 60."""
+        """Print a line at growing intervals. They last 10 to 60 seconds."""
         since, pause = self._started, FIRST_SECONDS
         while not over.wait(min(1.0, pause)):
             if since != self._started:
