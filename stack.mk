@@ -14,7 +14,7 @@ build: ## Build the stack's images
 	@docker compose build
 
 .PHONY: up
-up: ## Bring up Postgres, MinIO, MLflow and Airflow, and wait until all are healthy
+up: ## Bring up Postgres, MinIO, MLflow, Airflow and serving, and wait until all are healthy
 	@docker/stack.sh preflight
 	@docker compose up --detach --wait || { docker/stack.sh why; exit 1; }
 	@docker/stack.sh addresses

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 NEEDED_ENGINE=20.10 NEEDED_COMPOSE=2.24 # 2.24: !override and !reset, in the override files.
 NEEDED_MEMORY_MB=3500 NEEDED_DISK_GB=8 # A machine sold with 4 GB shows somewhat less.
-declare -A SETTING=([8080]=AIRFLOW_PORT [5000]=MLFLOW_PORT [9000]=MINIO_PORT [9001]=MINIO_CONSOLE_PORT
+declare -A SETTING=([8080]=AIRFLOW_PORT [5000]=MLFLOW_PORT [9000]=MINIO_PORT [9001]=MINIO_CONSOLE_PORT [8000]=SERVING_PORT
   [443]=TLS_PORT [80]=TLS_HTTP_PORT)
 
 fail() { echo "error: $*" >&2; exit 1; }
@@ -68,6 +68,7 @@ addresses() {
   echo
   echo "  Airflow  ${at[8080]}"
   echo "  MLflow   ${at[5000]}"
+  echo "  Serving  ${at[8000]}"
   echo "  Store    ${at[9000]}${at[9001]:+, console ${at[9001]}}"
   echo
   echo "  make credentials prints the generated names and passwords."
@@ -77,7 +78,7 @@ public_addresses() { # Behind TLS no service publishes a port of its own.
   local domain suffix=:${at[443]##*:}
   domain=$(docker compose config | awk '$1 == "WATERFLOW_DOMAIN:" {print $2; exit}')
   [[ $suffix != :443 ]] || suffix=
-  at=([8080]=https://airflow.$domain$suffix [5000]=https://mlflow.$domain$suffix
+  at=([8080]=https://airflow.$domain$suffix [5000]=https://mlflow.$domain$suffix [8000]=https://serving.$domain$suffix
     [9000]=https://store.$domain$suffix [9001]=https://console.$domain$suffix)
 }
 

@@ -44,7 +44,8 @@ def main() -> None:
     if os.environ.get("STORE_KIND", "minio") == "minio":  # SeaweedFS reads its keys and their rights from s3.json.
         admin = MinioAdmin(endpoint=endpoint, credentials=root, secure=False, http_client=http)
         for consumer in CONSUMERS:
-            grant_key(admin, consumer)
+            grant_key(admin, consumer, bucket_policy(consumer))
+        grant_key(admin, "serving", reader_policy("waterflow", "blobs/*"))
         for bucket in COLLECTED:
             forget_deleted(store, bucket, keep_deleted_days())
     print(
@@ -150,10 +151,10 @@ def forget_deleted(store: Minio, bucket: str, days: int) -> None:
     store.set_bucket_lifecycle(bucket_name=bucket, config=LifecycleConfig([rule]))
 
 
-def grant_key(admin: MinioAdmin, consumer: str) -> None:
-    """Let the consumer's key, and no other of its name's keys, use the consumer's bucket."""
+def grant_key(admin: MinioAdmin, consumer: str, rights: dict[str, object]) -> None:
+    """Let the consumer's key, and no other of its name's keys, do what a policy allows."""
     policy, key = f"bucket-{consumer}", read_secret(f"{consumer}_access_key")
-    admin.policy_add(policy, policy=bucket_policy(consumer))
+    admin.policy_add(policy, policy=rights)
     for other, user in json.loads(admin.user_list() or "{}").items():
         if user.get("policyName") == policy and other != key:
             admin.user_remove(other)
@@ -195,6 +196,27 @@ def bucket_policy(bucket: str) -> dict[str, object]:
                 "Effect": "Deny",
                 "Action": ["s3:DeleteObjectVersion"],
                 "Resource": [f"arn:aws:s3:::{bucket}/*"],
+            },
+        ],
+    }
+
+
+def reader_policy(bucket: str, added: str) -> dict[str, object]:
+    """Return the policy of who reads a bucket and adds objects of some names. It deletes nothing.
+
+    Objects there are named by the sha256 of their content, which readers verify: one that is put over another changes
+    nothing that is believed, and the older version stays.
+    """
+    objects = f"arn:aws:s3:::{bucket}"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": [objects]},
+            {"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": [f"{objects}/*"]},
+            {
+                "Effect": "Allow",
+                "Action": ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject"],
+                "Resource": [f"{objects}/{added}"],
             },
         ],
     }

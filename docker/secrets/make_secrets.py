@@ -34,9 +34,11 @@ OWNER = {
     "airflow": 50000,
     "signing": 50000,
     "ledger": 50000,
+    "serving": 50000,
 }
 ROLES = ("postgres", "airflow", "mlflow", "waterflow", "waterflow_owner", "waterflow_serving")
-STORE_USERS = ("mlflow", "waterflow", "dvc")
+STORE_USERS = ("mlflow", "waterflow", "dvc")  # each with a bucket of its own
+STORE_KEYS = (*STORE_USERS, "serving")
 
 LOST = """\
 secrets: volume `secrets-admin` is empty, but other volumes hold an earlier start of this stack, which those passwords opened.
@@ -108,13 +110,16 @@ def password() -> str:
 VALUES = {
     "installation_id": lambda: secrets.token_hex(16),
     **{f"{name}_database_password": password for name in ROLES},
-    **{f"{name}_access_key": (lambda name=name: f"{name}-{secrets.token_hex(6)}") for name in STORE_USERS},
-    **{f"{name}_secret_key": password for name in STORE_USERS},
+    **{f"{name}_access_key": (lambda name=name: f"{name}-{secrets.token_hex(6)}") for name in STORE_KEYS},
+    **{f"{name}_secret_key": password for name in STORE_KEYS},
     "minio_root_user": lambda: f"root-{secrets.token_hex(6)}",
     "minio_root_password": password,
     "signing_key": new_signing_key,
     "mlflow_admin_password": password,
     "mlflow_service_password": password,
+    "mlflow_serving_password": password,
+    "serving_predict_token": password,
+    "serving_outcomes_token": password,
     "mlflow_flask_secret_key": password,
     "airflow_admin_password": password,
     "airflow_api_secret_key": password,
@@ -133,7 +138,7 @@ def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     for consumer in ("minio", "minio-setup"):
         yield consumer, "root_user", value["minio_root_user"]
         yield consumer, "root_password", value["minio_root_password"]
-    for name in STORE_USERS:
+    for name in STORE_KEYS:
         yield "minio-setup", f"{name}_access_key", value[f"{name}_access_key"]
         yield "minio-setup", f"{name}_secret_key", value[f"{name}_secret_key"]
     yield "seaweedfs", "s3.json", seaweedfs_identities(value)
@@ -142,10 +147,12 @@ def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     yield "mlflow", "flask_secret_key", value["mlflow_flask_secret_key"]
     yield "mlflow", "admin_password", value["mlflow_admin_password"]
     yield "mlflow", "service_password", value["mlflow_service_password"]
+    yield "mlflow", "serving_password", value["mlflow_serving_password"]
     yield "mlflow", "aws_credentials", aws_credentials("mlflow", value)
 
     yield "signing", "signing_key", value["signing_key"]
-    yield "airflow", "public_keys", public_keys(value["signing_key"])
+    for consumer in ("airflow", "serving"):
+        yield consumer, "public_keys", public_keys(value["signing_key"])
 
     yield "airflow", "sql_alchemy_conn", database_url("airflow", value)
     yield "airflow", "sql_alchemy_conn_async", database_url("airflow", value, driver="asyncpg")
@@ -158,15 +165,17 @@ def files(value: dict[str, str]) -> Iterator[tuple[str, str, str]]:
         yield "ledger", f"{role}_database_url", database_url(f"waterflow_{role}", value, database="waterflow")
     yield "airflow", "aws_credentials", aws_credentials("waterflow", value)
     yield "airflow", "dvc_credentials", aws_credentials("dvc", value)
-    yield (
-        "airflow",
-        "mlflow_credentials",
-        (
-            "[mlflow]\n"
-            "mlflow_tracking_username = airflow\n"
-            f"mlflow_tracking_password = {value['mlflow_service_password']}\n"
-        ),
-    )
+    yield "airflow", "mlflow_credentials", mlflow_credentials("airflow", value["mlflow_service_password"])
+
+    tokens = (f"{right} {value[f'serving_{right}_token']}\n" for right in ("predict", "outcomes"))
+    yield "serving", "tokens", "".join(tokens)
+    yield "serving", "waterflow_database_url", database_url("waterflow_serving", value, database="waterflow")
+    yield "serving", "aws_credentials", aws_credentials("serving", value)
+    yield "serving", "mlflow_credentials", mlflow_credentials("serving", value["mlflow_serving_password"])
+
+
+def mlflow_credentials(user: str, password: str) -> str:
+    return f"[mlflow]\nmlflow_tracking_username = {user}\nmlflow_tracking_password = {password}\n"
 
 
 def public_keys(signing_key: str) -> str:
@@ -198,6 +207,8 @@ def seaweedfs_identities(value: dict[str, str]) -> str:
     for user in STORE_USERS:  # Each user's bucket has the user's name.
         own = [f"{action}:{user}" for action in ("Read", "Write", "List", "Tagging")]
         identities.append(identity(user, value[f"{user}_access_key"], value[f"{user}_secret_key"], own))
+    reads = ["Read:waterflow", "List:waterflow", "Write:waterflow/blobs/*"]
+    identities.append(identity("serving", value["serving_access_key"], value["serving_secret_key"], reads))
     return json.dumps({"identities": identities}, indent=2)
 
 

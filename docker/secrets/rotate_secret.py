@@ -9,13 +9,16 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from make_secrets import ADMIN, ROOT, STORE_USERS, VALUES, files
+from make_secrets import ADMIN, ROOT, STORE_KEYS, VALUES, files
 
 ROTATABLE = {
     *(name for name in VALUES if name.endswith("_database_password") and name != "postgres_database_password"),
-    *(f"{user}_{part}_key" for user in STORE_USERS for part in ("access", "secret")),
+    *(f"{user}_{part}_key" for user in STORE_KEYS for part in ("access", "secret")),
     "minio_root_password",
     "mlflow_service_password",
+    "mlflow_serving_password",
+    "serving_predict_token",
+    "serving_outcomes_token",
     "mlflow_flask_secret_key",
     "airflow_api_secret_key",
     "airflow_jwt_secret",

@@ -1,4 +1,4 @@
-"""Print the generated names and passwords of the people's accounts; runs in the `secrets` service, which alone can read them."""
+"""Print the generated names and passwords of the people's accounts, and the tokens of serving; runs in the `secrets` service, which alone can read them."""
 
 import sys
 from pathlib import Path
@@ -9,6 +9,8 @@ PEOPLE = {
     "MLflow": ("admin", "mlflow_admin_password"),
     "MinIO": ("minio_root_user", "minio_root_password"),
     "DVC's key": ("dvc_access_key", "dvc_secret_key"),
+    "Serving": ("predict", "serving_predict_token"),
+    "Serving's": ("predict, outcomes", "serving_outcomes_token"),
 }
 
 

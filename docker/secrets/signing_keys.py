@@ -63,7 +63,9 @@ def rotate(revoke: str | None = None) -> str:
     kept = [f"revoked {public}" if public in revoked else public for public in sorted(known.values())]
     text = "".join(f"{line}\n" for line in [*kept, public_key(new)])
     # Readers first: they must know the new key before anything is signed with it.
-    replace(ROOT / "airflow" / "public_keys", text)
+    for consumer in ("airflow", "serving"):
+        if (ROOT / consumer).is_dir():
+            replace(ROOT / consumer / "public_keys", text)
     replace(listed, text)
     replace(key, new)
     replace(ROOT / "signing" / "signing_key", new)

@@ -6,6 +6,7 @@ from enum import IntEnum
 from pathlib import Path
 
 SERVICE = "airflow"  # the pipelines' account
+SERVING = "serving"  # that of the service which answers requests; like a person's, it changes nothing
 API_PREFIX = re.compile(r"/(ajax-)?api/\d\.\d(?=/)")
 # One decoding is behind us. A path that could be decoded again, or that leads upwards, is read differently by the next reader.
 AMBIGUOUS = re.compile(r"%|\\|//|(^|/)\.\.?(/|$)|[\x00-\x1f\x7f]")

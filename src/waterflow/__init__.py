@@ -1,6 +1,6 @@
 """Waterflow: a self-hosted training platform on Airflow and MLflow.
 
-`run`, `load_dataset`, `load_predictions` and `load_model` are for notebooks and scripts; see `waterflow.notebook`. They
+`run`, `load_champion`, `load_dataset`, `load_predictions` and `load_model` are for notebooks and scripts; see `waterflow.notebook`. They
 are imported when first used, so that `import waterflow` costs nothing.
 """
 
@@ -8,7 +8,9 @@ from importlib import import_module
 from typing import Any
 
 # By name, for what an import statement reaches is part of the code digest of every step.
-_PUBLIC = dict.fromkeys(("load_dataset", "load_model", "load_predictions", "run"), "waterflow.notebook")
+_PUBLIC = dict.fromkeys(
+    ("load_champion", "load_dataset", "load_model", "load_predictions", "run"), "waterflow.notebook"
+)
 
 
 def __getattr__(name: str) -> Any:

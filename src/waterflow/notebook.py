@@ -4,13 +4,14 @@ They run pipelines, and load models, rows and predictions; `import waterflow` ha
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from waterflow.config.profile import Profile
 from waterflow.errors import ConfigError, SignatureError
 from waterflow.tracking.model_store import ModelStore
-from waterflow.tracking.registry import CHAMPION, ModelRegistry
+from waterflow.tracking.registry import CHAMPION, ModelRegistry, Version
 from waterflow.tracking.runs import RunStore
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from waterflow.lineage.version_history import VersionHistory
     from waterflow.records.promotion import Registered
     from waterflow.resources import Resources
+    from waterflow.serving.loaded_champion import LoadedChampion
 
 
 def run(
@@ -109,7 +111,29 @@ def load_model(
     Raises ConfigError without such a version, and SignatureError, with what to do, when no trusted key signed its
     model.
     """
-    runs = _connect(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI"), public_keys)
+    runs = _connect(tracking_uri, public_keys)
+    version = _find_version(reference, runs)
+    with _advising():
+        return ModelStore(runs).load_model(version.model_id, version.model, trust=trust)
+
+
+def load_champion(
+    reference: str, *, tracking_uri: str | None = None, public_keys: str | None = None
+) -> "LoadedChampion":
+    """Load a champion, as it answers in the service.
+
+    `reference` is `PIPELINE`, or `PIPELINE@VERSION` for another version. Returns an object with `predict`,
+    `predict_proba`, `version` and `signature`. The other arguments, and the errors, are those of `load_model`.
+    """
+    from waterflow.serving.loaded_champion import load_version
+
+    runs = _connect(tracking_uri, public_keys)
+    version = _find_version(reference, runs)
+    with _advising():
+        return load_version(version, runs)
+
+
+def _find_version(reference: str, runs: RunStore) -> Version:
     name, _, wanted = reference.partition("@")
     registry = ModelRegistry(runs)
     found = (
@@ -117,11 +141,18 @@ def load_model(
     )
     if found is None:
         raise ConfigError(f"version: MLflow has no {reference!r}; write it like iris@3 or iris@champion")
+    return found
+
+
+@contextmanager
+def _advising() -> Iterator[None]:
+    """Add to a refused signature what a notebook can do."""
     try:
-        return ModelStore(runs).load_model(found.model_id, name, trust=trust)
+        yield
     except SignatureError as error:
         raise SignatureError(
-            f"{error}. In a notebook pass public_keys=…, or trust=True, which runs code of whoever logged the model"
+            f"{error}. In a notebook pass public_keys=…, or to load_model trust=True, which runs code of whoever logged "
+            "the model"
         ) from error
 
 
@@ -139,6 +170,7 @@ def _print_progress(step: str, text: str) -> None:
 
 
 def _connect(tracking_uri: str | None, public_keys: str | None) -> RunStore:
+    tracking_uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     keys = public_keys or os.environ.get("WATERFLOW_PUBLIC_KEYS")
     if tracking_uri is not None:
         return RunStore(Profile(name="notebook", tracking_uri=tracking_uri, store_uri="none", public_keys=keys))

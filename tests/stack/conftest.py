@@ -15,6 +15,7 @@ ORDER = (
     "mlflow_permissions",
     "trust",
     "accounts",
+    "serving",
     "resilience",
     "browser",
     "faults",

@@ -67,6 +67,9 @@ class Stack:
     mlflow_port: int = field(default_factory=lambda: int(os.environ.get("MLFLOW_PORT", "25000")))
     minio_port: int = field(default_factory=lambda: int(os.environ.get("MINIO_PORT", "29000")))
     console_port: int = field(default_factory=lambda: int(os.environ.get("MINIO_CONSOLE_PORT", "29001")))
+    serving_port: int = field(
+        default_factory=lambda: int(os.environ.get("SERVING_PORT") or int(os.environ.get("AIRFLOW_PORT", "28080")) + 4)
+    )
     settings: dict[str, str] = field(default_factory=dict)
     _secrets: dict[str, str] = field(default_factory=dict, repr=False)
     _token: str = field(default="", repr=False)
@@ -79,6 +82,7 @@ class Stack:
             "MLFLOW_PORT": self.mlflow_port,
             "MINIO_PORT": self.minio_port,
             "MINIO_CONSOLE_PORT": self.console_port,
+            "SERVING_PORT": self.serving_port,
         }
         chosen = {name: str(port) for name, port in ports.items()} | self.settings
         return {**os.environ, "COMPOSE_PROJECT_NAME": self.project, **chosen}

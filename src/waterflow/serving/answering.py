@@ -113,6 +113,11 @@ def answer(model: ServedModel, asked: AskedRows) -> Answer:
     return Answer(model, asked, checked.columns, scores, ids, datetime.now(UTC), seconds, warnings)
 
 
+def class_names(classes: Sequence[Any]) -> list[str]:
+    """Return the names of classes as keys of JSON. Booleans are `false` and `true`."""
+    return [str(name).lower() if isinstance(name, bool) else str(name) for name in classes]
+
+
 def check_row_count(rows: int) -> None:
     """Raise RequestError for more rows than one request may have."""
     if rows > MAX_ROWS:

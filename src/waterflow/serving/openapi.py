@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from waterflow.records.serving import FeatureColumn
+from waterflow.serving.answering import class_names
 from waterflow.serving.model_loading import ServedModel
 from waterflow.serving.schema import describe
 from waterflow.serving.state import Assignment
@@ -99,7 +100,7 @@ def _describe_answer(model: ServedModel) -> dict[str, Any]:
         prediction["prediction"] = {"enum": list(model.classes)}
         prediction["probabilities"] = {
             "type": "object",
-            "properties": {str(name): {"type": "number", "minimum": 0, "maximum": 1} for name in model.classes},
+            "properties": {name: {"type": "number", "minimum": 0, "maximum": 1} for name in class_names(model.classes)},
         }
     return {
         "type": "object",

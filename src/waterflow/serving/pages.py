@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from waterflow.serving.answering import RequestError
+from waterflow.serving.answering import RequestError, class_names
 from waterflow.serving.openapi import describe_api, example_request
 from waterflow.serving.outcomes_route import OutcomesRoute
 from waterflow.serving.protocols import mlflow_forms, native, open_inference
@@ -85,7 +85,7 @@ class _Pages:
                 "version": model.assignment.version.version,
                 "features": [(feature, describe(feature)) for feature in model.assignment.features],
                 "example": _indented(example_request(model.assignment)),
-                "classes": model.classes,
+                "classes": class_names(model.classes),
                 "threshold": model.threshold,
                 "positive": model.positive,
                 "rejects": model.assignment.contract == "reject",
@@ -192,7 +192,7 @@ def _describe(name: str, service: Service, reports: list[Any]) -> dict[str, Any]
         "failed": counts.failed,
         "p50_ms": counts.percentile_ms(0.5),
         "p95_ms": counts.percentile_ms(0.95),
-        "workers": sum(report.loaded.get(name) == (served and served.model_id) for report in reports),
+        "workers": sum(served is not None and report.loaded.get(name) == served.model_id for report in reports),
         "roles": ["champion"] if served else [],
         "problem": next(filter(None, problems), None),
     }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from waterflow.serving.answering import Answer, AskedRows, RequestError
+from waterflow.serving.answering import Answer, AskedRows, RequestError, class_names
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 ERROR_CODES = {404: "RESOURCE_DOES_NOT_EXIST", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 422: "BAD_REQUEST"}
@@ -36,7 +36,7 @@ def write_answer(answer: Answer) -> dict[str, Any]:
         "prediction_ids": answer.ids,
     }
     if scores.probabilities is not None:
-        names = [str(name) for name in scores.classes]
+        names = class_names(scores.classes)
         body["probabilities"] = [dict(zip(names, row, strict=True)) for row in scores.probabilities.tolist()]
     if answer.model.threshold is not None:
         body["decision"] = {"positive": answer.model.positive, "threshold": answer.model.threshold}

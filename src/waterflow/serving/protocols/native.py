@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from waterflow.serving.answering import Answer, AskedRows, RequestError
+from waterflow.serving.answering import Answer, AskedRows, RequestError, class_names
 
 FORMS = ("records", "columns")
 VALID = 'send {"records": [{column: value}]} or {"columns": {column: [value]}}'
@@ -26,7 +26,7 @@ def read_request(body: Any, names: Sequence[str]) -> AskedRows:
 def write_answer(answer: Answer) -> dict[str, Any]:
     """Return the body of an answer."""
     model, scores, version = answer.model, answer.scores, answer.model.assignment.version
-    names = [str(name) for name in scores.classes]
+    names = class_names(scores.classes)
     if scores.probabilities is None:
         predictions = [{"id": name, "prediction": label} for name, label in zip(answer.ids, scores.labels, strict=True)]
     else:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from waterflow.records.serving import FeatureColumn
-from waterflow.serving.answering import Answer, AskedRows, RequestError
+from waterflow.serving.answering import Answer, AskedRows, RequestError, class_names
 from waterflow.serving.model_loading import ServedModel
 
 DATATYPES = {
@@ -60,7 +60,7 @@ def write_answer(answer: Answer) -> dict[str, Any]:
                 "datatype": "FP64",
                 "shape": list(scores.probabilities.shape),
                 "data": scores.probabilities.ravel().tolist(),
-                "parameters": {"classes": [str(name) for name in scores.classes]},
+                "parameters": {"classes": class_names(scores.classes)},
             }
         )
     parameters: dict[str, Any] = {"sequence": version.sequence, "prediction_ids": answer.ids}
