@@ -1,7 +1,7 @@
 """Waterflow: a self-hosted training platform on Airflow and MLflow.
 
-`run`, `load_champion`, `load_dataset`, `load_predictions` and `load_model` are for notebooks and scripts; see `waterflow.notebook`. They
-are imported when first used, so that `import waterflow` costs nothing.
+`run`, `load_champion`, `load_dataset`, `load_predictions` and `load_model` are for notebooks and scripts; see
+`waterflow.notebook`. They are imported when first used, so that `import waterflow` costs nothing.
 """
 
 from importlib import import_module

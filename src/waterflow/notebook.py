@@ -151,8 +151,8 @@ def _advising() -> Iterator[None]:
         yield
     except SignatureError as error:
         raise SignatureError(
-            f"{error}. In a notebook pass public_keys=…, or to load_model trust=True, which runs code of whoever logged "
-            "the model"
+            f"{error}. In a notebook pass public_keys=…, or trust=True to load_model, which runs code of "
+            "whoever logged the model"
         ) from error
 
 
