@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.projects import message_of, predict_elsewhere
-from support.serving import clients
+from support.serving import clients, train_champion, write_clients
 
 import waterflow
 from waterflow.config.project import Project
@@ -52,9 +52,11 @@ def test_what_is_missing_is_named(project: Project) -> None:
 
 def test_a_served_version_loads_by_mlflow_alone(served: Resources, tmp_path: Path) -> None:
     """In an environment without Waterflow, `mlflow.pyfunc` predicts what the service answers."""
-    champion = waterflow.load_champion("clients", tracking_uri=served.profile.tracking_uri, public_keys=_keys(served))
-    rows = clients(20, seed=9).drop(columns="buys").astype({"since": "str"})
-    elsewhere = predict_elsewhere(served.profile.tracking_uri, "clients", rows, tmp_path)
+    write_clients(served.project, "undated", features=["age", "visits", "member", "city"])  # JSON has no times
+    train_champion(served, "undated", "undated")
+    champion = waterflow.load_champion("undated", tracking_uri=served.profile.tracking_uri, public_keys=_keys(served))
+    rows = clients(20, seed=9).drop(columns=["buys", "since"])
+    elsewhere = predict_elsewhere(served.profile.tracking_uri, "undated", rows, tmp_path)
     assert elsewhere == champion.predict(rows).tolist()
 
 
