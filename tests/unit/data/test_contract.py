@@ -147,7 +147,7 @@ def test_the_worst_offenders_come_first_and_all_are_counted() -> None:
     error = broken(column("x", max=99), frame)
     assert error.count == 900
     assert str(error).startswith(
-        "contract: 900 breaks in 1000 rows, first column 'x', rule `max: 99`: found 999 at row 999"
+        "contract: 900 breaks in 1,000 rows, first column 'x', rule `max: 99`: found 999 at row 999"
     )
     assert [entry.value for entry in error.breaks] == [str(value) for value in range(999, 999 - WORST_SHOWN, -1)]
 
