@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 from support.projects import CHECKOUT, copy_database, make_project
 
+from waterflow.config.mlflow_variables import read_shell_variables
 from waterflow.config.project import Project
 
 # Airflow and MLflow read these when they are first imported; nothing here may touch the checkout or a home folder.
@@ -29,6 +30,13 @@ os.environ.update(
 )
 for _name in ("WATERFLOW_CONF", "WATERFLOW_HOME", "WATERFLOW_PROFILE", "MLFLOW_TRACKING_URI"):
     os.environ.pop(_name, None)
+read_shell_variables()  # before MLflow sets them itself
+
+
+@pytest.fixture(autouse=True)
+def _no_address_of_another_test() -> None:
+    """MLflow leaves it in the environment, and a command that a test starts would refuse it."""
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

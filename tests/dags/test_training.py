@@ -232,7 +232,7 @@ def test_the_dag_file_imports_nothing_heavy(tmp_path: Path) -> None:
     own = {name for name in modules if name.startswith("waterflow")}
     readers = ("config", "config.header", "config.schedule", "config.suggestions", "config.yaml_reader", "errors")
     config = {f"waterflow.{name}" for name in readers}
-    names = ("approval", "context", "factory", "form", "task_errors", "tasks", "timetable", "trigger_conf")
+    names = ("approval", "context", "factory", "form", "scoring", "task_errors", "tasks", "timetable", "trigger_conf")
     orchestration = {f"waterflow.orchestration.{name}" for name in names}
     assert own <= {"waterflow", "waterflow.orchestration"} | config | orchestration
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ from waterflow.config.header import (
     read_scenarios,
     scenarios_for,
 )
-from waterflow.config.mlflow_variables import check_mlflow_variables
+from waterflow.config.mlflow_variables import check_mlflow_variables, read_shell_variables
 from waterflow.config.overrides import allow_new_key, check_overrides
 from waterflow.config.own_code import add_own_folder
 from waterflow.config.problems import validate
@@ -94,8 +93,7 @@ def compose_profile(project: Project, overrides: Sequence[str] = ()) -> Profile:
 
 
 def _checked(profile: Profile) -> Profile:
-    if "mlflow" not in sys.modules:  # which, once it is used, sets the variables of its process itself
-        check_mlflow_variables(profile, os.environ)
+    check_mlflow_variables(profile, read_shell_variables())
     return profile
 
 

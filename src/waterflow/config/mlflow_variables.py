@@ -4,13 +4,21 @@ The profile says where runs are kept. A variable that says otherwise, or that na
 Waterflow would otherwise ignore it, or MLflow obey it in part. All others, such as credentials and time-outs, hold.
 """
 
+import os
 from collections.abc import Mapping
+from functools import cache
 
 from waterflow.config.profile import Profile
 from waterflow.errors import ConfigError
 
 PLACES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 RUNS = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_ACTIVE_MODEL_ID")
+
+
+@cache
+def read_shell_variables() -> Mapping[str, str]:
+    """Return MLflow's variables as the shell set them. Once it is used, MLflow sets them itself."""
+    return {name: os.environ[name] for name in (*PLACES, *RUNS) if name in os.environ}
 
 
 def check_mlflow_variables(profile: Profile, environment: Mapping[str, str]) -> None:

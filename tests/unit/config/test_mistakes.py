@@ -194,10 +194,11 @@ def test_the_stack_reads_the_address(project: Project, monkeypatch: pytest.Monke
     assert compose_profile(project).tracking_uri == "http://127.0.0.1:9"
 
 
-def test_a_command_refuses_the_address_of_the_shell(project: Project) -> None:
-    """Before it opens anything."""
+@pytest.mark.parametrize("name", ["ledger", "champion"])
+def test_a_command_refuses_the_address_of_the_shell(project: Project, name: str) -> None:
+    """Before it opens anything, with and without MLflow."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "WATERFLOW_HOME": str(project.home)}
-    command = [sys.executable, "-c", "from waterflow.cli import main; main()", "ledger", "flowers"]
+    command = [sys.executable, "-c", "from waterflow.cli import main; main()", name, "flowers"]
     done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("error: MLFLOW_TRACKING_URI: 'http://127.0.0.1:9' is set")
