@@ -53,6 +53,17 @@ def test_a_repetition_of_a_run_is_no_rerun(resources: Resources, pipeline: Write
     assert finished(name, resources, "one").new
 
 
+def test_why_names_the_champion_that_a_run_met(resources: Resources, pipeline: Writer) -> None:
+    """The first met nobody, the next one the version that the first made champion."""
+    name = pipeline()
+    finished(name, resources, "one")
+    finished(name, resources, "two", force=True)
+    (change,) = (
+        entry for entry in workflow.explain_run(name, None, resources).steps[-1].changes if entry.name == "champion"
+    )
+    assert (change.before, change.now) == ("nobody", "version 1")
+
+
 def test_nobody_is_asked_twice(resources: Resources, pipeline: Writer) -> None:
     """A no holds until something is new or the run is forced; where nobody was asked, the question stays open."""
     name = pipeline(promotion={"approval": "human"})
