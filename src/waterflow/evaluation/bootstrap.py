@@ -64,17 +64,20 @@ def resample_counts(cells: Codes, units: Units, resamples: int, generator: np.ra
 
 
 def draw_weights(units: Units, resamples: int, generator: np.random.Generator) -> Iterator[Values]:
-    """Yield how often each unit is drawn. Chunks have the shape (some resamples, units)."""
+    """Yield how often each unit is drawn. Chunks have the shape (some resamples, units); the next one overwrites it."""
     members = units.members()
-    size = max(1, CHUNK_VALUES // units.rows)
+    size = min(resamples, max(1, CHUNK_VALUES // units.rows))
+    chunk, starts = np.empty((size, units.count)), np.arange(size)[:, None] * units.count
     for start in range(0, resamples, size):
-        some = min(size, resamples - start)
-        if len(members) == 1:
-            yield _draw_counts(units.count, some, generator).astype(np.float64)
-            continue
-        weights = np.empty((some, units.count))
+        weights = chunk[: resamples - start]
+        weights.fill(0)
         for within in members:
-            weights[:, within] = _draw_counts(len(within), some, generator)
+            drawn = generator.integers(0, len(within), size=(len(weights), len(within)))
+            if len(members) > 1:
+                drawn = within[drawn]
+            if len(weights) > 1:
+                drawn += starts[: len(weights)]
+            np.add.at(weights.reshape(-1), drawn.ravel(), 1.0)  # faster than to count and convert
         yield weights
 
 
@@ -87,10 +90,3 @@ def draw_row_weights(units: Units, resamples: int, generator: np.random.Generato
 def sum_by_cluster(columns: Values, clusters: Codes) -> Values:
     """Sum columns over the rows of each cluster. The shape goes from (rows, k) to (clusters, k)."""
     return np.column_stack([np.bincount(clusters, weights=column) for column in columns.T])
-
-
-def _draw_counts(count: int, resamples: int, generator: np.random.Generator) -> Codes:
-    drawn = generator.integers(0, count, size=(resamples, count))
-    if resamples > 1:
-        drawn += np.arange(resamples)[:, None] * count
-    return np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)

@@ -115,11 +115,12 @@ def check_counts(classes: Codes | None, clusterings: Sequence[Clustering]) -> fl
     Raises UndefinedError where periods, groups or rows, of each class if classes matter, are too few to decide.
     """
     by_class = [] if classes is None else [np.flatnonzero(classes == code) for code in np.unique(classes)]
-    counted = [(rows, LEAST_OF_CLASS, "rows of the rarest class") for rows in by_class]
+    counted = [(len(rows), LEAST_OF_CLASS, "rows of the rarest class") for rows in by_class]
     for entry in clusterings:
-        counted += [(entry.parts[rows], entry.least, f"{entry.noun} with the rarest class") for rows in by_class]
-        counted.append((entry.parts, entry.least, entry.noun))
-    scarce = [(len(np.unique(units)), least, noun) for units, least, noun in counted if len(np.unique(units)) < least]
+        of_class = [len(np.unique(entry.parts[rows])) for rows in by_class]
+        counted += [(units, entry.least, f"{entry.noun} with the rarest class") for units in of_class]
+        counted.append((len(np.unique(entry.parts)), entry.least, entry.noun))
+    scarce = [(units, least, noun) for units, least, noun in counted if units < least]
     if scarce:
         found, least, noun = min(scarce)
         raise UndefinedError(f"too few {noun} held out: {found}, and {least} are needed to decide")
@@ -173,8 +174,8 @@ class _Estimate:
 
     def smallest_detectable(self, alpha: float) -> float:
         """Return the difference that four of five cases would show."""
-        quantile = stats.t(self.freedom)
-        return float(quantile.isf(alpha) + quantile.ppf(POWER)) * self.standard_error
+        reach = stats.t.isf(alpha, self.freedom) + stats.t.ppf(POWER, self.freedom)
+        return float(reach) * self.standard_error
 
 
 def _without_noise(influence: Values) -> Values:

@@ -118,10 +118,10 @@ def _encode_labels(pair: Pair) -> tuple[Codes, tuple[Any, ...]]:
 
     The labels are those of truth, challenger and champion.
     """
-    labels = (pair.truth, pair.challenger.prediction, pair.champion.prediction)
-    codes, seen = pd.factorize(
-        np.concatenate([np.asarray(given, dtype=object) for given in labels]), use_na_sentinel=False
-    )
+    labels = [np.asarray(given) for given in (pair.truth, pair.challenger.prediction, pair.champion.prediction)]
+    if len({given.dtype for given in labels}) > 1:  # numpy would turn numbers beside text into text
+        labels = [given.astype(object) for given in labels]
+    codes, seen = pd.factorize(np.concatenate(labels), use_na_sentinel=False)
     return codes, tuple(seen.tolist())
 
 
@@ -185,12 +185,12 @@ def _log_loss(pair: Pair) -> PairedMetric:
 
 def _probability_of_truth(predicted: Predicted) -> Values:
     probabilities = _probabilities(predicted)
-    codes, seen = pd.factorize(np.asarray(predicted.truth, dtype=object))
+    codes, seen = pd.factorize(np.asarray(predicted.truth))
     position = {name: number for number, name in enumerate(predicted.classes)}
-    unknown = [name for name in seen if name not in position]
+    unknown = [name for name in seen.tolist() if name not in position]
     if unknown:
         raise UndefinedError(f"a model that never saw class {unknown[0]!r} predicts no probability of it")
-    columns = np.array([position[name] for name in seen])[codes]
+    columns = np.array([position[name] for name in seen.tolist()])[codes]
     smallest = np.finfo(probabilities.dtype).eps  # as in scikit-learn
     return np.clip(probabilities[np.arange(len(columns)), columns], smallest, 1 - smallest)
 
