@@ -17,6 +17,7 @@ CONFIG = config_of(
 )
 EVIDENCE = CONFIG.evidence
 SKILL = 0.8
+HELD, NOT_HELD = -2.06, 0.11  # standard errors: means of a normal distribution below its 5 % quantile, and above
 
 
 @dataclass
@@ -41,22 +42,21 @@ class LookedAtRows:
         """Predict with the champion's skill."""
         return np.where(self.generator.random(len(truth)) < self.skill, truth, 1 - truth)
 
-    def look(self, challenger: np.ndarray) -> tuple[bool, np.ndarray]:
-        """Compare a challenger; return whether it is promoted, and on which rows."""
+    def look(self, challenger: np.ndarray) -> tuple[str, np.ndarray]:
+        """Compare a challenger; return the outcome that is shown, and on which rows."""
         plan = plan_look(self.counts, EVIDENCE, self.reuse)  # type: ignore[arg-type]
         self.counts[plan.chosen] += 1
         if not plan.alpha:  # nothing is decided
-            return False, plan.chosen
+            return "insufficient evidence", plan.chosen
         own, theirs = (
             Predicted(self.truth[plan.chosen], calls[plan.chosen], (0, 1)) for calls in (challenger, self.champion)
         )
         opponent = Opponent("champion version 1", 1, theirs, np.ones(plan.row_count, dtype=bool))
         rows = pd.DataFrame({CONFIG.target: self.truth[plan.chosen]})
         verdict, _ = reach_verdict(spend_alpha(CONFIG, plan), own, opponent, rows)
-        is_promoted = verdict.outcome == "promote"
-        if is_promoted:
+        if verdict.outcome == "promote":
             self.champion = challenger
-        return is_promoted, plan.chosen
+        return verdict.outcome, plan.chosen
 
 
 def wrong_before_any(trials: int, looks: int, growth: int, seed: int = 0, rows: int = 500) -> tuple[float, float]:
@@ -67,8 +67,8 @@ def wrong_before_any(trials: int, looks: int, growth: int, seed: int = 0, rows: 
         holdout.grow(rows)
         promoted = 0
         for _ in range(looks):
-            is_promoted, chosen = holdout.look(holdout.guess(holdout.truth))
-            promoted += is_promoted and bool(chosen[:rows].any())
+            outcome, chosen = holdout.look(holdout.guess(holdout.truth))
+            promoted += outcome == "promote" and bool(chosen[:rows].any())
             holdout.grow(growth)
         first += promoted > 0
         again += promoted > 1
@@ -81,7 +81,8 @@ def promoted_by_climbing(
     """Return how often somebody who reads what is shown has a model without any skill promoted.
 
     All but the last are random guesses at two classes; the last is the majority vote of these. Where numbers are shown,
-    each was turned around where its accuracy was below one half (Blum and Hardt, 2015, section 3).
+    each was turned around where its accuracy was below one half (Blum and Hardt, 2015, section 3). Where only verdicts
+    are, those that were held are turned around, and count for about how far such a guess is below one half.
     """
     promoted = 0
     for trial in range(trials):
@@ -90,9 +91,13 @@ def promoted_by_climbing(
         votes, is_promoted = np.zeros(rows), False
         for _ in range(looks - 1):
             calls = holdout.generator.integers(0, 2, rows)
-            is_promoted |= holdout.look(calls)[0]
-            turned = shows_numbers and np.mean(calls == holdout.truth) < 0.5
-            votes += np.where(calls == 1, 1, -1) * (-1 if turned else 1)
-        ties = holdout.generator.random(rows) - 0.5
-        promoted += is_promoted or holdout.look((votes + ties > 0).astype(int))[0]
+            outcome, _ = holdout.look(calls)
+            is_promoted |= outcome == "promote"
+            if shows_numbers:
+                weight = float(np.sign(np.mean(calls == holdout.truth) - 0.5))
+            else:
+                weight = HELD if outcome == "hold" else NOT_HELD
+            votes += np.where(calls == 1, 1, -1) * weight
+        ties = (holdout.generator.random(rows) - 0.5) * NOT_HELD
+        promoted += is_promoted or holdout.look((votes + ties > 0).astype(int))[0] == "promote"
     return promoted / trials

@@ -48,6 +48,23 @@ def rolled_back(entries: Sequence[Decision]) -> dict[tuple[int | None, str | Non
     return undone
 
 
+def find_reference(entries: Sequence[Decision], version: int, model_id: str | None) -> tuple[int, str | None]:
+    """Return version and model of a champion's reference.
+
+    Refreshes are compared with it: the one that last won by being better, or was made champion by hand.
+    """
+    references: dict[tuple[int, str | None], tuple[int, str | None]] = {}
+    reference = (version, model_id)
+    for row in champion_rows(entries):
+        if row.to_version is None:
+            continue
+        own = (row.to_version, row.model_id)
+        if row.kind != "refresh":
+            reference = own if row.kind == "promote" else references.get(own, own)
+        references[own] = reference
+    return references.get((version, model_id), (version, model_id))
+
+
 def sum_refreshes(entries: Sequence[Decision]) -> float:
     """Return the sum of the differences of all refreshes. Counts those since a version last won by being better."""
     total = 0.0

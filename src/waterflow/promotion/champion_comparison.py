@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from waterflow.caching.keys import evaluation, key_of
+from waterflow.caching.keys import evaluation, key_of, recipe_of
 from waterflow.config.schema import PipelineConfig
 from waterflow.data.canonical import write_parquet
 from waterflow.errors import FitError
@@ -21,6 +21,8 @@ from waterflow.promotion.looks import LookPlan, spend_alpha, take_look
 from waterflow.promotion.opponents import Holdout, Opponent, choose_opponent, load_holdout
 from waterflow.promotion.predictions import UnusableError, columns_of, predict_usably
 from waterflow.promotion.recorded_champion import find_recorded_champion
+from waterflow.promotion.refresh import compare_with_reference, key_of_attempt
+from waterflow.promotion.state import is_refresh
 from waterflow.records.data import Blob, Prepared
 from waterflow.records.evaluation import Evaluated, GateResult, Verdict
 from waterflow.records.training import Trained
@@ -107,7 +109,9 @@ def compare_on_holdout(
     else:
         opponent = choose_opponent(champion, config, ranked, holdout, challenger, resources)
     unseen = opponent.unseen
-    plan = take_look(prepared, config, evaluation_key, holdout.rows[unseen], resources)
+    is_attempt = _attempts_refresh(prepared, config, ranked[0], champion)
+    look_key = key_of_attempt(evaluation_key) if is_attempt else evaluation_key
+    plan = take_look(prepared, config, look_key, holdout.rows[unseen], resources)
     compared = np.zeros(len(unseen), dtype=bool)
     compared[unseen] = plan.chosen
     set_aside = unseen & ~compared
@@ -120,6 +124,11 @@ def compare_on_holdout(
     verdict = _complete(verdict, plan, opponent, champion, int(set_aside.sum()))
     stored = _put_predictions(config, challenger, opponent, compared, holdout, resources)
     verdict = verdict.model_copy(update={"predictions": stored})
+    if is_attempt and champion is not None and plan.alpha and verdict.outcome != "promote":
+        refresh = compare_with_reference(
+            config, champion, opponent, challenger, holdout, compared, plan, look_key, resources
+        )
+        verdict = verdict.model_copy(update={"refresh": refresh})
     logger.info("verdict against %s: %s, %s", opponent.name, verdict.outcome, verdict.reason)
     for warning in verdict.warnings:
         logger.warning("verdict: %s", warning)
@@ -128,6 +137,13 @@ def compare_on_holdout(
     cautions = tuple(entry.tuning_warning for entry in ranked if entry.tuning_warning)
     report = VerdictReport(config.name, ranked[0].candidate, config.task, verdict, pair, cautions)
     return ComparedModels(verdict, ranked, fits, challenger, report)
+
+
+def _attempts_refresh(prepared: Prepared, config: PipelineConfig, winner: Trained, champion: Version | None) -> bool:
+    """Return whether the verdict may lead to a refresh. Without a margin, or without numbers, it cannot."""
+    if config.refresh_margin is None or config.promotion.show == "verdict":
+        return False
+    return is_refresh(prepared, recipe_of(config, winner.candidate), champion)
 
 
 def choose_winner(

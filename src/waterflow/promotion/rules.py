@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from waterflow.records.evaluation import GateResult, Verdict
+from waterflow.records.evaluation import GateResult, RefreshResult, Verdict
 from waterflow.records.promotion import Approval, Check, Decision, DecisionKind
 
 NextStep = Literal["compare", "stage", "ask"]
@@ -141,14 +141,21 @@ def check_refresh(state: PromotionState, verdict: Verdict) -> Outcome | None:
     """Hold a refresh not shown to be good enough.
 
     It has to be as good as a champion of its own recipe. Margins do not add up: many refreshes, each a little worse,
-    would end far below the version that won. So the sum of their differences has to stay within the margin, too.
+    would end far below the version that won. So it has to be as good as that version, too, and the sum of the
+    differences since has to stay within the margin.
     """
-    margin, difference = state.refresh_margin, verdict.difference
+    margin, difference, refresh = state.refresh_margin, verdict.difference, verdict.refresh
     is_comparable = (
         verdict.disjoint and state.champion_version is not None and not any(part.worse for part in verdict.slices)
     )
     if margin is None or difference is None or verdict.low is None or verdict.low <= -margin or not is_comparable:
         return Outcome("hold", f"{verdict.outcome}: {verdict.reason}")
+    if refresh is None or refresh.low is None or refresh.low <= -margin:
+        return Outcome(
+            "hold",
+            f"a refresh of {name_version(state.champion_version)} that may be worse by {margin:g} than "
+            f"{describe_refresh(refresh)}",
+        )
     total = state.refreshed + difference
     if total >= -margin:
         return None
@@ -166,8 +173,21 @@ def describe_evidence(state: PromotionState) -> str:
         return verdict.reason if verdict else ""
     return (
         f"a refresh of {name_version(state.champion_version)}, not worse on {verdict.metric} by "
-        f"{state.refresh_margin:g}: it differs by {verdict.difference:+.4g} (at least {verdict.low:+.4g}); "
-        f"refreshes sum to {state.refreshed + verdict.difference:+.4g}"
+        f"{state.refresh_margin:g}: it differs by {verdict.difference:+.4g} (at least {verdict.low:+.4g}), and from "
+        f"{describe_refresh(verdict.refresh)}; refreshes sum to {state.refreshed + verdict.difference:+.4g}"
+    )
+
+
+def describe_refresh(refresh: RefreshResult | None) -> str:
+    """Return how a refresh compares with its reference."""
+    if refresh is None:
+        return "the version that last won by being better, with which it was not compared; run the pipeline again"
+    winner = f"{name_version(refresh.version)}, which last won by being better"
+    if refresh.difference is None or refresh.low is None:
+        return f"{winner}: {refresh.problem}"
+    return (
+        f"{winner}, by {refresh.difference:+.4g} (at least {refresh.low:+.4g} at alpha {refresh.alpha:.2g}, "
+        f"attempt {refresh.attempt} since a version was promoted)"
     )
 
 

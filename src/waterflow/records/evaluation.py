@@ -57,6 +57,22 @@ class MetricResult(Record):
     high: float
 
 
+class RefreshResult(Record):
+    """A refresh compared with `version`, which last won.
+
+    It is the `attempt`-th since a version was promoted, and may spend `alpha`; `low` bounds the oriented `difference`
+    at that. `problem` says why nothing bounds it.
+    """
+
+    version: int | None
+    attempt: int
+    alpha: float
+    rows: int
+    difference: float | None
+    low: float | None
+    problem: str = ""
+
+
 class Verdict(Record):
     """The comparison of two models on the same rows.
 
@@ -66,7 +82,7 @@ class Verdict(Record):
     `disjoint` says that the champion is known not to have been fitted on these rows. `effective_rows` independent rows
     would tell as much; `clusters` says which rows were drawn together, `warnings` what weakens the verdict. `look`
     counts the verdicts on the most looked-at row, this one included; `looked_at_rows` were set aside in favour of fresh
-    ones; `alpha` is what this look may spend.
+    ones; `alpha` is what this look may spend. `refresh` is there where the champion's own recipe was compared.
     """
 
     outcome: Literal["promote", "hold", "insufficient evidence"]
@@ -97,6 +113,7 @@ class Verdict(Record):
     metrics: tuple[MetricResult, ...] = ()
     slices: tuple[SliceResult, ...] = ()
     predictions: Blob | None = None
+    refresh: RefreshResult | None = None
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that were computed, by name."""

@@ -46,6 +46,20 @@ def test_a_refresh_takes_the_place_of_a_champion_of_its_recipe(resources: Resour
     assert second.reason.startswith("a refresh of version 1, not worse on ")
 
 
+def test_a_second_refresh_is_compared_with_the_version_that_won(resources: Resources, pipeline: Writer) -> None:
+    """Not with the first refresh alone; attempts are counted since that one was promoted."""
+    for run_id, rows in (("one", 110), ("two", 130)):
+        run(resources, pipeline, run_id, rows, refresh_margin=0.5)
+    third = run(resources, pipeline, "three", 150, refresh_margin=0.5)
+    assert kinds(third.model, resources) == ["promote", "refresh", "refresh"], third.reason
+    assert third.evaluated.verdict is not None
+    assert third.evaluated.verdict.champion_version == 2
+    refresh = third.evaluated.verdict.refresh
+    assert refresh is not None
+    assert (refresh.version, refresh.attempt, refresh.alpha) == (1, 1, third.evaluated.verdict.alpha)
+    assert "from version 1, which last won by being better" in third.reason
+
+
 def test_a_refresh_that_may_be_worse_is_held(resources: Resources, pipeline: Writer) -> None:
     """So few rows cannot show that trees with other calls are as good as that."""
     run(resources, pipeline, "one", 100, TREE, refresh_margin=0.001)

@@ -2,7 +2,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from waterflow.ledger.replay import find_inconsistencies, last_change, previous_champion, rolled_back, sum_refreshes
+from waterflow.ledger.replay import (
+    find_inconsistencies,
+    find_reference,
+    last_change,
+    previous_champion,
+    rolled_back,
+    sum_refreshes,
+)
 from waterflow.records.evaluation import Verdict
 from waterflow.records.promotion import Decision
 
@@ -91,6 +98,23 @@ def test_refreshes_are_summed_since_a_version_last_won() -> None:
     ]
     assert sum_refreshes(refreshed) == pytest.approx(-0.02)
     assert sum_refreshes([]) == 0.0
+
+
+def test_the_reference_of_a_refresh_is_the_last_version_that_won() -> None:
+    """Through all refreshes since, and through a rollback to one of them; a version set by hand is its own."""
+    entries = [
+        row(1, "promote", None, 1),
+        row(2, "refresh", 1, 2),
+        row(3, "hold", 2, 2),
+        row(4, "refresh", 2, 4),
+        row(5, "promote", 4, 5),
+        row(6, "refresh", 5, 6),
+    ]
+    assert [find_reference(entries[:end], champion, None)[0] for end, champion in ((1, 1), (4, 4), (6, 6))] == [1, 1, 5]
+    assert find_reference([*entries, row(7, "rollback", 6, 4), row(8, "refresh", 4, 8)], 8, None) == (1, None)
+    assert find_reference([*entries, row(7, "manual", 6, 7), row(8, "refresh", 7, 8)], 8, None) == (7, None)
+    assert find_reference([*entries, row(7, "manual", 6, 2)], 2, None) == (1, None)
+    assert find_reference([], 3, "m-3") == (3, "m-3")
 
 
 def test_a_ledger_that_the_registry_follows_has_no_problem() -> None:

@@ -8,7 +8,7 @@ import pytest
 from support.promotion import FAILED, PASSED, VERDICT
 
 from waterflow.promotion.rules import Outcome, PromotionState, decide, is_waiting
-from waterflow.records.evaluation import GateResult, SliceResult
+from waterflow.records.evaluation import GateResult, RefreshResult, SliceResult
 from waterflow.records.promotion import Approval, Decision
 
 YES, NO = Approval(approved=True, actor="ada"), Approval(approved=False, actor="ada")
@@ -100,6 +100,7 @@ def test_a_rollback_asks_for_staging_alone() -> None:
     assert decide(replace(state, checks=(PASSED,))) == Outcome("rollback", "")
 
 
+AS_GOOD = RefreshResult(version=2, attempt=1, alpha=0.05, rows=30, difference=0.0, low=-0.01)
 REFRESH = replace(GOOD, refresh_margin=0.03, champion_version=4, shown_champion=4)
 
 
@@ -118,10 +119,29 @@ def test_a_refresh_need_only_be_not_worse(  # type: ignore[no-untyped-def]
     difference, low, refreshed, kind, reason
 ) -> None:
     """Its lower bound, and the sum of all refreshes since a version won, lie within the margin."""
-    verdict = UNSURE.model_copy(update={"champion_version": 4, "difference": difference, "low": low})
-    outcome = decide(replace(REFRESH, verdict=verdict, refreshed=refreshed))
+    changes = {"champion_version": 4, "difference": difference, "low": low, "refresh": AS_GOOD}
+    outcome = decide(replace(REFRESH, verdict=UNSURE.model_copy(update=changes), refreshed=refreshed))
     assert outcome.kind == kind
     assert reason in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"low": -0.03}, "worse by 0.03 than version 2, which last won by being better, by +0 (at least -0.03"),
+        ({"low": None, "problem": "version 2 is no longer in the registry"}, "better: version 2 is no longer in"),
+    ],
+)
+def test_a_refresh_has_to_be_as_good_as_the_version_that_last_won(changes: dict[str, Any], reason: str) -> None:
+    """However good it is beside the champion; where that version cannot be compared, it is held."""
+    refresh = AS_GOOD.model_copy(update=changes)
+    verdict = UNSURE.model_copy(update={"champion_version": 4, "difference": 0.01, "low": -0.01, "refresh": refresh})
+    outcome = decide(replace(REFRESH, verdict=verdict))
+    assert outcome.kind == "hold"
+    assert reason in outcome.reason
+    uncompared = decide(replace(REFRESH, verdict=verdict.model_copy(update={"refresh": None})))
+    assert uncompared.kind == "hold"
+    assert "with which it was not compared" in uncompared.reason
 
 
 @pytest.mark.parametrize(
@@ -133,14 +153,15 @@ def test_a_refresh_need_only_be_not_worse(  # type: ignore[no-untyped-def]
 )
 def test_a_refresh_is_held_where_the_comparison_is_in_doubt(changes: dict[str, Any]) -> None:
     """As a model that is better would be."""
-    verdict = UNSURE.model_copy(update={"champion_version": 4, "difference": 0.01, "low": -0.01, **changes})
-    assert decide(replace(REFRESH, verdict=verdict)).kind == "hold"
+    verdict = UNSURE.model_copy(update={"champion_version": 4, "difference": 0.01, "low": -0.01, "refresh": AS_GOOD})
+    assert decide(replace(REFRESH, verdict=verdict)).kind == "refresh"
+    assert decide(replace(REFRESH, verdict=verdict.model_copy(update=changes))).kind == "hold"
 
 
 def test_a_refresh_that_is_better_is_promoted() -> None:
     """It starts the sum again; and without a champion there is nothing to refresh."""
     assert decide(replace(REFRESH, verdict=AGAINST_4)).kind == "promote"
-    verdict = UNSURE.model_copy(update={"difference": 0.01, "low": -0.01})
+    verdict = UNSURE.model_copy(update={"difference": 0.01, "low": -0.01, "refresh": AS_GOOD})
     assert decide(replace(REFRESH, verdict=verdict, champion_version=None)).kind == "hold"
 
 

@@ -275,6 +275,7 @@ class PipelineConfig(Section):
             "promotion": self.promotion.model_dump(
                 mode="json", include={"not_worse_on", "dependence", "reuse", "show", *origins}
             ),
+            "is_refreshable": self.refresh_margin is not None,
             "baseline": self.baseline,
             "clock": self.clock,
         }
