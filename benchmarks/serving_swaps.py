@@ -31,15 +31,16 @@ from waterflow.resources import Resources  # noqa: E402
 CLIENTS = 4
 SETTLED_SECONDS = 0.6
 QUIET_SECONDS = 1.2
+Answered = tuple[float, float, int, int]  # start, end, status, version
 
 
 class Clients:
-    """Threads that ask at a steady pace. `answers` are start, end, status and version."""
+    """Threads that ask at a steady pace."""
 
     def __init__(self, service: RunningService, rate: float) -> None:
         """Prepare to ask `rate` times a second in all."""
         self._url, self._pause = f"{service.url}/v1/models/clients/predict", CLIENTS / rate
-        self.answers: list[tuple[float, float, int, int]] = []
+        self.answers: list[Answered] = []
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
 
@@ -85,11 +86,43 @@ def swap(resources: Resources, kind: str, target: int) -> float:
     return written
 
 
-def measure(resources: Resources, clients: Clients, kinds: list[str]) -> None:
-    """Swap again and again, and print what the clients saw."""
-    followed, late, around, without = {kind: [] for kind in set(kinds)}, 0, [], []
+class Seen:
+    """What the clients saw of all swaps. Times are in seconds."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.followed: dict[str, list[float]] = {}
+        self.around: list[float] = []
+        self.without: list[float] = []
+        self.asked = self.failed = self.late = 0
+
+    def add(self, kind: str, versions: tuple[int, int], written: float, quiet: float, answers: list[Answered]) -> None:
+        """Add the answers around one swap, from an old to a new version."""
+        old, new = versions
+        first = min(end for _, end, _, version in answers if version == new)
+        self.followed.setdefault(kind, []).append(first - written)
+        self.late += sum(version == old and start > first for start, _, _, version in answers)
+        self.around += [end - start for start, end, *_ in answers if abs(start - first) < 0.5]
+        self.without += [end - start for start, end, *_ in answers if start > quiet + 0.1]
+        self.failed += sum(status != 200 for _, _, status, _ in answers)
+        self.asked += len(answers)
+
+    def show(self) -> None:
+        """Print the sums."""
+        for kind, seconds in sorted(self.followed.items()):
+            middle, longest = np.median(seconds), max(seconds)
+            print(f"{kind:<10} {len(seconds)} times, in traffic after {middle:.2f} s, at most {longest:.2f} s")
+        print(f"requests   {self.asked}, {self.failed} failed, {self.late} answered by the old version after the new")
+        near, far = (float(np.quantile(times, 0.99)) * 1e3 for times in (self.around, self.without))
+        print(f"p99        {near:.0f} ms in the second around a swap, {far:.0f} ms without: ratio {near / far:.2f}")
+
+
+def measure(resources: Resources, clients: Clients, kinds: list[str], seen: Seen, ends: float) -> None:
+    """Swap again and again, until the time is over."""
     old, new = 1, 2
-    for number, kind in enumerate(kinds, 1):
+    for kind in kinds:
+        if time.monotonic() > ends:
+            break
         clients.answers.clear()
         written = swap(resources, kind, new)
         limit = written + 60
@@ -97,32 +130,10 @@ def measure(resources: Resources, clients: Clients, kinds: list[str]) -> None:
             assert time.monotonic() < limit, "the service does not follow"
             time.sleep(0.02)
         time.sleep(SETTLED_SECONDS)
-        answers = list(clients.answers)
-        first = min(end for _, end, _, version in answers if version == new)
-        followed[kind].append(first - written)
-        late += sum(version == old and start > first for start, _, _, version in answers)
-        around += [end - start for start, end, *_ in answers if abs(start - first) < 0.5]
         quiet = time.monotonic()
         time.sleep(QUIET_SECONDS)
-        without += [end - start for start, end, *_ in list(clients.answers) if start > quiet + 0.1]
-        failed.extend(status for _, _, status, _ in list(clients.answers) if status != 200)
-        asked.append(len(clients.answers))
+        seen.add(kind, (old, new), written, quiet, list(clients.answers))
         old, new = new, old
-        if number % 25 == 0:
-            print(f"{number} of {len(kinds)}", file=sys.stderr, flush=True)
-    for kind, seconds in sorted(followed.items()):
-        middle, longest = np.median(seconds), max(seconds)
-        print(f"{kind:<10} {len(seconds)} times, in traffic after {middle:.2f} s, at most {longest:.2f} s")
-    ratio = np.quantile(around, 0.99) / np.quantile(without, 0.99)
-    print(f"requests   {sum(asked)}, {len(failed)} failed, {late} answered by the old version after the new")
-    print(
-        f"p99        {np.quantile(around, 0.99) * 1e3:.0f} ms in the second around a swap, "
-        f"{np.quantile(without, 0.99) * 1e3:.0f} ms without: ratio {ratio:.2f}"
-    )
-
-
-failed: list[int] = []
-asked: list[int] = []
 
 
 def main() -> None:
@@ -130,7 +141,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--swaps", type=int, default=200)
     parser.add_argument("--rollbacks", type=int, default=50)
-    parser.add_argument("--rate", type=float, default=40, help="requests a second")
+    parser.add_argument("--minutes", type=float, default=60, help="stop after so long")
+    parser.add_argument("--rate", type=float, default=20, help="requests a second")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         project = make_project(Path(folder))
@@ -144,8 +156,12 @@ def main() -> None:
             swap(resources, "promote", 1)
         with running_service(project, "--workers", "2") as service:
             service.wait_until(lambda: service.model()["version"] == 1)
+            seen = Seen()
+            ends = time.monotonic() + given.minutes * 60
+            kinds = ["promote"] * given.swaps + ["rollback"] * given.rollbacks
             with Clients(service, given.rate) as clients:
-                measure(resources, clients, ["promote"] * given.swaps + ["rollback"] * given.rollbacks)
+                measure(resources, clients, kinds, seen, ends)
+            seen.show()
 
 
 if __name__ == "__main__":

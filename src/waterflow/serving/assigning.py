@@ -19,6 +19,7 @@ from waterflow.serving.settings import ServiceSettings
 from waterflow.serving.state import Assignment, ServiceState, read_state, write_state
 from waterflow.serving.switchboard import Switchboard, token_of
 from waterflow.system_errors import explain
+from waterflow.tracking.registry import CHALLENGER
 
 logger = logging.getLogger(__name__)
 
@@ -108,25 +109,26 @@ class Assigner:
         try:
             resources = self._open()
             keys = resources.keyring
-            assignments, problems = dict(state.assignments), {}
+            assignments, shadows, problems = dict(state.assignments), dict(state.shadows), {}
             for name in state.pipelines:
                 try:
                     assignment = self._assign(name, state, resources)
+                    shadow = assignment and self._assign_shadow(name, assignment, shadows.get(name), resources)
                 except UnreachableError:
                     raise
                 except WaterflowError as error:
                     problems[name] = str(error)
                     continue
-                if assignment is None:
-                    assignments.pop(name, None)
-                else:
-                    assignments[name] = assignment
+                for entries, found in ((assignments, assignment), (shadows, shadow)):
+                    entries.pop(name, None)
+                    entries.update({name: found} if found else {})
             for name, problem in problems.items():
                 if problem != state.problems.get(name):
                     logger.error("%s: %s", name, problem)
             return state.model_copy(
                 update={
                     "assignments": assignments,
+                    "shadows": shadows,
                     "problems": problems,
                     "servers_problem": "",
                     "public_keys": tuple(sorted(keys.public_keys)),
@@ -169,6 +171,26 @@ class Assigner:
         self._resources = open_resources(self._project)
         return self._resources
 
+    def _assign_shadow(
+        self, name: str, champion: Assignment, present: Assignment | None, resources: Resources
+    ) -> Assignment | None:
+        """Return the version that answers beside the champion for the record. Without one, or on trouble, None."""
+        version = resources.registry.find_alias(name, CHALLENGER) if champion.shadow else None
+        if version is None or version.model_id == champion.version.model_id:
+            return None
+        if present is not None and name in self._composed and present.version.model_id == version.model_id:
+            return present
+        config = compose_pipeline(self._project, name, checked=False)
+        try:
+            found = self._cache.fetch(CurrentChampion(version, None), config, resources)
+        except UnreachableError:
+            raise
+        except WaterflowError as error:
+            logger.warning("%s: no shadow: %s", name, error)
+            return None
+        logger.info("%s: version %d is the shadow", name, version.version)
+        return found.model_copy(update={"version": found.version.model_copy(update={"moved_by_hand": False})})
+
     def _assign(self, name: str, state: ServiceState, resources: Resources) -> Assignment | None:
         champion = find_champion(name, resources)
         if champion is None:
@@ -183,6 +205,7 @@ class Assigner:
         self._composed.add(name)
         version = assignment.version
         logger.info("%s: version %d is champion (row %s)", name, version.version, version.sequence or "none")
+        known += [state.shadows[name]] if name in state.shadows else []
         self._cache.remove_unused(name, [version.model_id, *(entry.version.model_id for entry in known)])
         return assignment
 

@@ -35,6 +35,10 @@ class Follower:
             model = self._load(pipeline, assignment)
             if model is not None:
                 self._take(pipeline, model)
+        for pipeline, assignment in self._service.state.shadows.items():
+            model = self._load(_shadow_of(pipeline), assignment)
+            if model is not None:
+                self._service.shadows[pipeline] = model
         self._report()
 
     async def follow(self) -> None:
@@ -84,6 +88,19 @@ class Follower:
             self._report()
         for pipeline in set(service.models) - set(state.assignments):
             del service.models[pipeline]
+        await self._load_shadows(now)
+
+    async def _load_shadows(self, now: float) -> None:
+        """Load the versions that answer for the record."""
+        service, state = self._service, self._service.state
+        for pipeline, assignment in list(state.shadows.items()):
+            model = service.shadows.get(pipeline)
+            if model is None or not model.assignment.serves_like(assignment):
+                loaded = await self._load_beside(_shadow_of(pipeline), assignment, now)
+                if loaded is not None:
+                    service.shadows[pipeline] = loaded
+        for pipeline in set(service.shadows) - set(state.shadows):
+            del service.shadows[pipeline]
 
     async def _load_beside(self, pipeline: str, assignment: Assignment, now: float) -> ServedModel | None:
         """Load a model in a thread. One that failed is tried again after a while."""
@@ -118,6 +135,11 @@ class Follower:
 
     def _report(self) -> None:
         self._service.report.write(self._service.folder, self._slot)
+
+
+def _shadow_of(pipeline: str) -> str:
+    """Return the name by which a shadow's problems are reported."""
+    return f"{pipeline} (shadow)"
 
 
 def _stamp(folder: Path) -> tuple[int, int]:

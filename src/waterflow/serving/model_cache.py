@@ -63,6 +63,7 @@ class ModelCache:
             features=build_features(read_inputs(files.folder), config.contract),
             contract=config.serving.contract,
             log=config.serving.log,
+            shadow=config.serving.shadow,
             example=read_example(files.folder),
             since=datetime.now(UTC),
             effective_at=champion.effective_at,

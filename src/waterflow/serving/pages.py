@@ -194,8 +194,19 @@ def _describe(name: str, service: Service, reports: list[Any]) -> dict[str, Any]
         "p95_ms": counts.percentile_ms(0.95),
         "workers": sum(served is not None and report.loaded.get(name) == served.model_id for report in reports),
         "roles": ["champion"] if served else [],
+        "shadow": _describe_shadow(name, service, reports),
         "problem": next(filter(None, problems), None),
     }
+
+
+def _describe_shadow(name: str, service: Service, reports: list[Any]) -> dict[str, Any] | None:
+    shadow = service.shadows.get(name)
+    if shadow is None:
+        return None
+    others = [report.shadows[name] for report in reports if name in report.shadows and report.pid != service.report.pid]
+    counts = [*others, service.report.shadow_of(name)]
+    totals = {key: sum(getattr(entry, key) for entry in counts) for key in ("answered", "dropped", "failed")}
+    return {"version": shadow.assignment.version.version, **totals}
 
 
 def _json(content: Any, status: int = 200) -> Response:

@@ -60,6 +60,15 @@ class Counts:
 
 
 @dataclass
+class ShadowCounts:
+    """The rows that a shadow was to answer."""
+
+    answered: int = 0
+    dropped: int = 0
+    failed: int = 0
+
+
+@dataclass
 class WorkerReport:
     """The report of one worker. `loaded` are its model ids, `since` when each began, `paths` its predictors.
 
@@ -75,10 +84,15 @@ class WorkerReport:
     problems: dict[str, str] = field(default_factory=dict)
     ready: dict[str, int] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
+    shadows: dict[str, ShadowCounts] = field(default_factory=dict)
 
     def counts_of(self, pipeline: str) -> Counts:
         """Return the counts of a pipeline. They begin at its first request."""
         return self.counts.setdefault(pipeline, Counts())
+
+    def shadow_of(self, pipeline: str) -> ShadowCounts:
+        """Return the counts of a pipeline's shadow, made at its first answer."""
+        return self.shadows.setdefault(pipeline, ShadowCounts())
 
     def note_loaded(self, pipeline: str, model_id: str, version: int, path: str, at: datetime) -> None:
         """Record that a version answers from now on."""
@@ -98,7 +112,8 @@ def read_report(folder: Path, slot: int, run: str) -> WorkerReport | None:
     try:
         content: dict[str, Any] = json.loads(_path(folder, slot).read_text("utf-8"))
         counts = {name: Counts(**entry) for name, entry in content.pop("counts").items()}
-        report = WorkerReport(**content, counts=counts)
+        shadows = {name: ShadowCounts(**entry) for name, entry in content.pop("shadows").items()}
+        report = WorkerReport(**content, counts=counts, shadows=shadows)
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return report if report.run == run else None

@@ -21,8 +21,8 @@ logger = logging.getLogger(__name__)
 class Service:
     """The models of one worker. A swap replaces an entry of `models`; requests under way keep the one they have.
 
-    `pending` are loaded, and answer from the moment that the switchboard has for all workers. `observers` see each
-    answer after it was computed, in the thread that computed it.
+    `pending` are loaded, and answer from the moment that the switchboard has for all workers; `shadows` answer for the
+    record. `observers` see each answer after it was computed, in the thread that computed it.
     """
 
     folder: Path
@@ -33,6 +33,7 @@ class Service:
     models: dict[str, ServedModel] = field(default_factory=dict)
     switchboard: Switchboard = field(init=False)
     pending: dict[str, ServedModel] = field(default_factory=dict)
+    shadows: dict[str, ServedModel] = field(default_factory=dict)
     observers: list[Observer] = field(default_factory=list)
 
     def __post_init__(self) -> None:

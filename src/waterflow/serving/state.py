@@ -33,6 +33,7 @@ class Assignment(Record):
     features: tuple[FeatureColumn, ...]
     contract: Literal["reject", "warn"] = "reject"
     log: LogConfig = LogConfig()
+    shadow: Literal["challenger"] | None = None
     example: dict[str, Any] = Field(default_factory=dict)
     since: datetime
     effective_at: datetime | None = None
@@ -60,14 +61,15 @@ class ServiceState(Record):
     """The state of a service. `run` names one start of it.
 
     `pipelines` are all that it serves; `problems` say why one has no champion, `servers_problem` which server is away.
-    `assignments` answer, `pending` are loaded beside them until all workers can switch.
-    What `public_keys` signed is loaded, unless the key is among the `revoked`.
+    `assignments` answer, `pending` are loaded beside them until all workers can switch; `shadows` answer for the
+    record. What `public_keys` signed is loaded, unless the key is among the `revoked`.
     """
 
     run: str
     pipelines: tuple[str, ...]
     assignments: dict[str, Assignment] = Field(default_factory=dict)
     pending: dict[str, Assignment] = Field(default_factory=dict)
+    shadows: dict[str, Assignment] = Field(default_factory=dict)
     problems: dict[str, str] = Field(default_factory=dict)
     servers_problem: str = ""
     public_keys: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ from waterflow.serving.prediction_log.spool import SPOOL, PredictionLog
 from waterflow.serving.reports import WorkerReport, read_report
 from waterflow.serving.service import Service
 from waterflow.serving.settings import ServiceSettings
+from waterflow.serving.shadow import ShadowRunner
 from waterflow.serving.state import ServiceState, read_state
 
 WAIT_SECONDS = 120.0
@@ -49,7 +50,7 @@ def main(folder: Path, slot: int, run: str, settings: ServiceSettings, listening
         max_body_bytes=settings.max_body_bytes,
     )
     log = PredictionLog(folder.parent / SPOOL)
-    service.observers.append(AnswerRecorder(log))
+    service.observers += [AnswerRecorder(log), ShadowRunner(service, AnswerRecorder(log, "shadow"))]
     follower = Follower(service, slot)
     follower.load_all()
     gc.collect()

@@ -23,8 +23,10 @@ class ServingConfig(Section):
     """Settings of the serving service. They enter no action key.
 
     `contract` says what happens to a row that breaks the contract: `reject` refuses the request, `warn` answers and
-    names the breach. A row that the model cannot take is always refused. `log` is the record of the answers.
+    names the breach. A row that the model cannot take is always refused. `log` is the record of the answers. With
+    `shadow` the version of that alias answers the same rows, for the record alone.
     """
 
     contract: Literal["reject", "warn"] = "reject"
     log: LogConfig = LogConfig()
+    shadow: Literal["challenger"] | None = None

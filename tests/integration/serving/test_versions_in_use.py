@@ -1,17 +1,24 @@
-"""Swaps under load: all workers switch at one moment, and no request fails."""
+"""Several versions in use: swaps under load, at one moment for all workers, and a shadow that nobody waits for."""
 
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import requests
-from support.projects import candidates
+from support.projects import candidates, request_of
 from support.serving import ROW, RunningService, kill, running_service, write_clients
 
 from waterflow import workflow
 from waterflow.resources import Resources
+from waterflow.serving.answering import Answer, AskedRows
+from waterflow.serving.model_loading import ServedModel, load_served
+from waterflow.serving.reports import WorkerReport
+from waterflow.serving.service import Service
+from waterflow.serving.shadow import ShadowRunner
+from waterflow.serving.state import ServiceState, read_state
 
 
 @dataclass
@@ -47,8 +54,6 @@ class Load:
 @pytest.fixture(scope="module")
 def both(served: Resources) -> Resources:
     """Register a second version of `clients`, whoever is the better."""
-    from support.projects import request_of
-
     write_clients(served.project, **candidates(nb="sklearn.naive_bayes.GaussianNB"))
     workflow.run_all(request_of("clients", "second"), served, lambda *_: None)
     move_alias(served, 1)
@@ -100,3 +105,65 @@ def test_a_worker_that_starts_during_a_swap_keeps_the_order(both: Resources, run
         running.wait_until(lambda: bool(load.answers) and load.answers[-1][3] == 2)
         time.sleep(1)
     assert late_answers(load.answers, 1, 2) == []
+
+
+@pytest.fixture(scope="module")
+def shadowed(both: Resources) -> Resources:
+    """Let the second version be the challenger, and the shadow."""
+    write_clients(both.project, serving={"shadow": "challenger"})
+    both.runs.client.set_registered_model_alias("clients", "challenger", "2")
+    move_alias(both, 1)
+    return both
+
+
+def test_both_answers_are_on_record_by_the_same_ids(shadowed: Resources) -> None:
+    """The caller sees the champion's alone; the list of models says what the shadow did."""
+    with running_service(shadowed.project) as service:
+        service.wait_until(lambda: service.model()["shadow"] is not None)
+        ids = [entry["id"] for _ in range(5) for entry in service.predict(ROW, ROW).json()["predictions"]]
+        service.wait_until(lambda: service.model()["shadow"]["answered"] == 10)
+        assert service.model()["shadow"] == {"version": 2, "answered": 10, "dropped": 0, "failed": 0}
+        assert service.model()["version"] == 1
+    since, until = workflow.manual_window("2020-01-01").start, workflow.manual_window().end
+    assert since is not None
+    assert until is not None
+    rows, summary = workflow.read_predictions("clients", since, until, shadowed)
+    assert [(entry.version, entry.arm, entry.rows) for entry in summary if entry.arm == "shadow"] == [(2, "shadow", 10)]
+    ours = rows[rows["id"].isin(ids)]
+    assert {(row.id, row.arm, row.version) for row in ours.itertuples()} == {
+        (name, arm, version) for name in ids for arm, version in (("champion", 1), ("shadow", 2))
+    }
+
+
+@pytest.fixture
+def loaded(shadowed: Resources) -> ServedModel:
+    """Load the champion as a worker does, from the state of the service before."""
+    state = read_state(next((shadowed.project.home / "serving").glob("*/state.json")).parent)
+    assert state is not None
+    return load_served(state.assignments["clients"], state.keyring)
+
+
+def test_a_slow_shadow_drops_and_counts(loaded: ServedModel, tmp_path: Path) -> None:
+    """Beyond the rows that may wait, answers are not shown to it; the request goes on at once."""
+    may_go, seen = threading.Event(), []
+
+    def record(answered: Answer) -> None:
+        may_go.wait(20)
+        seen.append(answered)
+
+    state = ServiceState(run="run", pipelines=("clients",), assignments={"clients": loaded.assignment})
+    service = Service(tmp_path, state, WorkerReport("run", 1))
+    service.models["clients"] = service.shadows["clients"] = loaded
+    service.observers.append(ShadowRunner(service, record, most_rows=3))
+    started = time.monotonic()
+    for _ in range(5):
+        service.answer(loaded, AskedRows({name: [value] for name, value in ROW.items()}, 1))
+    assert time.monotonic() - started < 10
+    counts = service.report.shadow_of("clients")
+    assert (counts.answered, counts.dropped) == (0, 2)
+    may_go.set()
+    limit = time.monotonic() + 20
+    while counts.answered < 3:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    assert len(seen) == 3
