@@ -174,7 +174,7 @@ class Assigner:
     def _assign_shadow(
         self, name: str, champion: Assignment, present: Assignment | None, resources: Resources
     ) -> Assignment | None:
-        """Return the version that answers beside the champion for the record. Without one, or on trouble, None."""
+        """Return the version that answers for the record. Without one, or on trouble, None."""
         version = resources.registry.find_alias(name, CHALLENGER) if champion.shadow else None
         if version is None or version.model_id == champion.version.model_id:
             return None

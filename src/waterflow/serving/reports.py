@@ -91,7 +91,7 @@ class WorkerReport:
         return self.counts.setdefault(pipeline, Counts())
 
     def shadow_of(self, pipeline: str) -> ShadowCounts:
-        """Return the counts of a pipeline's shadow, made at its first answer."""
+        """Return the counts of a pipeline's shadow."""
         return self.shadows.setdefault(pipeline, ShadowCounts())
 
     def note_loaded(self, pipeline: str, model_id: str, version: int, path: str, at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""A second version that answers the same requests for the record alone.
+"""A second version that answers for the record alone.
 
 Answers of the champion wait in a bounded queue; a thread asks the shadow the same and puts its answers on record, by
 the same ids, in the arm `shadow`. What does not fit is dropped and counted. A request never waits for a shadow, though
@@ -31,7 +31,7 @@ class ShadowRunner:
         threading.Thread(target=self._run, name="shadow", daemon=True).start()
 
     def __call__(self, answered: Answer) -> None:
-        """Let the shadow answer the same rows, when there is time."""
+        """Let the shadow answer the same rows later."""
         pipeline = answered.model.assignment.version.pipeline
         if pipeline not in self._service.shadows:
             return
