@@ -7,16 +7,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from support.commands import command_in
 from support.projects import message_of, write_rows
 from support.serving import clients, train_champion, write_clients
 
+from waterflow.config.compose import compose_pipeline
 from waterflow.errors import ConfigError, ContractError, DataError
 from waterflow.records.batch import BatchRequest, BatchScored
 from waterflow.records.run import Window
 from waterflow.resources import Resources
 from waterflow.serving import batch
 from waterflow.serving.batch import score_batch
+from waterflow.serving.champions import find_champion
 from waterflow.serving.interval_scoring import score_interval
+from waterflow.serving.model_cache import ModelCache
+from waterflow.serving.model_loading import load_served
 
 NAME = "dated_clients"
 BLOCKS = [
@@ -143,6 +148,38 @@ def test_an_interval_has_a_file_of_its_own(scored: Resources) -> None:
     assert (scored.project.root / done.output).read_bytes() == before
     assert score_interval(NAME, Window(start="2030-01-01", end="2030-02-01"), scored).rows == 0
     assert len(list(sink.iterdir())) == 1
+
+
+def test_the_command_predicts_a_file(
+    scored: Resources, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Paths are relative to the shell's folder."""
+    waterflow = command_in(scored.project, monkeypatch, capsys)
+    write_rows(scored.project, clients(20, seed=9), "typed.csv")
+    answer = waterflow("predict", f"{NAME}@1", "data/typed.csv", "--out", "typed.parquet")
+    assert (answer.code, answer.err) == (0, "")
+    assert f"predicted  20 rows by {NAME} version 1 (compiled)" in answer.out
+    assert len(pd.read_parquet(scored.project.root / "typed.parquet")) == 20
+    answer = waterflow("score", NAME, "--start", "2024-02-01", "--end", "2024-02-02")
+    assert answer.code == 0
+    answer = waterflow("predict", NAME, "data/typed.txt2", "--out", "typed.parquet")
+    assert (answer.code, answer.err.count("\n")) == (1, 1)
+    assert "ends in none of" in answer.err
+
+
+def test_a_service_takes_the_same_fast_path(scored: Resources) -> None:
+    """It finds the recorded rows beside the model's files; without them the pipeline serves, with the reason."""
+    config = compose_pipeline(scored.project, NAME)
+    champion = find_champion(NAME, scored)
+    assert champion is not None
+    assignment = ModelCache(scored.project).fetch(champion, config, scored)
+    served = load_served(assignment, scored.keyring)
+    assert served.is_fast
+    assert "compiled" in served.path
+    assignment.holdout.unlink()
+    served = load_served(assignment, scored.keyring)
+    assert not served.is_fast
+    assert "no recorded holdout rows" in served.path
 
 
 def test_a_pipeline_without_the_section_says_what_to_add(scored: Resources) -> None:
