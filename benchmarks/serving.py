@@ -84,7 +84,7 @@ def main() -> None:
 
 def measure_predictor(rounds: int) -> None:
     """Print the CPU of one row and of a hundred, by both paths."""
-    from waterflow.serving.batch_rows import columns_of
+    from waterflow.serving.compiled.equality import plain_columns
     from waterflow.serving.predictors import PipelinePredictor
 
     chosen, features, pipeline = load_champion()
@@ -92,8 +92,7 @@ def measure_predictor(rounds: int) -> None:
     rows = flight_rows(100, [feature.name for feature in features])
     reference = PipelinePredictor(pipeline, features)
     for count in (1, 100):
-        columns = columns_of(rows.head(count), features)
-        columns = {name: list(values) for name, values in columns.items()}
+        columns = plain_columns(rows.head(count), features)
         fast, slow = [], []
         for _ in range(rounds):
             fast.append(cpu_ms(lambda columns=columns: chosen.predictor.predict(columns), 300))

@@ -10,7 +10,7 @@ import pandas as pd
 from waterflow.data.columns import to_floats
 from waterflow.serving.compiled.interface import Matrix
 
-NUMBERS = frozenset((float, int, bool, type(None)))
+NUMBERS = frozenset((float, int, bool, type(None), np.float64, np.int64))
 
 
 def read_numbers(columns: Sequence[Sequence[Any]]) -> Matrix:
