@@ -23,7 +23,6 @@ ORDER = (
     "ledger_on_postgres",
     "dvc_source",
     "sql_source",
-    "own_package",
     "garbage_collection",
     "approval",
     "tls",  # Takes away the plain ports that all others use.
