@@ -1,15 +1,21 @@
 """Champions answer in the stack: behind tokens, with a right to read, and while the servers around are away."""
 
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from support.compose import Stack, assert_hardened, eventually
+from playwright.sync_api import expect, sync_playwright
+from support.compose import ROOT, Stack, assert_hardened, eventually
 
 pytestmark = pytest.mark.stack
+SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or ROOT / ".waterflow" / "screenshots")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PREDICT = "/v1/models/iris/predict"
 
 
@@ -83,6 +89,30 @@ def test_nothing_is_told_without_a_token(serving: Serving) -> None:
     assert serving.ask("GET", "/v2/health/live", right=None).status_code == 200
     token = serving._stack.secret("serving_predict_token")
     assert serving.ask("GET", "/", right=None, auth=("anybody", token)).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1200])
+def test_the_pages_in_a_browser(serving: Serving, stack: Stack, scheme: Any, width: int) -> None:
+    """After the token, models and columns are there, on a phone too, and nothing is missing or complained of."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on the PATH; install the distribution's package chromium")
+    token = {"username": "me", "password": stack.secret("serving_predict_token")}
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        viewport: Any = {"width": width, "height": 900}
+        page = chromium.new_page(viewport=viewport, color_scheme=scheme, http_credentials=token)
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("requestfailed", lambda request: complaints.append(request.url))
+        for path, text in (("/", "version 1"), ("/docs", "number")):
+            page.goto(serving.url + path, timeout=60_000)
+            expect(page.get_by_text(text).first).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=SCREENSHOTS / f"serving-{path.strip('/') or 'models'}-{scheme}-{width}.png")
+        chromium.close()
+    assert complaints == []
 
 
 def test_the_port_is_on_loopback_alone_and_the_container_hardened(stack: Stack) -> None:

@@ -23,7 +23,7 @@ from support.compose import Stack, assert_hardened, command, eventually
 pytestmark = pytest.mark.stack
 DOMAIN = "waterflow.test"
 HTTPS_PORT, HTTP_PORT = int(os.environ.get("TLS_PORT", "28443")), int(os.environ.get("TLS_HTTP_PORT", "28480"))
-PAGES = ("airflow", "mlflow", "console")
+PAGES = ("airflow", "mlflow", "console", "serving")
 SERVERS = (*PAGES, "store")
 
 
