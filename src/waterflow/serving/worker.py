@@ -37,7 +37,8 @@ GRACE_SECONDS = 10
 def main(folder: Path, slot: int, run: str, settings: ServiceSettings, listening: int, alive: int) -> None:
     """Load what is assigned, then answer until the supervisor ends."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again, once it has ended
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", force=True)
+    logging.getLogger("waterflow").setLevel(logging.INFO)
     before = read_report(folder, slot, run)
     report = WorkerReport(run, os.getpid(), counts=before.counts if before else {})
     # Until it is ready, no switch takes place: it might begin to answer by what was served before.

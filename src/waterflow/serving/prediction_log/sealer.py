@@ -41,7 +41,8 @@ class Ending:
 
 def main(spool: str, every_seconds: str = "5") -> None:
     """Seal a spool until this process is told to end."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("waterflow").setLevel(logging.INFO)
     project, ending = find_project(), Ending()
     profile = compose_profile(project, ())
     seal_until(
