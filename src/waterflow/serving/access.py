@@ -14,6 +14,7 @@ from waterflow.errors import ConfigError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 LEAST_LENGTH = 20
+RIGHT = "right"  # of the caller, in the scope of a request
 
 
 class Right(IntEnum):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from waterflow.serving.access import Right, is_foreign
+from waterflow.serving.access import RIGHT, Right, is_foreign
 from waterflow.serving.answering import AskedRows, RequestError
 from waterflow.serving.pages import build_pages
 from waterflow.serving.protocols import mlflow_forms, native, open_inference
@@ -119,7 +119,7 @@ class ServingApp:
         right = access.right_of(headers.get(b"authorization", b"").decode("latin-1"))
         if right is Right.NONE:
             raise RequestError(401, "no valid token; send `Authorization: Bearer TOKEN`")
-        scope["waterflow.right"] = right
+        scope[RIGHT] = right
 
     def _count_error(self, asked: _Asked | None, status: int) -> None:
         if asked is not None and asked.pipeline in self._service.state.pipelines:

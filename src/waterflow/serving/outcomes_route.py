@@ -14,7 +14,7 @@ from waterflow.config.project import find_project
 from waterflow.errors import LedgerError, StoreError, UnreachableError
 from waterflow.ledger.prediction_index import PredictionIndex
 from waterflow.records.prediction_log import PostedOutcome, RecordedOutcomes
-from waterflow.serving.access import Right
+from waterflow.serving.access import RIGHT, Right
 from waterflow.serving.answering import RequestError
 from waterflow.serving.prediction_log.outcomes import record_outcomes
 from waterflow.serving.service import Service
@@ -36,7 +36,7 @@ class OutcomesRoute:
         away; posting again is then safe.
         """
         pipeline = request.path_params["pipeline"]
-        if not self._service.access.is_open and request.scope.get("waterflow.right", Right.NONE) < Right.OUTCOMES:
+        if not self._service.access.is_open and request.scope.get(RIGHT, Right.NONE) < Right.OUTCOMES:
             raise RequestError(403, "this token may predict, not post outcomes; send the other one")
         if pipeline not in self._service.state.pipelines:
             valid = ", ".join(self._service.state.pipelines) or "none"
