@@ -18,6 +18,7 @@ KINDS: dict[str, FeatureKind] = {
     "string": "text",
     "datetime": "time",
 }
+DECLARED = {"integer": "long", "number": "double", "text": "string", "boolean": "boolean", "datetime": "datetime"}
 WITHOUT_NULLS = ("integer", "boolean")  # fitted on columns without a null, and MLflow takes none either
 
 
@@ -46,13 +47,16 @@ def describe(feature: FeatureColumn) -> str:
 
 
 def _feature(column: InputColumn, rule: ColumnContract) -> FeatureColumn:
-    kind = KINDS.get(column.type)
+    kind = KINDS.get(column.type) or KINDS.get(DECLARED.get(rule.type or "", ""))
     if kind is None:
-        raise StoreError(f"column {column.name!r} is of type {column.type}; only {', '.join(KINDS)} are served")
+        raise StoreError(
+            f"column {column.name!r} is of type {column.type}; only {', '.join(KINDS)} are served; the contract can "
+            "say its type, as where all of the first rows are null"
+        )
     return FeatureColumn(
         name=column.name,
         kind=kind,
-        nullable=rule.nullable and kind not in WITHOUT_NULLS,
+        nullable=rule.nullable and (column.takes_nulls or kind not in WITHOUT_NULLS),
         required=column.required,
         low=_bound(rule.min, kind, time.min),
         high=_bound(rule.max, kind, time.max),
