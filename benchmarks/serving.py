@@ -34,12 +34,14 @@ BATCH_ROWS = 3_000_000
 CHUNK_ROWS = 1 << 16
 PARTS = ("predictor", "http", "latency", "batch")
 PLAIN = """
-import sys, joblib, mlflow.sklearn, pyarrow as pa, pyarrow.parquet as pq
+import sys, mlflow.sklearn, pyarrow as pa, pyarrow.parquet as pq
 pipeline = mlflow.sklearn.load_model(sys.argv[1])
 writer = None
 for batch in pq.ParquetFile(sys.argv[2]).iter_batches(ROWS):
     frame = batch.to_pandas()
-    answers = pa.table({"prediction": pipeline.predict(frame), "probability": pipeline.predict_proba(frame)[:, 1]})
+    chances = pipeline.predict_proba(frame)[:, 1]
+    labels = pipeline.classes_[(chances > 0.5).astype(int)]
+    answers = pa.table({"prediction": labels, "probability": chances})
     writer = writer or pq.ParquetWriter(sys.argv[3], answers.schema)
     writer.write_table(answers)
 writer.close()

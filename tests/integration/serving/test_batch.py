@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -180,6 +181,29 @@ def test_a_service_takes_the_same_fast_path(scored: Resources) -> None:
     served = load_served(assignment, scored.keyring)
     assert not served.is_fast
     assert "no recorded holdout rows" in served.path
+
+
+def test_the_task_predicts_the_interval_of_its_run(scored: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow gives it the data interval; the record that it returns travels as an XCom."""
+    from airflow.sdk import DAG
+
+    from waterflow.orchestration import tasks
+
+    monkeypatch.chdir(scored.project.root)
+    monkeypatch.setenv("WATERFLOW_HOME", str(scored.project.home))
+    interval = Window(start="2024-03-01", end="2024-04-01")
+    context = {
+        "dag": DAG("score_clients"),
+        "dag_run": SimpleNamespace(run_type="scheduled", conf=None, run_after=interval.end),
+        "data_interval_start": interval.start,
+        "data_interval_end": interval.end,
+    }
+    monkeypatch.setattr(tasks, "get_current_context", lambda: context)
+    done = BatchScored.from_json(tasks.score.function(NAME))
+    assert done.output == "scored/20240301T000000Z_20240401T000000Z.parquet"
+    found = pd.read_parquet(scored.project.root / done.output)
+    assert len(found) == done.rows > 0
+    assert found["since"].dt.month.unique().tolist() == [3]
 
 
 def test_a_pipeline_without_the_section_says_what_to_add(scored: Resources) -> None:
