@@ -110,9 +110,10 @@ class Assigner:
             resources = self._open()
             keys = resources.keyring
             assignments, shadows, problems = dict(state.assignments), dict(state.shadows), {}
+            registered = set(resources.registry.list_models())
             for name in state.pipelines:
                 try:
-                    assignment = self._assign(name, state, resources)
+                    assignment = self._assign(name, state, resources, is_registered=name in registered)
                     shadow = assignment and self._assign_shadow(name, assignment, shadows.get(name), resources)
                 except UnreachableError:
                     raise
@@ -191,8 +192,10 @@ class Assigner:
         logger.info("%s: version %d is the shadow", name, version.version)
         return found.model_copy(update={"version": found.version.model_copy(update={"moved_by_hand": False})})
 
-    def _assign(self, name: str, state: ServiceState, resources: Resources) -> Assignment | None:
-        champion = find_champion(name, resources)
+    def _assign(
+        self, name: str, state: ServiceState, resources: Resources, *, is_registered: bool
+    ) -> Assignment | None:
+        champion = find_champion(name, resources, is_registered=is_registered)
         if champion is None:
             return None
         known = [entry for entry in (state.assignments.get(name), state.pending.get(name)) if entry is not None]

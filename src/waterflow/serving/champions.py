@@ -27,16 +27,17 @@ class CurrentChampion:
         return self.row.champion_since if self.row else None
 
 
-def find_champion(pipeline: str, resources: Resources) -> CurrentChampion | None:
+def find_champion(pipeline: str, resources: Resources, *, is_registered: bool) -> CurrentChampion | None:
     """Return who is to answer for a pipeline. None without a champion.
 
     A decision counts before the alias has followed it. An alias that is elsewhere after it had followed was moved by
-    hand, and is followed, unless nothing vouches for the version that it is on. Raises UnreachableError when a server
-    does not answer, LedgerError where a row does not verify.
+    hand, and is followed, unless nothing vouches for the version that it is on. `is_registered` says that MLflow has
+    the model; who follows many asks once for all. Raises UnreachableError when a server does not answer, and
+    LedgerError where a row does not verify.
     """
     entries = resources.ledger.entries(pipeline)
     row = last_change(entries, datetime.now(UTC))
-    alias = resources.registry.find_alias(pipeline, CHAMPION)
+    alias = resources.registry.find_alias(pipeline, CHAMPION, is_registered=True) if is_registered else None
     identity = (alias.version, alias.model_id) if alias else (None, None)
     if is_champion(row, *identity):
         return CurrentChampion(alias, row) if alias else None

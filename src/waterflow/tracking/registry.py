@@ -138,11 +138,14 @@ class ModelRegistry:
         with translated(self._uri):
             return str(self._client.get_model_version_download_uri(model, str(version)))
 
-    def find_alias(self, model: str, alias: str) -> Version | None:
-        """Return the version that an alias points to. None without such a model or alias."""
+    def find_alias(self, model: str, alias: str, *, is_registered: bool = False) -> Version | None:
+        """Return the version that an alias points to. None without such a model or alias.
+
+        With `is_registered` the model is known to exist, which saves a request.
+        """
         with translated(self._uri):
             # A server with accounts calls a model that does not exist forbidden; a search leaves it out.
-            if not self._client.search_registered_models(f"name = '{model}'"):
+            if not is_registered and not self._client.search_registered_models(f"name = '{model}'"):
                 return None
             try:
                 entry = self._client.get_model_version_by_alias(model, alias)

@@ -171,7 +171,7 @@ def test_the_command_predicts_a_file(
 def test_a_service_takes_the_same_fast_path(scored: Resources) -> None:
     """It finds the recorded rows beside the model's files; without them the pipeline serves, with the reason."""
     config = compose_pipeline(scored.project, NAME)
-    champion = find_champion(NAME, scored)
+    champion = find_champion(NAME, scored, is_registered=True)
     assert champion is not None
     assignment = ModelCache(scored.project).fetch(champion, config, scored)
     served = load_served(assignment, scored.keyring)
