@@ -99,8 +99,8 @@ class _Column:
     def __init__(self, feature: FeatureColumn) -> None:
         self.feature, self.valid = feature, describe(feature)
         self._convert = CONVERTERS[feature.kind]
-        # The model takes no null where the signature has integers or booleans; elsewhere the contract decides.
-        self._takes_null = feature.kind not in ("integer", "boolean")
+        # A signature of integers or booleans takes no null; elsewhere the contract decides.
+        self._takes_null = feature.nullable or feature.kind not in ("integer", "boolean")
         self._rules = _rules_of(feature)
 
     def convert(self, values: Sequence[Any]) -> list[Any]:

@@ -152,9 +152,9 @@ def test_the_list_of_models_counts_what_all_workers_answered(service: RunningSer
     for _ in range(10):
         service.predict()
     service.predict({**ROW, "age": "old"})
-    service.wait_until(lambda: service.model()["requests"] == before["requests"] + 11)
+    service.wait_until(lambda: service.model()["requests"] >= before["requests"] + 11)
+    service.wait_until(lambda: service.model()["refused"] >= before["refused"] + 1)
     after = service.model()
-    assert after["refused"] == before["refused"] + 1
     assert after["failed"] == 0
     assert after["workers"] == 2
     assert after["p95_ms"] > 0
