@@ -19,7 +19,8 @@ def init(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A file, folder, pattern or s3:// address; a query over files; a DuckDB file, SQL URL or $VARIABLE.",
+            help="A file, folder, pattern or s3:// address; a query over files; a DuckDB or SQLite file, SQL URL or "
+            "$VARIABLE.",
         ),
     ],
     target: Annotated[str | None, typer.Option(help="The column to predict; asked for in a terminal.")] = None,

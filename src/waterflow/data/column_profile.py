@@ -11,7 +11,8 @@ import pandas as pd
 from waterflow.config.schema import ContractType
 from waterflow.data.block_columns import FEW_CATEGORIES, NEAR_UNIQUE
 from waterflow.data.columns import to_floats
-from waterflow.data.contract_inference import kind_of
+from waterflow.data.contract_inference import kind_of, write_yaml
+from waterflow.data.time_formats import find_format
 
 ID_NAME = re.compile(
     r"(?i:(?:^|[\W_])(?:id|uuid|guid|key|nr|no|pk|index|rownum|row|rank)$|^(?:id|nr|no)[\W_])|[a-z]I[dD]$"
@@ -27,7 +28,8 @@ class ColumnProfile:
 
     `kind` is its type in a contract, None without any value. `common` are the most frequent values with their number
     of rows. `words` is the mean number of words of a text; `numbers` the share of its distinct texts that are numbers,
-    of which `not_a_number` is an exception. `is_sequence` says that integers number the rows.
+    of which `not_a_number` is an exception. `is_sequence` says that integers number the rows, `are_times` that all
+    texts are times.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ColumnProfile:
     numbers: float = 0.0
     not_a_number: str = ""
     is_sequence: bool = False
+    are_times: bool = False
 
     @property
     def is_constant(self) -> bool:
@@ -61,7 +64,7 @@ class ColumnProfile:
     @property
     def is_free_text(self) -> bool:
         """Whether it is text whose words may say something."""
-        return self.is_near_unique and self.words >= WORDS_OF_FREE_TEXT
+        return self.is_near_unique and not self.are_times and self.words >= WORDS_OF_FREE_TEXT
 
     @property
     def has_id_name(self) -> bool:
@@ -87,6 +90,8 @@ def describe_concerns(column: ColumnProfile) -> Iterator[str]:
         yield "is empty"
     elif column.is_constant:
         yield f"is constant: {column.common[0][0]!r} in every row"
+    elif column.are_times:
+        yield f"holds times as text; `dtype: {{{write_yaml(column.name)}: datetime}}` in dataset reads them as times"
     elif column.is_free_text:
         yield f"is free text ({column.distinct:,} different in {column.rows:,} rows): useful as TF-IDF only"
     elif column.is_identifier:
@@ -150,6 +155,7 @@ def _profile_texts(distinct: Sequence[Any]) -> dict[str, Any]:
         "words": float(np.mean([len(text.split()) for text in texts])),
         "numbers": float(are_numbers.mean()),
         "not_a_number": str(others.iloc[0]) if len(others) else "",
+        "are_times": find_format(texts, None) is not None,
     }
 
 

@@ -18,6 +18,8 @@ LIKE_A_TIME = r"^[\dA-Za-z][\dA-Za-z ,./:-]{5,40}$"
 DAY_AND_MONTH = [f"%d{mark}%m{mark}%Y" for mark in "./-"] + [f"%m{mark}%d{mark}%Y" for mark in "./-"]
 NAMED_MONTH = ["%d %b %Y", "%d-%b-%Y", "%b %d %Y", "%b %d, %Y", "%d %B %Y", "%B %d %Y", "%B %d, %Y"]
 DATES = ["%Y/%m/%d", "%Y.%m.%d", *DAY_AND_MONTH, *NAMED_MONTH]
+LIKE_A_MONTH = r"^(?:(?:19|20)\d\d[-/](?:0[1-9]|1[0-2])|(?:0[1-9]|1[0-2])/(?:19|20)\d\d|[A-Z][a-z]+ (?:19|20)\d\d)$"
+MONTHS = ["%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%B %Y"]  # a month is its first day
 CLOCKS = ["", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p"]
 SAMPLE = 200  # texts that a pattern or a format is tried on before it is tried on all
 UNITS: tuple[TimeUnit, ...] = ("s", "ms", "us", "ns")
@@ -51,7 +53,8 @@ def fit_formats(distinct: pd.Series, day_first: bool | None = None) -> dict[str,
     if distinct.empty or find_other_than(LIKE_A_TIME, distinct):
         return {}
     sample = distinct.iloc[:: max(1, len(distinct) // SAMPLE)]
-    likely = [time_format for time_format in _formats(day_first) if _try(sample.head(3), time_format) is not None]
+    formats = _formats(day_first) if find_other_than(LIKE_A_MONTH, distinct) else MONTHS
+    likely = [time_format for time_format in formats if _try(sample.head(3), time_format) is not None]
     likely = [time_format for time_format in likely if _try(sample, time_format) is not None]
     fitting = {time_format: _try(distinct, time_format) for time_format in likely}
     return {time_format: times for time_format, times in fitting.items() if times is not None}

@@ -1,6 +1,7 @@
 """A first pipeline for data that nobody has described."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,7 +57,8 @@ def suggest_name(data: str) -> str:
     """Return a name for a file, folder, address or query."""
     words = re.findall(r"from\s+'?([\w./*-]+)", data, re.IGNORECASE) or [data]
     stem = Path(words[0].partition("?")[0].rstrip("/")).name.partition(".")[0]
-    name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
+    plain = unicodedata.normalize("NFKD", stem.casefold()).encode("ascii", "ignore").decode()  # ä without its dots
+    name = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
     return name if NAME.fullmatch(name) else f"data_{name}".rstrip("_")
 
 

@@ -20,6 +20,7 @@ COLUMNS: dict[str, tuple[Any, str]] = {
         ["n/a", *(str(number % 30) for number in range(ROWS - 1))],
         "'n/a' is none; `na_values: [n/a]`",
     ),
+    "paid at": ([f"{day % 28 + 1} Feb 2015" for day in range(ROWS)], "`dtype: {paid at: datetime}` in dataset"),
     "mostly null": ([1.5, 2.5, *[None] * (ROWS - 2)], "is null in 98% of the rows"),
 }
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from support.projects import message_of
 
-from waterflow.data.time_formats import SAMPLE, find_other_than, parse_time_texts
+from waterflow.data.time_formats import SAMPLE, find_format, find_other_than, parse_time_texts
 from waterflow.errors import DataError
 
 
@@ -20,6 +20,18 @@ def parsed(*texts: str | None, time_format: str | None = None, day_first: bool |
 def test_formats_with_one_reading_need_no_key(text: str) -> None:
     """The year comes first, or the month has a name."""
     assert parsed(text, None)[0] == pd.Timestamp("2015-02-01")
+
+
+@pytest.mark.parametrize("text", ["2015-02", "2015/02", "02/2015", "Feb 2015", "February 2015"])
+def test_a_month_is_its_first_day(text: str) -> None:
+    """As series by month are written."""
+    assert parsed(text, None)[0] == pd.Timestamp("2015-02-01")
+
+
+@pytest.mark.parametrize("text", ["3015-02", "2015-13", "201502", "15-02"])
+def test_a_code_like_a_month_stays_text(text: str) -> None:
+    """Its year is not of our time, or its month of no calendar."""
+    assert find_format(pd.Series(["2015-02", text], dtype="str"), None) is None
 
 
 def test_times_that_both_readings_share_are_no_problem() -> None:

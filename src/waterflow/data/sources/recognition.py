@@ -17,6 +17,7 @@ from waterflow.errors import ConfigError, DataError
 QUERY = re.compile(r"\s*(?:select|with|from)\s", re.IGNORECASE)
 FILES = ("s3://", "https://", "http://")
 DUCKDB_ENDINGS = (".duckdb", ".ddb")
+SQLITE_ENDINGS = (".sqlite", ".sqlite3", ".db")
 
 
 def recognise_source(
@@ -25,14 +26,18 @@ def recognise_source(
     """Return the section `dataset` for what a person named.
 
     `data` is a file, folder, pattern or `s3://` or `https://` address of files; a query of DuckDB over files; a
-    DuckDB database, SQL URL or `$VARIABLE` with a SQL URL, each with a `table`. Paths are relative to `here` and
-    become relative to the project's `root` where they lie below it. Raises ConfigError for anything else.
+    DuckDB or SQLite database, SQL URL or `$VARIABLE` with a SQL URL, each with a `table`. Paths are relative to `here`
+    and become relative to the project's `root` where they lie below it. Raises ConfigError for anything else.
     """
     if QUERY.match(data):
         section = {"kind": "duckdb", "query": " ".join(data.split())}
     elif data.endswith(DUCKDB_ENDINGS):
         query = _select(table, data)
         section = {"kind": "duckdb", "database": _relative(data, root, here), "query": query}
+    elif data.endswith(SQLITE_ENDINGS) and "://" not in data:
+        query = _select(table, data)
+        path = _relative(str(Path(data).expanduser()), root, here)
+        section = {"kind": "sql", "url": f"sqlite:///{path}", "query": query}
     elif data.startswith("$"):
         section = {"kind": "sql", "url_env": data[1:], "query": _select(table, data)}
     elif "://" in data and not data.startswith(FILES):
