@@ -20,13 +20,14 @@ class FeatureColumn(Record):
 
     Signature and contract together say what it may hold. `low` and `high` are inclusive bounds, times of them ISO 8601
     text; `values` lists all that may occur; `pattern` matches the whole text. A column that is not `required` may be
-    left out of a row, which is a null.
+    left out of a row, which is a null. Training saw integers in a `whole` column.
     """
 
     name: str
     kind: FeatureKind
     nullable: bool = True
     required: bool = True
+    whole: bool = False
     low: float | str | None = None
     high: float | str | None = None
     values: tuple[Any, ...] | None = None

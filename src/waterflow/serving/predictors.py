@@ -11,7 +11,7 @@ from waterflow.records.serving import FeatureColumn, Scores
 Columns = Mapping[str, Sequence[Any]]
 DTYPES = {
     "number": "float64",
-    "integer": "float64",  # a null beside integers; the signature's integers have none
+    "integer": "float64",  # where a null stands beside integers
     "boolean": "object",
     "text": "object",
     "category": "object",
@@ -60,8 +60,9 @@ def frame_of(columns: Columns, features: Sequence[FeatureColumn]) -> pd.DataFram
 def _series(values: Sequence[Any], feature: FeatureColumn) -> pd.Series:
     if feature.kind == "time":
         return pd.to_datetime(pd.Series(values, dtype=object), utc=True).dt.tz_convert(None)
-    if feature.kind == "integer" and None not in values:
-        return pd.Series(values, dtype="int64")
+    if feature.whole:
+        numbers = pd.Series(values, dtype="float64")
+        return pd.Series(values, dtype="int64") if (numbers % 1 == 0).all() else numbers
     if feature.kind == "boolean" and None not in values:
         return pd.Series(values, dtype="bool")
     return pd.Series(values, dtype=DTYPES[feature.kind])

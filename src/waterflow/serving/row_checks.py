@@ -99,8 +99,8 @@ class _Column:
     def __init__(self, feature: FeatureColumn) -> None:
         self.feature, self.valid = feature, describe(feature)
         self._convert = CONVERTERS[feature.kind]
-        # A signature of integers or booleans takes no null; elsewhere the contract decides.
-        self._takes_null = feature.nullable or feature.kind not in ("integer", "boolean")
+        # A signature of integers takes no null; elsewhere the contract decides.
+        self._takes_null = feature.nullable or feature.kind != "integer"
         self._rules = _rules_of(feature)
 
     def convert(self, values: Sequence[Any]) -> list[Any]:
@@ -178,6 +178,18 @@ def _integers(values: Sequence[Any]) -> list[Any]:
     return converted
 
 
+def _booleans(values: Sequence[Any]) -> list[Any]:
+    converted: list[Any] = []
+    for value in values:
+        if value is None or type(value) is bool:
+            converted.append(value)
+        elif type(value) in (int, float) and value in (0, 1):
+            converted.append(bool(value))
+        else:
+            raise _UnfitError
+    return converted
+
+
 def _of_type(wanted: type) -> Callable[[Sequence[Any]], list[Any]]:
     def convert(values: Sequence[Any]) -> list[Any]:
         for value in values:
@@ -206,7 +218,7 @@ def _time(value: Any) -> datetime:
 CONVERTERS: Mapping[str, Callable[[Sequence[Any]], list[Any]]] = {
     "number": _numbers,
     "integer": _integers,
-    "boolean": _of_type(bool),
+    "boolean": _booleans,
     "text": _of_type(str),
     "category": _of_type(str),
     "time": _times,

@@ -19,7 +19,6 @@ KINDS: dict[str, FeatureKind] = {
     "datetime": "time",
 }
 DECLARED = {"integer": "long", "number": "double", "text": "string", "boolean": "boolean", "datetime": "datetime"}
-WITHOUT_NULLS = ("integer", "boolean")  # fitted on columns without a null, and MLflow takes none either
 
 
 def build_features(inputs: Iterable[InputColumn], contract: ContractConfig | None) -> tuple[FeatureColumn, ...]:
@@ -47,16 +46,17 @@ def describe(feature: FeatureColumn) -> str:
 
 
 def _feature(column: InputColumn, rule: ColumnContract) -> FeatureColumn:
-    kind = KINDS.get(column.type) or KINDS.get(DECLARED.get(rule.type or "", ""))
+    kind = KINDS.get(DECLARED.get(rule.type or "", column.type))
     if kind is None:
-        raise StoreError(
-            f"column {column.name!r} is of type {column.type}; only {', '.join(KINDS)} are served; the contract can "
-            "say its type, as where all of the first rows are null"
-        )
+        raise StoreError(f"column {column.name!r} is of type {column.type}; only {', '.join(KINDS)} are served")
+    is_whole = kind == "integer"
+    if is_whole and not column.strict and rule.type is None:
+        kind = "number"  # that training saw whole numbers does not forbid others
     return FeatureColumn(
         name=column.name,
         kind=kind,
-        nullable=rule.nullable and (column.takes_nulls or kind not in WITHOUT_NULLS),
+        whole=is_whole,
+        nullable=rule.nullable and not (is_whole and column.strict),
         required=column.required,
         low=_bound(rule.min, kind, time.min),
         high=_bound(rule.max, kind, time.max),

@@ -16,7 +16,7 @@ from waterflow.provenance.signing import Keyring, Statement
 UNSIGNED = ("__pycache__", "registered_model_meta")  # added by Python and by MLflow
 PICKLE = "model.pkl"
 ANY = "any"
-TYPES = (({bool}, "boolean"), ({int}, "long"), ({int, float}, "double"), ({str}, "string"))
+TRAINED_TYPES = "trained_types"  # in a model's metadata: the type that each column had
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,13 @@ class SignedFiles:
 class InputColumn:
     """A column of a model's signature.
 
-    `type` is MLflow's name of it, or `any` where neither the signature nor the input example says more. With
-    `takes_nulls` the signature allows a null of any type.
+    `type` is MLflow's name of what training saw. A `strict` signature takes nothing else.
     """
 
     name: str
     type: str
     required: bool = True
-    takes_nulls: bool = False
+    strict: bool = False
 
 
 def model_statement(pipeline_name: str, model_id: str, digest: str) -> Statement:
@@ -94,36 +93,23 @@ def load_signed(files: SignedFiles, keyring: Keyring) -> Any:
 def read_inputs(folder: Path) -> list[InputColumn]:
     """Read the columns of a model's signature.
 
-    Where that takes any type, the values of the input example tell which one training saw. Raises StoreError where the
-    signature names no columns.
+    Raises StoreError where it names none, or where nothing says which types training saw.
     """
     described = yaml.safe_load((folder / "MLmodel").read_text("utf-8"))
     try:
-        columns = json.loads(described["signature"]["inputs"])
-        examples = _read_examples(folder)
-        return [_input_column(entry, examples.get(entry["name"], [])) for entry in columns]
+        columns, trained = json.loads(described["signature"]["inputs"]), described["metadata"][TRAINED_TYPES]
+        return [
+            InputColumn(entry["name"], trained[entry["name"]], entry.get("required", True), strict=entry["type"] != ANY)
+            for entry in columns
+        ]
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError("its signature names no columns; train it again") from error
-
-
-def _input_column(entry: dict[str, Any], examples: list[Any]) -> InputColumn:
-    name, required = entry["name"], entry.get("required", True)
-    if entry["type"] != ANY:
-        return InputColumn(name, str(entry["type"]), required)
-    seen = {type(value) for value in examples if value is not None}
-    kind = next((mlflow for kinds, mlflow in TYPES if seen and seen <= kinds), ANY)
-    return InputColumn(name, kind, required, takes_nulls=True)
+        raise StoreError("its files do not describe its columns; train it again") from error
 
 
 def read_example(folder: Path) -> dict[str, Any]:
     """Read the first row of a model's input example. It is empty where the model has none."""
-    return {name: values[0] for name, values in _read_examples(folder).items()}
-
-
-def _read_examples(folder: Path) -> dict[str, list[Any]]:
     path = folder / "input_example.json"
     if not path.is_file():
         return {}
     table = json.loads(path.read_text("utf-8"))
-    rows = table.get("data") or []
-    return {name: list(values) for name, values in zip(table["columns"], zip(*rows, strict=True), strict=False)}
+    return dict(zip(table["columns"], next(iter(table.get("data") or []), []), strict=False))

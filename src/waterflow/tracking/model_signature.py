@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 from mlflow.models import ModelSignature, infer_signature
 from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
-from pandas.api.types import is_datetime64_any_dtype, is_integer_dtype
+from pandas.api.types import infer_dtype, is_bool_dtype, is_datetime64_any_dtype, is_integer_dtype
 
+from waterflow.data.columns import type_of
 from waterflow.estimators.served_model import PROBABILITIES
 
 
@@ -28,6 +29,23 @@ def signature_of(
         outputs=infer_signature(example, predictions).outputs,
         params=ParamSchema(params) if params else None,
     )
+
+
+def trained_types(example: pd.DataFrame) -> dict[str, str]:
+    """Return the type that training saw, by column.
+
+    Types are MLflow's words `long`, `double`, `boolean`, `string` and `datetime`. The dtype decides, which is that of
+    all rows.
+    """
+    return {str(name): _trained_type(example[name]) for name in example.columns}
+
+
+def _trained_type(column: pd.Series) -> str:
+    if is_bool_dtype(column) or (column.dtype == object and infer_dtype(column, skipna=True) == "boolean"):
+        return "boolean"
+    if is_integer_dtype(column):
+        return "long"
+    return {"numeric": "double", "datetime": "datetime", "categorical": "string"}[type_of(column)]
 
 
 def _type_of(column: pd.Series, is_whole: bool) -> DataType | AnyType:

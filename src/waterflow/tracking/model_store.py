@@ -21,9 +21,15 @@ from waterflow.errors import StoreError, first_line
 from waterflow.tracking.artifacts import local_folder, walk
 from waterflow.tracking.errors import check_reachable, translated
 from waterflow.tracking.fluent import use_tracking_uri
-from waterflow.tracking.model_files import SignedFiles, digest_of_files, model_statement, remove_unsigned
+from waterflow.tracking.model_files import (
+    TRAINED_TYPES,
+    SignedFiles,
+    digest_of_files,
+    model_statement,
+    remove_unsigned,
+)
 from waterflow.tracking.model_formats import FORMATS, Format, format_of, without_advice, without_package_map
-from waterflow.tracking.model_signature import signature_of
+from waterflow.tracking.model_signature import signature_of, trained_types
 from waterflow.tracking.run_queries import RunQueries, unless_gone
 from waterflow.tracking.tags import MODEL_FILES_DIGEST, MODEL_SIGNATURE, PIPELINE
 
@@ -70,14 +76,13 @@ class ModelStore:
 
         It gets a signature, an input example and the given requirements. Classes of `modules`, which are the user's
         own, are pickled by value as Waterflow's are, so that the model loads without them; for `whole` see
-        `signature_of`. MLflow's own `log_model`
-        does the same and more: it loads the model again to try its example, reads the run's metrics back and, without a
-        run of the fluent API, chooses experiment 0.
+        `signature_of`. MLflow's own `log_model` does the same and more: it loads the model again to try its example,
+        reads the run's metrics back and, without a run of the fluent API, chooses experiment 0.
         """
         example, quiet = as_served(example), without_advice()
         with translated(self._uri), quiet, without_package_map(), tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
-            description = Model(run_id=run_id)
+            description = Model(run_id=run_id, metadata={TRAINED_TYPES: trained_types(example)})
             kind = format_of(pipeline)
             with _own_code_inside(modules):
                 kind.save(

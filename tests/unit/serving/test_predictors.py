@@ -5,7 +5,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from waterflow.records.serving import FeatureColumn
-from waterflow.serving.predictors import PipelinePredictor
+from waterflow.serving.predictors import PipelinePredictor, frame_of
 
 FEATURES = (FeatureColumn(name="a", kind="number"), FeatureColumn(name="b", kind="integer"))
 ROWS = pd.DataFrame({"a": [0.0, 1.0, 2.0, np.nan], "b": [1, 0, 1, 0]})
@@ -20,6 +20,14 @@ def test_a_classifier_answers_labels_and_probabilities_by_class() -> None:
     assert scores.classes == ("no", "yes")
     assert scores.probabilities is not None
     np.testing.assert_array_equal(scores.probabilities, fitted.predict_proba(asked))
+
+
+def test_integers_stay_integers_where_training_saw_them() -> None:
+    """As text 2013 differs from 2013.0, so a feature of the user's own would."""
+    features = [FeatureColumn(name="n", kind="number", whole=True)]
+    assert frame_of({"n": [2013.0, 2014.0]}, features)["n"].astype(str).tolist() == ["2013", "2014"]
+    assert frame_of({"n": [2013.0, None]}, features)["n"].dtype == "float64"
+    assert frame_of({"n": [0.5]}, features)["n"].tolist() == [0.5]
 
 
 def test_a_regression_answers_plain_numbers_alone() -> None:

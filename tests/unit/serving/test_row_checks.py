@@ -65,6 +65,21 @@ def test_what_may_be_left_out_is_null() -> None:
     assert checks().check(GOOD | {"city": [MISSING]}, 1).columns["city"] == [None]
 
 
+def test_whole_numbers_in_training_forbid_no_others() -> None:
+    """Only a strict signature and the contract do; 0 and 1 are booleans."""
+    columns = [InputColumn("n", "long"), InputColumn("strict", "long", strict=True), InputColumn("b", "boolean")]
+    of_columns = RowChecks(build_features(columns, None), "reject")
+    rows = {"n": [30.5, None], "strict": [1, 2], "b": [1, None]}
+    assert of_columns.check(rows, 2).columns == rows | {"b": [True, None]}
+    with pytest.raises(BadRowsError, match="column 'strict': null; valid: integer"):
+        of_columns.check(rows | {"strict": [1, None]}, 2)
+    declared = RowChecks(
+        build_features(columns, ContractConfig(columns={"n": ColumnContract(type="integer")})), "reject"
+    )
+    with pytest.raises(BadRowsError, match=r"column 'n': 30\.5; valid: integer, or null"):
+        declared.check(rows, 2)
+
+
 def test_breaks_are_counted_and_the_first_are_listed() -> None:
     """A million bad rows make no message of a million lines."""
     with pytest.raises(BadRowsError) as refused:
