@@ -118,7 +118,7 @@ def test_a_name_that_is_nearly_right_is_guessed(project: Project, name: str) -> 
         ("metrics: f1_macro", "metrics: 'f1_macro' is no mapping of keys; valid: main, own, show"),
         ("task: classificaton", "task: 'classificaton' is not valid; did you mean 'classification'?"),
         ("dataset: {kind: cvs, path: x}", "dataset.kind: 'cvs' is unknown; did you mean 'csv'?"),
-        ("dataset: {kind: csv, path: x, seperator: ';'}", "unknown key; did you mean 'separator'? valid: comment, "),
+        ("dataset: {kind: csv, path: x, separatr: ';'}", "unknown key; did you mean 'separator'? valid: comment, "),
         ("target:", "target: None is not valid: the key is empty"),
         ("split: {test_fraction: 20%}", "split.test_fraction: '20%' is not valid; valid: a number such as 0.2"),
     ],
