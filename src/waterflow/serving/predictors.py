@@ -8,6 +8,7 @@ import pandas as pd
 
 from waterflow.records.serving import FeatureColumn, Scores
 
+LARGEST_EXACT = 2**53  # of the integers that a float holds
 Columns = Mapping[str, Sequence[Any]]
 DTYPES = {
     "number": "float64",
@@ -62,7 +63,8 @@ def _series(values: Sequence[Any], feature: FeatureColumn) -> pd.Series:
         return pd.to_datetime(pd.Series(values, dtype=object), utc=True).dt.tz_convert(None)
     if feature.whole:
         numbers = pd.Series(values, dtype="float64")
-        return pd.Series(values, dtype="int64") if (numbers % 1 == 0).all() else numbers
+        is_whole = (numbers % 1 == 0) & (numbers.abs() < LARGEST_EXACT)
+        return pd.Series(values, dtype="int64") if is_whole.all() else numbers
     if feature.kind == "boolean" and None not in values:
         return pd.Series(values, dtype="bool")
     return pd.Series(values, dtype=DTYPES[feature.kind])

@@ -125,13 +125,13 @@ def test_a_missing_column_is_named(service: RunningService) -> None:
     rows = [{name: value for name, value in ROW.items() if name != "visits"}] * 3
     answer = service.predict(*rows)
     assert answer.status_code == 422
-    assert answer.json()["error"]["message"] == "column 'visits': it is missing; valid: integer, or null"
+    assert answer.json()["error"]["message"] == "column 'visits': it is missing; valid: number, or null"
 
 
 def test_a_missing_value_is_named_by_its_row(service: RunningService) -> None:
     """One row of several lacks it."""
     answer = service.predict(ROW, {name: value for name, value in ROW.items() if name != "visits"})
-    assert answer.json()["error"]["message"] == "row 1, column 'visits': it is missing; valid: integer, or null"
+    assert answer.json()["error"]["message"] == "row 1, column 'visits': it is missing; valid: number, or null"
 
 
 def test_nan_of_some_clients_is_a_null(service: RunningService) -> None:

@@ -97,7 +97,7 @@ def test_the_client_of_triton_reads_metadata_and_infers(
     metadata = client.get_model_metadata("clients")
     assert {entry["name"]: entry["datatype"] for entry in metadata["inputs"]} == {
         "age": "FP64",
-        "visits": "INT64",
+        "visits": "FP64",
         "member": "BOOL",
         "city": "BYTES",
         "since": "BYTES",

@@ -27,7 +27,8 @@ def test_integers_stay_integers_where_training_saw_them() -> None:
     features = [FeatureColumn(name="n", kind="number", whole=True)]
     assert frame_of({"n": [2013.0, 2014.0]}, features)["n"].astype(str).tolist() == ["2013", "2014"]
     assert frame_of({"n": [2013.0, None]}, features)["n"].dtype == "float64"
-    assert frame_of({"n": [0.5]}, features)["n"].tolist() == [0.5]
+    assert frame_of({"n": [0.5, 1e300]}, features)["n"].tolist() == [0.5, 1e300]
+    assert frame_of({"n": [1e300]}, features)["n"].tolist() == [1e300]
 
 
 def test_a_regression_answers_plain_numbers_alone() -> None:
