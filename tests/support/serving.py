@@ -46,10 +46,14 @@ class RunningService:
         listed = self.ask("GET", "/v1/models").json()["models"]
         return next(entry for entry in listed if entry["name"] == pipeline)
 
-    def workers(self) -> list[int]:
-        """Return the process ids of the workers."""
+    def children(self) -> list[int]:
+        """Return the process ids of the workers, and of the process that seals predictions."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(word) for word in children.read_text("ascii").split()]
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return [child for child in self.children() if b"waterflow.serving.worker" in _command(child)]
 
     def wait_until(self, holds: Callable[[], bool], seconds: float = 30) -> float:
         """Wait until something holds; returns how long that took."""
@@ -60,6 +64,13 @@ class RunningService:
             assert waited < seconds, f"not after {seconds} s:\n{self.log.read_text('utf-8')[-3000:]}"
             time.sleep(0.05)
         return time.monotonic() - started
+
+
+def _command(process_id: int) -> bytes:
+    try:
+        return Path(f"/proc/{process_id}/cmdline").read_bytes()
+    except OSError:  # it has just ended
+        return b""
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def test_when_nothing_is_left_nothing_is_promoted(scene: Scene) -> None:
     assert scene.evaluate(scene.prepare("first"), 0.3).outcome == "promote"
     verdict = scene.evaluate(scene.prepare("second"), 0.0, seed=3)
     assert verdict.outcome == "insufficient evidence"
-    assert verdict.reason.startswith("nothing is left to spend on these rows after 1 looks; new rows renew it; ")
+    assert verdict.reason.startswith("nothing is left to spend on these rows after 1 look; new rows renew it; ")
 
 
 def test_looks_at_once_are_counted_one_after_the_other(scene: Scene) -> None:

@@ -154,14 +154,14 @@ def test_sigterm_ends_service_and_workers_and_so_does_the_death_of_the_superviso
     """Nothing is left behind."""
     with running_service(served.project, "--workers", "2", "clients") as first:
         first.wait_until(lambda: len(first.workers()) == 2)
-        workers = first.workers()
+        children = first.children()
     assert first.process.returncode == 0
     with running_service(served.project, "clients") as second_service:
-        workers += second_service.workers()
+        children += second_service.children()
         kill(second_service.process.pid)
         second_service.process.wait()
-        for worker in workers:
-            _wait_for_end(worker)
+        for child in children:
+            _wait_for_end(child)
 
 
 def _wait_for_end(process_id: int) -> None:
