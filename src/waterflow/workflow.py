@@ -208,7 +208,9 @@ def predict_file(
 
     pipeline = reference.partition("@")[0]
     find_outline(resources.project.conf, pipeline)
-    given = None if source is None else source_of_path(source, compose_pipeline(resources.project, pipeline).dataset)
+    # Models have the modules that they need, which need not be in own/ any more.
+    config = compose_pipeline(resources.project, pipeline, checked=False)
+    given = None if source is None else source_of_path(source, config.dataset)
     return score_batch(BatchRequest(reference=reference, output=output, source=given, window=window), resources, report)
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support.own_package import own_pipeline, write_package
 from support.projects import copy_database, make_project, message_of, predict_elsewhere, request_of, write_pipeline
@@ -15,7 +16,9 @@ from waterflow.config.compose import compose_pipeline
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError
 from waterflow.lineage.version_history import VersionHistory, find_version
+from waterflow.notebook import load_champion
 from waterflow.operations.audit import audit
+from waterflow.records.run import Window
 from waterflow.reproduction.reproduce import reproduce
 from waterflow.resources import Resources
 
@@ -77,6 +80,29 @@ def test_the_champion_loads_where_the_package_is_not(resources: Resources, tmp_p
     )
     answers = predict_elsewhere(resources.runs.uri, PACKAGE, rows.iloc[[0, 60, 120]], tmp_path)
     assert answers == ["setosa", "versicolor", "virginica"]
+
+
+def test_the_champion_predicts_a_file_after_the_package_is_gone(
+    resources: Resources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its modules are in the model, so neither the command nor a notebook asks for those of the project."""
+    rows = iris().drop(columns="species").iloc[[0, 60, 120]]
+    rows = rows.set_axis(["sepal_length", "sepal_width", "petal_length", "petal_width"], axis=1)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    folder = resources.project.root / "own" / PACKAGE
+    folder.rename(folder.with_name("away"))
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.chdir(resources.project.root)
+    try:
+        written = str(tmp_path / "out.parquet")
+        workflow.predict_file(PACKAGE, str(tmp_path / "rows.csv"), written, Window(), resources, lambda count: None)
+        keys = Path(resources.profile.public_keys_file or "").read_text()
+        loaded = load_champion(PACKAGE, tracking_uri=resources.runs.uri, public_keys=keys)
+        answers = loaded.predict(rows).tolist()
+    finally:
+        folder.with_name("away").rename(folder)
+    assert pd.read_parquet(written)["prediction"].tolist() == answers == ["setosa", "versicolor", "virginica"]
 
 
 def test_an_edit_of_a_helper_is_another_action(resources: Resources) -> None:

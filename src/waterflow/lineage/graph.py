@@ -162,7 +162,9 @@ class _LineageBuilder:
     def _lock(self) -> LineageNode:
         made = self.history.provenance
         facts = {"python": made.python, "platform": made.platform, "environment": made.environment[:12]}
-        if made.lock is None:
+        if made.installed is not None:
+            return self._blob("installed packages", made.installed, facts)
+        if made.lock is None:  # a run of a release that recorded lock files alone
             return _node("lock file", "none", Verification(False, "the project had none to name its packages"), facts)
         extras = [self._blob("lock file", blob, {"extra": name}) for name, blob in made.extra_locks.items()]
         return self._blob("lock file", made.lock, facts, *extras)

@@ -113,7 +113,7 @@ def objects_of(run: TrackedRun, resources: Resources) -> Iterator[tuple[str, Blo
         made = read_provenance(run, resources)
     except StoreError:
         return
-    blobs = (made.lock, made.diff, *made.extra_locks.values())
+    blobs = (made.lock, made.installed, made.diff, *made.extra_locks.values())
     yield from (("lock files and diffs", blob) for blob in blobs if blob is not None)
 
 

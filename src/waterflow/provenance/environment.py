@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -41,6 +42,15 @@ def environment_facts(packages: Iterable[str]) -> dict[str, str]:
     } | dict(sorted(versions.items()))
 
 
+def installed_pins(packages: Iterable[str]) -> str:
+    """Return what is installed of some packages and their requirements.
+
+    It has the form of a lock file, with a pin a line, and stands in for one where a project has none.
+    """
+    names = environment_facts(packages).keys() - environment_facts(()).keys()
+    return "".join(f"{name}=={metadata.version(name)}\n" for name in sorted(names))
+
+
 def environment_digest(lock_file: Path) -> str:
     """Hash the lock file, Python's minor version and the platform."""
     return digest_of({"lock": lock_digest(lock_file)} | environment_facts(()))
@@ -65,18 +75,28 @@ def locked_versions(lock_file: Path, names: Collection[str] | None = None) -> di
 
 
 def model_requirements(lock_file: Path, estimator_path: str, packages_used: Collection[str] = ()) -> list[str]:
-    """List the pinned requirements of a fitted pipeline elsewhere. `packages_used` are those of its other steps."""
+    """List the pinned requirements of a fitted pipeline elsewhere.
+
+    `packages_used` are those of its other steps. Without a lock file the pins are of what is installed.
+    """
     needed = ["mlflow", "scikit-learn", "pandas", "numpy", "scipy", "cloudpickle"]
     owners = _owners(tuple(sys.path))
     for package in sorted({estimator_path.partition(".")[0], *packages_used}):
         needed += sorted(set(owners.get(package, ())) - set(needed))
-    versions = locked_versions(lock_file, needed)
+    versions = _pinned_versions(lock_file, needed)
     for module in (estimator_path.rpartition(".")[0], *packages_used):
         if module in EXTRAS:
             extra, packages = EXTRAS[module]
             needed += packages
-            versions |= locked_versions(lock_file.with_name(extra), packages)
+            versions |= _pinned_versions(lock_file.with_name(extra), packages)
     return [f"{name}=={versions[name]}" for name in dict.fromkeys(needed) if name in versions]
+
+
+def _pinned_versions(lock_file: Path, names: Collection[str]) -> dict[str, str]:
+    if lock_file.is_file():
+        return locked_versions(lock_file, names)
+    installed = _installed(tuple(sys.path))
+    return {name: installed[name][0] for name in names if name in installed}
 
 
 @cache  # reading every list of installed files takes 50 ms

@@ -1,6 +1,7 @@
 """Checks whether the environment is that of a recorded fit. Python, platform and packages are compared."""
 
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -18,7 +19,8 @@ SHOWN_PACKAGES = 8
 def check_environment(history: VersionHistory, resources: Resources, scratch: Path) -> None:
     """Raise ReproduceError where Python, platform, lock file or packages differ.
 
-    The recorded locks are fetched by their digests, which raises StoreError when one is gone or altered.
+    Without a lock file the packages are those that were installed. What was recorded is fetched by its digest, which
+    raises StoreError when it is gone or altered.
     """
     made, here = history.provenance, f"{sys.version_info.major}.{sys.version_info.minor}"
     recorded = ".".join(made.python.split(".")[:2])
@@ -27,10 +29,14 @@ def check_environment(history: VersionHistory, resources: Resources, scratch: Pa
             f"{history.name} was fitted by Python {recorded} on {made.platform}, and this is Python {here} on "
             f"{platform_name()}; results may differ there, so run it where it was fitted"
         )
+    if made.installed is not None:
+        stored = get_file(resources.store, made.installed, scratch / "installed.txt")
+        _check_installed(history, locked_versions(stored), "was then", f"install {made.installed.key} of the store")
+        return
     if made.lock is None:
         raise ReproduceError(
-            f"{history.name}: the project had no {resources.project.lock_file.name}, so its packages are not known; "
-            "add one"
+            f"{history.name}: its run recorded neither {resources.project.lock_file.name} nor what was installed, so "
+            "its packages are not known; train it again with --force, and reproduce that version"
         )
     for blob, path in [(made.lock, resources.project.lock_file), *_extra_locks(history, resources)]:
         _check_lock(history, blob, path, get_file(resources.store, blob, scratch / path.name))
@@ -45,14 +51,16 @@ def _check_lock(history: VersionHistory, blob: Blob, path: Path, stored: Path) -
             f"{history.name} was fitted under another {path.name} ({changes or 'the same versions, other hashes'}); "
             f"go back to that file, which is {blob.key} in the store, and install it"
         )
+    _check_installed(history, recorded, f"{path.name} says", "install it again")
+
+
+def _check_installed(history: VersionHistory, recorded: Mapping[str, str], expected: str, remedy: str) -> None:
     installed = {name: _installed(name) for name in recorded}
     differing = [
         f"{name} {version} → {installed[name]}" for name, version in recorded.items() if installed[name] != version
     ]
     if differing:
-        raise ReproduceError(
-            f"{history.name}: what is installed is not what {path.name} says ({_list(differing)}); install it again"
-        )
+        raise ReproduceError(f"{history.name}: what is installed is not what {expected} ({_list(differing)}); {remedy}")
 
 
 def _installed(name: str) -> str:

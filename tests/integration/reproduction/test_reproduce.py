@@ -16,6 +16,8 @@ from waterflow import workflow
 from waterflow.config.project import Project
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ReproduceError, StoreError
+from waterflow.lineage.graph import broken_nodes, trace_lineage, walk_lineage
+from waterflow.lineage.verification import Verifier
 from waterflow.lineage.version_history import VersionHistory
 from waterflow.reproduction.code_checkout import find_code
 from waterflow.reproduction.environment_check import check_environment
@@ -229,6 +231,23 @@ def test_another_package_than_the_lock_says_is_refused(
         lambda: check_environment(VersionHistory(plain, resources), resources, tmp_path), ReproduceError
     )
     assert "what is installed is not what requirements.lock says (" in message
+
+
+def test_without_a_lock_what_was_installed_counts(
+    resources: Resources, pipeline: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lineage is whole, it is reproduced, and refused under other packages."""
+    resources.project.lock_file.unlink()
+    version = version_of(pipeline(**listed("balanced", nb="sklearn.naive_bayes.GaussianNB")), resources, full=True)
+    history = VersionHistory(version, resources)
+    found = trace_lineage(history, Verifier(resources))
+    assert broken_nodes(found) == []
+    assert "installed packages" in {node.kind for node in walk_lineage(found)}
+    outcome = reproduce(version, resources, report=quiet)
+    assert outcome.reproduced, [line for line in outcome.lines if not line.agrees]
+    monkeypatch.setattr("waterflow.reproduction.environment_check._installed", lambda name: "0.0")
+    message = message_of(lambda: check_environment(history, resources, tmp_path), ReproduceError)
+    assert "what is installed is not what was then (" in message
 
 
 def test_another_python_or_platform_is_refused(

@@ -1,4 +1,5 @@
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from waterflow.provenance import environment
 from waterflow.provenance.environment import (
     environment_digest,
     environment_facts,
+    installed_pins,
     locked_versions,
     model_requirements,
 )
@@ -53,6 +55,15 @@ def test_requirements_of_a_package_count(site: Path) -> None:
     install(site, "wintree", "1.0", "wintree")
     install(site, "forest", "1.0", "forest", "leaf>=1", "paint; extra == 'color'", "wintree; sys_platform == 'win32'")
     assert set(environment_facts(["forest"])) == {"python", "platform", "forest", "leaf"}
+
+
+def test_what_is_installed_is_pinned_as_in_a_lock_file(site: Path, tmp_path: Path) -> None:
+    """A project without a lock file records packages and their requirements, and its models name them."""
+    install(site, "leaf", "2.0", "leaf")
+    install(site, "forest", "1.0", "forest", "leaf>=1")
+    assert installed_pins(["forest"]) == "forest==1.0\nleaf==2.0\n"
+    requirements = model_requirements(tmp_path / "none.lock", "forest.Model")
+    assert {"forest==1.0", f"numpy=={metadata.version('numpy')}"} <= set(requirements)
 
 
 def test_a_package_that_is_not_reached_does_not_count(site: Path) -> None:
