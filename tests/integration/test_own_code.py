@@ -16,11 +16,11 @@ from waterflow.config.compose import compose_pipeline
 from waterflow.datasets.loaders import iris
 from waterflow.errors import ConfigError
 from waterflow.lineage.version_history import VersionHistory, find_version
-from waterflow.notebook import load_champion
 from waterflow.operations.audit import audit
 from waterflow.records.run import Window
 from waterflow.reproduction.reproduce import reproduce
 from waterflow.resources import Resources
+from waterflow.serving.loaded_champion import load_version
 
 PACKAGE = "orchard"
 
@@ -97,8 +97,7 @@ def test_the_champion_predicts_a_file_after_the_package_is_gone(
     try:
         written = str(tmp_path / "out.parquet")
         workflow.predict_file(PACKAGE, str(tmp_path / "rows.csv"), written, Window(), resources, lambda count: None)
-        keys = Path(resources.profile.public_keys_file or "").read_text()
-        loaded = load_champion(PACKAGE, tracking_uri=resources.runs.uri, public_keys=keys)
+        loaded = load_version(find_version(PACKAGE, resources), resources.runs)
         answers = loaded.predict(rows).tolist()
     finally:
         folder.with_name("away").rename(folder)

@@ -48,17 +48,19 @@ def profile(
     start: Start = None,
     end: End = None,
     html: Annotated[Path | None, typer.Option(help="Where to write the page; by default below .waterflow/.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Propose a contract for PIPELINE, as YAML. Draws its rows."""
     from waterflow import workflow
 
     data = workflow.profile_data(pipeline, overrides or (), workflow.manual_window(start, end))
-    typer.echo(f"# From {len(data.frame)} rows of {data.where}; loosen what may rightly vary.")
-    for line in data.reading:
-        typer.echo(f"# {line}")
-    typer.echo(data.contract, nl=False)
-    for concern in data.concerns:
-        warn("warning", concern, "yellow")
+    if as_json:
+        print_json(data.to_json())
+    else:
+        typer.echo(f"# From {len(data.frame)} rows of {data.where}; loosen what may rightly vary.")
+        typer.echo("".join([*(f"# {line}\n" for line in data.reading), data.contract]), nl=False)
+        for concern in data.concerns:
+            warn("warning", concern, "yellow")
     page = html or find_project().home / "profiles" / f"{pipeline}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(data.to_html(), "utf-8")

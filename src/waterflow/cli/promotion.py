@@ -193,6 +193,11 @@ def suggest_remedy(verdict: "Verdict") -> str:
             f"it takes rows that {verdict.against} was not fitted on: run again once there are new ones; declare key, "
             "if columns identify a row; the share held out is split.test_fraction, the least number promotion.min_rows"
         )
+    if "rarest class" in verdict.reason:
+        return (
+            "it takes more held-out rows of the rarest class: a longer window or a larger split.test_fraction; or "
+            "merge it with another class in the source, or drop its rows by rows.where"
+        )
     return "it takes more held-out rows: a longer window, a larger split.test_fraction, or a smaller promotion.min_rows"
 
 

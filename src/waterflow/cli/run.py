@@ -78,7 +78,7 @@ def run(
     if as_json:
         print_json(registered.to_json())
     else:
-        print_result(registered, resources.profile.mlflow_url)
+        print_result(registered, resources)
     if registered.decision is not None and registered.decision.kind in kinds:
         warn("failed", f"the decision is {registered.decision.kind}, and --fail-on lists it")
         raise typer.Exit(FAILED_CODE)
@@ -210,7 +210,7 @@ def _describe_version(entry: "Version") -> dict[str, Any]:
     }
 
 
-def print_result(registered: "Registered", mlflow_url: str | None = None) -> None:
+def print_result(registered: "Registered", resources: "Resources") -> None:
     """Print the result of a run."""
     evaluated = registered.evaluated
     is_tuned = any(entry.trials for entry in evaluated.ranked)
@@ -241,18 +241,22 @@ def print_result(registered: "Registered", mlflow_url: str | None = None) -> Non
     say(f"{label} [bold]{registered.model}[/bold] version {registered.version}{aliases}")
     promotion.print_decision(registered)
     out.print()
-    for label, (command, purpose) in zip(("next", ""), what_next(registered, mlflow_url), strict=True):
+    for label, (command, purpose) in zip(("next", ""), what_next(registered, resources), strict=True):
         say(f"{label:<11} [bold]{command:<30}[/bold]  {purpose}")
 
 
-def what_next(registered: "Registered", mlflow_url: str | None) -> tuple[tuple[str, str], tuple[str, str]]:
+def what_next(registered: "Registered", resources: "Resources") -> tuple[tuple[str, str], tuple[str, str]]:
     """Return the next two commands to type, with their purpose."""
+    show, mlflow_url = (
+        (f"waterflow show {registered.model}", "all versions of this model"),
+        resources.profile.mlflow_url,
+    )
     if mlflow_url is None:
-        show = f".venv/bin/waterflow show {registered.model}"
-        return ("make ui", "compare the runs in MLflow"), (show, "all versions of this model")
+        is_checkout = (resources.project.root / "Makefile").is_file()
+        ui = "make ui" if is_checkout else f"mlflow ui --port 5001 --backend-store-uri {resources.profile.tracking_uri}"
+        return (ui, "compare the runs in MLflow"), (f".venv/bin/{show[0]}" if is_checkout else show[0], show[1])
     run = f"experiments/{registered.experiment_id}/runs/{registered.parent_run_id}?workflowType=machine_learning"
-    show = f"waterflow show {registered.model}"
-    return (f"{mlflow_url}/#/{run}", "this run in MLflow"), (show, "all versions of this model")
+    return (f"{mlflow_url}/#/{run}", "this run in MLflow"), show
 
 
 def _rounded(value: float | str | None, spread: float | None = None) -> str:

@@ -115,7 +115,7 @@ def summarise_values(column: ColumnProfile) -> str:
     if column.distinct == 0:
         return "no values"
     if column.kind in ("integer", "number") and column.distinct > MOST_EXAMPLES:
-        return f"{column.low:g} to {column.high:g}"
+        return f"{_format_number(column.low)} to {_format_number(column.high)}"
     if column.kind == "datetime":
         return f"{column.low:%Y-%m-%d} to {column.high:%Y-%m-%d}"
     shown = [_short(value) for value, _ in column.common]
@@ -129,7 +129,10 @@ def _profile(column: pd.Series) -> ColumnProfile:
     own: dict[str, Any] = {}
     if kind in ("integer", "number"):
         numbers = to_floats(values)
-        own = {"low": float(numbers.min()), "high": float(numbers.max())}
+        if kind == "integer":  # floats do not hold every digit of large ones
+            own = {"low": int(values.min()), "high": int(values.max())}
+        else:
+            own = {"low": float(numbers.min()), "high": float(numbers.max())}
         is_sequence = kind == "integer" and values.is_unique and own["high"] - own["low"] == len(values) - 1
         own["is_sequence"] = is_sequence and len(values) == len(column) > 2
     elif kind == "datetime":
@@ -157,6 +160,11 @@ def _profile_texts(distinct: Sequence[Any]) -> dict[str, Any]:
         "not_a_number": str(others.iloc[0]) if len(others) else "",
         "are_times": find_format(texts, None) is not None,
     }
+
+
+def _format_number(number: float) -> str:
+    is_whole = isinstance(number, int) or (number.is_integer() and abs(number) < 2**53)
+    return str(int(number)) if is_whole else f"{number:g}"
 
 
 def _short(value: Any) -> str:

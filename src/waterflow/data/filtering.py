@@ -25,6 +25,20 @@ def filter_rows(frame: pd.DataFrame, config: PipelineConfig) -> tuple[pd.DataFra
     return frame, tuple(notes)
 
 
+def drop_undated(frame: pd.DataFrame, config: PipelineConfig) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Drop rows without a time that `rows.where` refuses.
+
+    The window cannot place them, and is cut before other rows are filtered. Returns a note with their number.
+    """
+    where, column = config.rows.where, config.time_column
+    if where is None or column is None or column not in frame or not frame[column].isna().any():
+        return frame, ()
+    undated = frame[frame[column].isna()].assign(**{column: pd.Series(dtype="datetime64[us, UTC]")})
+    refused = undated.index[~_accepts(undated, where)]
+    notes = (f"rows.where dropped {counted(len(refused), 'row')} without a time",) if len(refused) else ()
+    return frame.drop(index=refused), notes
+
+
 def _accepts(frame: pd.DataFrame, where: str) -> pd.Series:
     try:
         # Without names of Python around it, an expression sees columns alone.

@@ -15,7 +15,7 @@ from waterflow.data.block_columns import check_onehot
 from waterflow.data.canonical import canonical_order
 from waterflow.data.columns import feature_columns, to_floats
 from waterflow.data.contract import check_contract
-from waterflow.data.filtering import filter_rows
+from waterflow.data.filtering import drop_undated, filter_rows
 from waterflow.data.row_identity import identity_columns
 from waterflow.data.sampling import sample_rows
 from waterflow.data.sources.facts import SourceFacts
@@ -64,8 +64,8 @@ def read_rows(
     The cut comes before anything else sees the rows, which are then filtered, checked and ordered.
     """
     source = load_source(config, project, copy_object, window)
-    frame = cut_to_window(source.frame, window, config)
-    frame, notes = filter_rows(frame, config)
+    frame, undated = drop_undated(source.frame, config)
+    frame, notes = filter_rows(cut_to_window(frame, window, config), config)
     check_contract(frame, config)
     frame = sample_rows(frame, config)
     check_rows(frame, config, source.left_out)
@@ -78,7 +78,7 @@ def read_rows(
     check_promotion_columns(frame, config)
     check_onehot(frame, config)
     logger.info("%d rows from %s", len(frame), source.facts.where)
-    facts = source.facts.model_copy(update={"notes": (*source.facts.notes, *notes)})
+    facts = source.facts.model_copy(update={"notes": (*source.facts.notes, *undated, *notes)})
     return canonical_order(frame, config.time_column, identity_columns(frame, config)), facts
 
 

@@ -165,7 +165,8 @@ def _warn_of_target(column: ColumnProfile, task: Task) -> list[str]:
     rarest = min((count, str(value)) for value, count in column.common)
     if column.distinct <= len(column.common) and rarest[0] < FEW_ROWS_PER_CLASS * 5:
         warnings.append(
-            f"class {rarest[1]!r} of {column.name!r} has {rarest[0]} rows; a verdict needs 8 held out of each"
+            f"class {rarest[1]!r} of {column.name!r} has {rarest[0]} rows; a verdict needs 8 held out of each: "
+            "merge it with another, or drop it by rows.where"
         )
     return warnings
 

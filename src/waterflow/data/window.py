@@ -132,8 +132,10 @@ def parse_times(frame: pd.DataFrame, time_column: str, time_zone: str) -> pd.Ser
         reason = str(error).splitlines()[0].partition(". You might")[0].partition(". Try")[0]
         raise DataError(f"{place} cannot be read as times ({reason}); state time_zone, or fix the values") from error
     if times.isna().any():
+        name = time_column if time_column.isidentifier() else f"`{time_column}`"
         raise DataError(
-            f"time_column: {time_column!r} is null in {counted(int(times.isna().sum()), 'row')}; fill or remove them"
+            f"time_column: {time_column!r} is null in {counted(int(times.isna().sum()), 'row')}; fill it in the "
+            f'source, or leave those rows out: `rows: {{where: "{name}.notna()"}}`'
         )
     return times
 

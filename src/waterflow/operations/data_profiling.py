@@ -7,6 +7,7 @@ from waterflow.config.schema import PipelineConfig
 from waterflow.data.column_profile import describe_concerns, profile_columns
 from waterflow.data.columns import feature_columns
 from waterflow.data.contract_inference import contract_yaml, propose_contract
+from waterflow.data.filtering import drop_undated
 from waterflow.data.leakage import find_leaks
 from waterflow.data.sources.reading import load_source
 from waterflow.data.window import cut_to_window
@@ -18,7 +19,7 @@ from waterflow.stores.open import copy_object
 def profile_pipeline(config: PipelineConfig, window: Window | None, project: Project) -> DataProfile:
     """Return the profile of a window's rows. Nothing is checked."""
     source = load_source(config, project, copy_object, window)
-    frame = cut_to_window(source.frame, window, config)
+    frame = cut_to_window(drop_undated(source.frame, config)[0], window, config)
     columns, features = profile_columns(frame), feature_columns(frame, config)
     roles = {name: _role_of(name, config, features) for name in columns}
     contract = propose_contract(frame, config)

@@ -1,11 +1,13 @@
 """The distributions of a pipeline's columns as one self-contained page."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -36,6 +38,24 @@ class DataProfile:
     concerns: Sequence[str]
     contract: str
 
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the rows as plain JSON. Times are texts."""
+        columns = [
+            {"name": name, "role": self.roles[name], "type": column.kind}
+            | {key: getattr(column, key) for key in ("nulls", "distinct", "low", "high", "common")}
+            for name, column in self.columns.items()
+        ]
+        content = {
+            "pipeline": self.pipeline,
+            "where": self.where,
+            "rows": len(self.frame),
+            "reading": list(self.reading),
+            "columns": columns,
+            "concerns": list(self.concerns),
+            **yaml.safe_load(self.contract),
+        }
+        return dict(json.loads(json.dumps(content, default=_as_plain)))
+
     def to_html(self) -> str:
         """Return the page. Of many columns the first have pictures."""
         pictures = {
@@ -50,6 +70,10 @@ class DataProfile:
             pictures=pictures,
             summaries={name: summarise_values(column) for name, column in self.columns.items()},
         )
+
+
+def _as_plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def _draw(values: pd.Series, column: ColumnProfile) -> Figure:

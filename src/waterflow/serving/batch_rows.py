@@ -13,7 +13,7 @@ from waterflow.data.canonical import frame_of
 from waterflow.data.column_types import type_columns
 from waterflow.data.columns import to_floats
 from waterflow.data.contract import check_contract
-from waterflow.data.filtering import filter_rows
+from waterflow.data.filtering import drop_undated, filter_rows
 from waterflow.data.reading_rules import ReadingRules
 from waterflow.data.window import parse_times
 from waterflow.errors import ContractError, DataError
@@ -86,6 +86,8 @@ class BatchRows:
         if window != Window() and len(frame):
             if column is None:
                 raise DataError(f"window: pipeline {self.config.name!r} has no time_column, so {window} cannot be cut")
+            if self.source == self.config.dataset:
+                frame, _ = drop_undated(frame, self.config)
             times = parse_times(frame, column, self.config.clock)
             after = True if window.start is None else times >= window.start
             before = True if window.end is None else times < window.end

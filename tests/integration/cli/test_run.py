@@ -184,6 +184,18 @@ def test_a_profile_is_of_a_window(waterflow: Command, tracked: Project) -> None:
     assert "day: {type: datetime, nullable: false, min: 2026-02-01}" in answer.out
 
 
+def test_rows_without_a_time_are_left_out_by_where(waterflow: Command, tracked: Project) -> None:
+    """The window cannot place them; the profile's JSON has the others."""
+    write_rows(tracked, iris().assign(day=["2026-01-01", "2026-02-01", None] * 50))
+    write_pipeline(tracked, "flowers", time_column="day", split={"kind": "time"}, rows={"where": "day.notna()"})
+    answer = waterflow("data", "profile", "flowers", "--json")
+    assert answer.code == 0, answer.err
+    profile = json.loads(answer.out)
+    assert (profile["rows"], profile["contract"]["min_rows"]) == (100, 50)
+    days = next(column for column in profile["columns"] if column["name"] == "day")
+    assert (days["role"], days["nulls"], days["low"]) == ("time", 0, "2026-01-01 00:00:00+00:00")
+
+
 def test_what_can_be_fetched_is_listed(waterflow: Command) -> None:
     """With size, client, licence and whether it is here."""
     answer = waterflow("data", "fetch")

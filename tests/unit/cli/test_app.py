@@ -53,6 +53,16 @@ def test_what_needs_no_mlflow_does_not_import_it(project: Project, monkeypatch: 
     assert "waterflow 0." in done.stdout
 
 
+def test_a_class_that_is_too_rare_may_be_merged_or_dropped() -> None:
+    """More rows are not the only way."""
+    reason = "too few rows of the rarest class held out: 3, and 8 are needed to decide"
+    verdict = VERDICT.model_copy(
+        update={"outcome": "insufficient evidence", "difference": None, "excluded_rows": 0, "reason": reason}
+    )
+    assert "merge it with another class" in suggest_remedy(verdict)
+    assert "rows.where" in suggest_remedy(verdict)
+
+
 def test_breaks_of_a_row_are_one_line() -> None:
     """Values and rules of its columns are joined; whole columns stay apart."""
     breaks = [

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from waterflow.data.column_profile import describe_concerns, profile_columns
+from waterflow.data.column_profile import describe_concerns, profile_columns, summarise_values
 
 ROWS = 120
 COLUMNS: dict[str, tuple[Any, str]] = {
@@ -23,6 +23,16 @@ COLUMNS: dict[str, tuple[Any, str]] = {
     "paid at": ([f"{day % 28 + 1} Feb 2015" for day in range(ROWS)], "`dtype: {paid at: datetime}` in dataset"),
     "mostly null": ([1.5, 2.5, *[None] * (ROWS - 2)], "is null in 98% of the rows"),
 }
+
+
+def test_large_integers_keep_every_digit() -> None:
+    """Among nulls too, where they are floats."""
+    ids = [9000871234567891 + 10 * number for number in range(ROWS)]
+    columns = profile_columns(
+        pd.DataFrame({"id": ids, "with nulls": [None, *(float(i) for i in range(10**6, 10**6 + 119))]})
+    )
+    assert summarise_values(columns["id"]) == "9000871234567891 to 9000871234569081"
+    assert summarise_values(columns["with nulls"]) == "1000000 to 1000118"
 
 
 @pytest.mark.parametrize("name", COLUMNS)

@@ -71,7 +71,13 @@ def test_an_empty_window_is_refused_with_the_range_of_the_data() -> None:
 
 @pytest.mark.parametrize(
     ("values", "reason"),
-    [(["2026-01-01", "tomorrow"], "cannot be read as times"), (["2026-01-01", None], "is null in 1 row;")],
+    [
+        (["2026-01-01", "tomorrow"], "cannot be read as times"),
+        (
+            ["2026-01-01", None],
+            'is null in 1 row; fill it in the source, or leave those rows out: `rows: {where: "day.not',
+        ),
+    ],
 )
 def test_times_that_cannot_be_read_are_refused(values: list[str | None], reason: str) -> None:
     """A row that nothing dates could leak through time."""
