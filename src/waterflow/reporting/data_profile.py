@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from waterflow.data.column_profile import ColumnProfile, summarise_values
 from waterflow.data.columns import to_floats
-from waterflow.reporting.plots import COLOURS, figure_svg, shorten_label
+from waterflow.reporting.plots import COLOURS, bin_edges, figure_svg, shorten_label
 from waterflow.reporting.rendering import render
 
 MAX_PICTURES = 80
@@ -87,7 +87,7 @@ def _draw(values: pd.Series, column: ColumnProfile) -> Figure:
     axis.tick_params(colors=INK, labelsize=8)
     if column.distinct > len(column.common) and column.kind in ("integer", "number", "datetime"):
         finite = _as_axis(values, column)
-        counts, edges = np.histogram(finite, bins=BINS)
+        counts, edges = np.histogram(finite, bins=bin_edges(finite, BINS))
         left = pd.to_datetime(edges[:-1], unit="s") if column.kind == "datetime" else edges[:-1]
         width = np.diff(edges) if column.kind != "datetime" else pd.to_timedelta(np.diff(edges), unit="s")
         axis.bar(left, counts, width=width, align="edge", color=COLOURS[0])

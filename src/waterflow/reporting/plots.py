@@ -95,12 +95,24 @@ def plot_differences(verdict: Verdict) -> Figure:
 
 def plot_residual_histograms(residuals: Mapping[str, NDArray[np.float64]]) -> Figure:
     """Draw the residuals of several models side by side. They share one scale."""
-    edges = np.histogram_bin_edges(np.concatenate(list(residuals.values())), bins=BINS)
+    edges = bin_edges(np.concatenate(list(residuals.values())), BINS)
     figure = _figure(3.7 * len(residuals), 2.6)
     for axis, (name, values) in zip(figure.subplots(1, len(residuals), sharey=True), residuals.items(), strict=True):
         axis.hist(values, bins=edges, color=COLOURS[0])
         axis.set_title(shorten_label(name), fontsize=10)
     return figure
+
+
+def bin_edges(values: NDArray[np.float64], bins: int) -> NDArray[np.float64]:
+    """Return the edges of a histogram's equal bins.
+
+    They are fewer where floats cannot tell so many edges apart: NumPy refuses, say, 24 bins of 300 ids near 1.6e18.
+    """
+    low, high = values.min(), values.max()
+    if low == high:
+        margin = max(0.5, np.spacing(abs(low)))
+        low, high = low - margin, high + margin
+    return np.unique(np.linspace(low, high, bins + 1))
 
 
 def plot_thresholds(thresholds: NDArray[np.float64], values: NDArray[np.float64], aim: str, chosen: float) -> Figure:
@@ -216,6 +228,6 @@ def _plot_residuals(predicted: Predicted) -> Figure:
     left.axhline(0, color="#bbbbbb", linestyle="--", linewidth=1)
     note = f"\none row of {step}" if step > 1 else ""
     left.set(xlabel="predicted", ylabel="actual minus predicted", title=f"Residuals on the holdout{note}")
-    right.hist(residuals, bins=BINS, color=COLOURS[0])
+    right.hist(residuals, bins=bin_edges(residuals, BINS), color=COLOURS[0])
     right.set(xlabel="actual minus predicted", ylabel="rows", title="Their distribution")
     return figure
