@@ -1,5 +1,7 @@
 """The comparison on slices of the holdout. A slice is the rows with one value of a column."""
 
+from typing import Any
+
 import pandas as pd
 
 from waterflow.config.schema import EvidenceConfig, SliceConfig
@@ -30,7 +32,8 @@ def slice_values(column: pd.Series) -> pd.Series:
     """
     known = column.dropna()
     if known.nunique() > MOST_SLICES and _is_ordered(column):
-        names = pd.qcut(column, 4, duplicates="drop").astype(object).map(_range_text, na_action="ignore")
+        quarters = pd.qcut(column, 4, duplicates="drop")
+        names = quarters.cat.rename_categories(_name_ranges(quarters.cat.categories)).astype(object)
     else:
         names = column.astype(object).map(str, na_action="ignore")
         frequent = names.value_counts().index[:MOST_SLICES]
@@ -47,6 +50,12 @@ def _in_order(values: pd.Series, column: pd.Series) -> list[str]:
 
 def _is_ordered(column: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column))
+
+
+def _name_ranges(ranges: "pd.Index[Any]") -> list[str]:
+    """Name ranges by their ends. Ends have all digits where rounded ones would give two ranges one name."""
+    names = [_range_text(entry) for entry in ranges]
+    return names if len(set(names)) == len(names) else [f"{entry.left} to {entry.right}" for entry in ranges]
 
 
 def _range_text(interval: pd.Interval) -> str:

@@ -39,6 +39,12 @@ def test_many_numbers_are_cut_into_quarters() -> None:
     assert slice_values(column).iloc[-1] == MISSING
 
 
+def test_quarters_of_a_narrow_range_have_names_of_their_own() -> None:
+    """Four digits of their ends are the same; one name would make one slice of all."""
+    column = pd.Series(range(1_000_000, 1_000_100))
+    assert slice_values(column).value_counts().tolist() == [25, 25, 25, 25]
+
+
 def test_many_texts_are_cut_to_the_most_frequent() -> None:
     """The others are one slice together."""
     column = pd.Series(["a"] * 5 + [f"rare {number}" for number in range(40)])
