@@ -244,7 +244,7 @@ def profile_data(pipeline: str, overrides: Sequence[str], window: Window) -> "Da
 def examine(data: str, table: str | None, reading: Sequence[str], project: Project, here: Path) -> ExaminedData:
     """Read data that no pipeline describes. `reading` holds settings such as `day_first=true`."""
     dataset = recognise_source(data, project.root, here, table, parse_settings([*reading]))
-    return examine_data(dataset, project)
+    return examine_data(dataset, table, project)
 
 
 def list_datasets() -> list[tuple[Fetchable, bool]]:

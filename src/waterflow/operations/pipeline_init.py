@@ -21,6 +21,7 @@ from waterflow.data.reading_rules import ReadingRules
 from waterflow.data.sources.facts import describe_source
 from waterflow.data.sources.reading import LoadedSource, read_source
 from waterflow.data.sources.recognition import parse_source
+from waterflow.data.sources.tables import check_table
 from waterflow.errors import ConfigError, DataError, WaterflowError
 from waterflow.records.run import Window
 from waterflow.reporting.pipeline_yaml import PipelineDraft
@@ -41,12 +42,13 @@ class ExaminedData:
     where: str
 
 
-def examine_data(dataset: Mapping[str, Any], project: Project) -> ExaminedData:
+def examine_data(dataset: Mapping[str, Any], table: str | None, project: Project) -> ExaminedData:
     """Read all rows of a section `dataset`. Unusable columns are left out.
 
-    Raises what `read_source` raises.
+    Raises ConfigError with the tables of a database that has no `table`, and what `read_source` raises.
     """
     source = parse_source(dataset)
+    check_table(source, table, project.root)
     loaded, notes = _read_usable(dataset, project)
     return ExaminedData(
         dataset, loaded.frame, profile_columns(loaded.frame), notes, loaded.left_out, describe_source(source)

@@ -127,7 +127,7 @@ def test_nothing_is_written_where_nobody_can_say_what_to_predict(waterflow: Comm
 
 
 def test_tables_of_databases_are_looked_at(waterflow: Command, tracked: Project, tmp_path: Path) -> None:
-    """By SQL and by DuckDB, and a column that rows cannot have is left out by name."""
+    """By SQL and by DuckDB; tables are listed, and a column that rows cannot have is left out by name."""
     import duckdb
 
     flowers = pd.read_csv(tracked.root / "data" / "flowers.csv")
@@ -137,6 +137,9 @@ def test_tables_of_databases_are_looked_at(waterflow: Command, tracked: Project,
     with duckdb.connect(str(tracked.root / "data" / "shop.duckdb")) as connection:
         connection.sql(f"create table flowers as select *, [1, 2] as parts from '{tracked.root}/data/flowers.csv'")
     for name, data in (("by_sql", f"sqlite:///{tmp_path}/shop.db"), ("by_duckdb", "data/shop.duckdb")):
+        unnamed, wrong = waterflow("init", data), waterflow("init", data, "--table", "flower")
+        assert unnamed.err.rstrip().endswith("is a database; name one of its tables, such as --table NAME: flowers")
+        assert "did you mean 'flowers'? valid: flowers" in wrong.err
         answer = waterflow("init", data, "--table", "flowers", "--target", "species", "--name", name)
         assert answer.code == 0, answer.err
     assert compose_pipeline(tracked, "by_duckdb").drop == ("parts",)

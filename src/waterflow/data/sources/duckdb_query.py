@@ -11,6 +11,11 @@ from waterflow.config.schema import DuckdbSource
 from waterflow.data.sources.files import resolve_path
 from waterflow.errors import DataError, first_line
 
+TABLES = """
+select table_name as name from duckdb_tables() where database_name = 'db'
+union select view_name from duckdb_views() where database_name = 'db' and not internal order by 1
+"""
+
 
 def read_duckdb(source: DuckdbSource, root: Path) -> pa.Table:
     """Return the rows of a query. Relative paths in it start at `root`, and no extension is downloaded.
@@ -26,6 +31,12 @@ def iterate_duckdb(source: DuckdbSource, root: Path, batch_rows: int) -> Iterato
     with _run(source, root) as relation:
         for batch in relation.to_arrow_reader(batch_rows):
             yield pa.Table.from_batches([batch])
+
+
+def list_duckdb_tables(source: DuckdbSource, root: Path) -> list[str]:
+    """Return the names of a database's tables and views. Raises what `read_duckdb` raises."""
+    found = source.model_copy(update={"query": TABLES})
+    return [str(name) for name in read_duckdb(found, root).column("name").to_pylist()]
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from waterflow.config.schema import Source
-from waterflow.data.sources.facts import hide_credentials
 from waterflow.data.sources.files import ENDINGS
 from waterflow.errors import ConfigError, DataError
 
@@ -27,21 +26,22 @@ def recognise_source(
 
     `data` is a file, folder, pattern or `s3://` or `https://` address of files; a query of DuckDB over files; a
     DuckDB or SQLite database, SQL URL or `$VARIABLE` with a SQL URL, each with a `table`. Paths are relative to `here`
-    and become relative to the project's `root` where they lie below it. Raises ConfigError for anything else.
+    and become relative to the project's `root` where they lie below it. Raises ConfigError for anything else. Whether a
+    database has the table, and that one is named, is left to `check_table`.
     """
     if QUERY.match(data):
         section = {"kind": "duckdb", "query": " ".join(data.split())}
     elif data.endswith(DUCKDB_ENDINGS):
-        query = _select(table, data)
+        query = _select(table)
         section = {"kind": "duckdb", "database": _relative(data, root, here), "query": query}
     elif data.endswith(SQLITE_ENDINGS) and "://" not in data:
-        query = _select(table, data)
+        query = _select(table)
         path = _relative(str(Path(data).expanduser()), root, here)
         section = {"kind": "sql", "url": f"sqlite:///{path}", "query": query}
     elif data.startswith("$"):
-        section = {"kind": "sql", "url_env": data[1:], "query": _select(table, data)}
+        section = {"kind": "sql", "url_env": data[1:], "query": _select(table)}
     elif "://" in data and not data.startswith(FILES):
-        section = {"kind": "sql", "url": data, "query": _select(table, data)}
+        section = {"kind": "sql", "url": data, "query": _select(table)}
     else:
         path = data if "://" in data else _relative(data, root, here)
         section = {"kind": _kind_of_files(data, here), "path": path}
@@ -100,9 +100,7 @@ def _kind_of_name(name: str) -> str | None:
     return next((kind for kind, endings in ENDINGS.items() if name.lower().endswith(endings)), None)
 
 
-def _select(table: str | None, data: str) -> str:
-    if not table:
-        name = hide_credentials(data)
-        raise ConfigError(f"--table: {name!r} is a database; name the table, such as --table customers")
+def _select(table: str | None) -> str:
+    table = table or "TABLE"
     quoted = table if re.fullmatch(r"[\w.]+", table) else '"' + table.replace('"', '""') + '"'
     return f"select * from {quoted}"  # noqa: S608  # a person names a table of their own database

@@ -30,6 +30,20 @@ def read_sql(source: SqlSource, root: Path) -> pa.Table:
     return next(iterate_sql(source, root, None))
 
 
+def list_sql_tables(source: SqlSource, root: Path) -> list[str]:
+    """Return the names of a database's tables and views. Raises what `iterate_sql` raises."""
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    url = _parse(source, root)
+    with _connect(source, url) as connection:
+        try:
+            inspector = inspect(connection)
+            return sorted([*inspector.get_table_names(), *inspector.get_view_names()])
+        except SQLAlchemyError as error:
+            raise _not_answered(error, url) from None
+
+
 def iterate_sql(source: SqlSource, root: Path, batch_rows: int | None) -> Iterator[pa.Table]:
     """Yield the rows of the query in batches. Without `batch_rows` there is one with all.
 
