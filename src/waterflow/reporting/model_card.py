@@ -7,6 +7,7 @@ from waterflow.records.data import Prepared
 from waterflow.records.evaluation import Evaluated
 from waterflow.reporting.rendering import render
 from waterflow.reporting.verdict_text import describe_verdict
+from waterflow.tracking.tags import CONFIG_FILE
 
 MAX_NAMES = 10
 MAX_INTENDED_USE_CHARS = 1500
@@ -24,7 +25,7 @@ def model_card(config: PipelineConfig, prepared: Prepared, evaluated: Evaluated,
     return render(
         "model_card.md.j2",
         sentence=first_sentence(config, evaluated),
-        intended_use=use if len(use) <= MAX_INTENDED_USE_CHARS else f"{use[:MAX_INTENDED_USE_CHARS].rstrip()}…",
+        intended_use=_shorten_use(use),
         config=config,
         prepared=prepared,
         evaluated=evaluated,
@@ -44,3 +45,10 @@ def first_sentence(config: PipelineConfig, evaluated: Evaluated) -> str:
     if verdict is None:
         return f"This model predicts {config.target}."
     return f"This model predicts {config.target}; {describe_verdict(verdict, 'it')}"
+
+
+def _shorten_use(use: str) -> str:
+    """Cut a long intended use. It then names the artifact that holds all of it."""
+    if len(use) <= MAX_INTENDED_USE_CHARS:
+        return use
+    return f"{use[:MAX_INTENDED_USE_CHARS].rstrip()}… (all of it: artifact {CONFIG_FILE} of the MLflow run)"

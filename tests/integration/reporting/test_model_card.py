@@ -156,3 +156,11 @@ def test_what_comes_from_the_yaml_is_escaped() -> None:
 def test_numbers_have_four_digits_that_count(value: float | None, text: str) -> None:
     """As many as a person compares."""
     assert format_number(value) == text
+
+
+def test_a_long_intended_use_says_where_all_of_it_is() -> None:
+    """The card is cut there, and its other answers stay."""
+    config = config_of(intended_use="A sentence of the model policy. " * 200)
+    card = model_card(config, prepared_with(None), evaluated_with(), {})
+    assert "… (all of it: artifact waterflow/config.json of the MLflow run)\n\n## Data" in card
+    assert len(card) < 4000
