@@ -111,5 +111,6 @@ def test_a_model_that_nobody_registered_has_no_alias(run: tuple[Resources, Regis
 def test_a_server_that_is_not_there_is_named(project: Project) -> None:
     """Within seconds, before any row is read."""
     uri = f"http://127.0.0.1:{free_port()}"
-    message = message_of(lambda: workflow.open_resources(project, [f"profile.tracking_uri={uri}"]), UnreachableError)
+    resources = workflow.open_resources(project, [f"profile.tracking_uri={uri}"])
+    message = message_of(lambda: resources.runs, UnreachableError)
     assert uri in message

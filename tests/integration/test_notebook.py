@@ -53,4 +53,4 @@ def test_importing_waterflow_costs_nothing() -> None:
         "try:\n    waterflow.load_data\nexcept AttributeError as error:\n    print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
-    assert "it has load_dataset, load_model, load_predictions, run" in done.stdout
+    assert "it has load_champion, load_dataset, load_model, load_predictions, run" in done.stdout

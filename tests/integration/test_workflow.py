@@ -298,10 +298,8 @@ def test_an_unknown_candidate_begins_no_run(tracked: Project) -> None:
 def test_a_tracking_server_that_does_not_answer_is_named(project: Project) -> None:
     """The run ends before it begins, within seconds."""
     uri = f"http://127.0.0.1:{free_port()}"
-    message = message_of(
-        lambda: workflow.open_resources(project, [f"profile.tracking_uri={uri}"]),
-        UnreachableError,
-    )
+    resources = workflow.open_resources(project, [f"profile.tracking_uri={uri}"])
+    message = message_of(lambda: workflow.prepare(request_of("flowers"), resources), UnreachableError)
     assert f"MLflow at {uri} does not answer" in message
 
 

@@ -1,17 +1,23 @@
 """Features of the user's own function."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from waterflow.config.own_code import load_function
 from waterflow.config.schema import OwnFeatures, PipelineConfig
 from waterflow.errors import DataError, first_line
-from waterflow.estimators.function_features import FunctionFeatures
+
+if TYPE_CHECKING:
+    from waterflow.estimators.function_features import FunctionFeatures
 
 
-def build_own_features(config: PipelineConfig) -> FunctionFeatures | None:
+def build_own_features(config: PipelineConfig) -> "FunctionFeatures | None":
     """Return the unfitted transformer of `features.function`. None where features are raw columns."""
     if not isinstance(config.features, OwnFeatures):
         return None
+    from waterflow.estimators.function_features import FunctionFeatures  # scikit-learn
+
     return FunctionFeatures(load_function(config.features.function, "features.function"))
 
 

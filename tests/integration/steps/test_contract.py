@@ -42,7 +42,7 @@ def test_a_broken_contract_stops_the_run_and_is_logged_to_it(
     assert logged["count"] == 73
     assert {entry["rule"] for entry in logged["worst"]} == {"max: 2", "values: setosa, versicolor"}
     table = Path(client.download_artifacts(run.info.run_id, "contract/breaks.md", str(tmp_path))).read_text()
-    assert "| row 100 | petal_width_cm | 2.5 | max: 2 |" in table
+    assert "| row 100 | petal_width_cm; species | 2.5; virginica | max: 2; values: setosa, versicolor |" in table
 
 
 def test_the_contract_is_checked_on_the_rows_of_the_window(resources: Resources, pipeline: Writer) -> None:

@@ -101,7 +101,7 @@ def test_what_stages_badly_is_rejected(resources: Resources, pipeline: Writer) -
     done = workflow.run_all(request_of(name), resources)
     assert done.decision is not None
     assert (done.decision.kind, done.aliases) == ("reject", ())
-    assert done.reason.startswith("staging check size: found 0.00")
+    assert done.reason.startswith("staging check size: found 0.0")
     assert resources.runs.get_run(done.parent_run_id).status == "FINISHED"
 
 
