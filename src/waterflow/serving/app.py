@@ -181,7 +181,9 @@ def _too_large(limit: int) -> RequestError:
 
 def _headers_of(error: RequestError) -> list[tuple[bytes, bytes]]:
     if error.status == 401:
-        return [(b"www-authenticate", b'Basic realm="Waterflow: the token is the password", Bearer')]
+        # A header for each way: Chromium asks for no password where both stand in one.
+        ways = (b'Basic realm="Waterflow: the token is the password"', b"Bearer")
+        return [(b"www-authenticate", way) for way in ways]
     if error.status == 413:
         return [(b"connection", b"close")]  # the rest of the body is not read
     return [(b"allow", b"POST")] if error.status == 405 else []
