@@ -16,6 +16,7 @@ ORDER = (
     "trust",
     "accounts",
     "serving",
+    "own_package",
     "resilience",
     "browser",
     "faults",
