@@ -17,8 +17,9 @@ def main() -> int:
     if registered is None:
         return 1
     from waterflow.cli.run import print_result
+    from waterflow.workflow import open_resources
 
-    print_result(registered)
+    print_result(registered, open_resources())
     return 0
 
 
